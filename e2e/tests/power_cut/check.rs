@@ -5,7 +5,7 @@ use crate::store::{QUOTA, STAGING, Session, Settings, Source, USERS};
 use crate::workload::Recording;
 use anyhow::{Context, Result, bail, ensure};
 use sshome_e2e::recorder::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,8 +19,6 @@ pub(crate) struct Tally {
     pub(crate) parts: usize,
     /// Those that were resumed.
     pub(crate) resumed: usize,
-    /// Those of which the record was lost, so that they can only be discarded.
-    pub(crate) without_record: usize,
 }
 
 /// What is in a home.
@@ -28,6 +26,7 @@ struct Found {
     /// Without the staging folder.
     entries: BTreeMap<String, Entry>,
     sizes: BTreeMap<String, u64>,
+    inodes: HashSet<u64>,
     staged: u64,
 }
 
@@ -89,10 +88,7 @@ fn accounting(session: &Session, expected: &Expected, found: &Found, is_strict: 
     };
     let old = found.entries.iter().filter(|found| !is_newest(found));
     let returned: u64 = old.map(|(name, _)| found.sizes.get(name).copied().unwrap_or(0)).sum();
-    // Without its record a partial upload borrows nothing of the file that it was to replace.
-    let nameless = session.parts().into_iter().filter(|part| part.path.starts_with(STAGING));
-    let nameless: u64 = nameless.map(|part| part.length).sum();
-    let limit = if is_strict { QUOTA + nameless } else { QUOTA + returned + parts };
+    let limit = if is_strict { QUOTA } else { QUOTA + returned + parts };
     ensure!(charged.total <= limit, "{} are charged, {limit} are allowed", charged.total);
     Ok(())
 }
@@ -129,10 +125,13 @@ fn names(session: &Session, expected: &Expected, found: &Found) -> Result<usize>
     Ok(files)
 }
 
-/// Each partial upload is resumed to the right content, or discarded.
+/// Each partial upload is resumed to the right content. Those whose directory is gone, or for which the quota has no room,
+/// can be discarded.
 fn parts(session: &Session, sources: &[&Source], tally: &mut Tally) -> Result<()> {
     for part in session.parts() {
         tally.parts += 1;
+        ensure!(!part.path.starts_with(STAGING), "the record of {} cannot be read", part.path);
+        ensure!(sources.iter().any(|source| source.path == part.path), "{} is of no upload", part.path);
         for source in sources.iter().filter(|source| source.path == part.path) {
             let Some(found) = session.find_part(source)? else { continue };
             if session.resume(source, Some(found))? {
@@ -143,8 +142,6 @@ fn parts(session: &Session, sources: &[&Source], tally: &mut Tally) -> Result<()
         }
     }
     for part in session.parts() {
-        let is_nameless = part.path.starts_with(STAGING);
-        tally.without_record += usize::from(is_nameless);
         ensure!(session.discard(Some(&part.path))? > 0, "{} cannot be discarded", part.path);
     }
     ensure!(session.parts().is_empty(), "partial uploads are left");
@@ -174,7 +171,8 @@ fn has_xattrs() -> bool {
 
 impl Found {
     fn of(home: &Path) -> Result<Found> {
-        let mut found = Found { entries: BTreeMap::new(), sizes: BTreeMap::new(), staged: 0 };
+        let (entries, sizes, inodes) = Default::default();
+        let mut found = Found { entries, sizes, inodes, staged: 0 };
         found.add(home, home)?;
         Ok(found)
     }
@@ -193,12 +191,19 @@ impl Found {
             } else if metadata.is_dir() {
                 self.entries.insert(name, Entry::Directory);
                 self.add(home, &path)?;
+            } else if metadata.is_symlink() {
+                let target = fs::read_link(&path)?.to_str().context("no text")?.to_owned();
+                self.entries.insert(name.clone(), Entry::Link(target));
+                self.sizes.insert(name, metadata.len());
             } else {
                 let digest = blake3::hash(&fs::read(&path)?);
                 let attributes = Some((metadata.mode() & 0o7777, metadata.mtime()));
                 self.entries
                     .insert(name.clone(), Entry::File(Content { digest, attributes, has_digest: false }));
-                self.sizes.insert(name, metadata.len());
+                // A file with several names counts once.
+                if self.inodes.insert(metadata.ino()) {
+                    self.sizes.insert(name, metadata.len());
+                }
             }
         }
         Ok(())

@@ -89,16 +89,21 @@ fn emptied(event: &Event) -> (Option<&Slot>, Option<Node>) {
     }
 }
 
-/// What survives does so with its causes: the earlier changes of the same names, and for a directory that is removed the
-/// removal of all that was in it.
+/// What survives does so with its causes: the earlier changes of the same names, for a directory that is removed the
+/// removal of all that was in it, and for another name of a file its earlier one.
 fn keep_causes(events: &[Event], survives: &mut [bool]) {
     let mut last_of: HashMap<&Slot, usize> = HashMap::new();
     let mut emptied_in: HashMap<Node, Vec<usize>> = HashMap::new();
+    let mut named_at: HashMap<Node, usize> = HashMap::new();
     let mut causes: Vec<Vec<usize>> = Vec::with_capacity(events.len());
     for (at, event) in events.iter().enumerate() {
         let mut of_event: Vec<_> =
             slots(event).into_iter().filter_map(|slot| last_of.insert(slot, at)).collect();
         let (slot, removed) = emptied(event);
+        if let Event::Create(_, node, _) | Event::Link(_, node) | Event::Rename { node, .. } = event {
+            let named = named_at.insert(*node, at);
+            of_event.extend(named.filter(|_| matches!(event, Event::Link(..))));
+        }
         of_event.extend(removed.and_then(|node| emptied_in.get(&node)).into_iter().flatten());
         if let Some(slot) = slot {
             emptied_in.entry(slot.directory).or_default().push(at);

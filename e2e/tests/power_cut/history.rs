@@ -9,6 +9,8 @@ pub(crate) enum Entry {
     Absent,
     Directory,
     File(Content),
+    /// A symbolic link with this target.
+    Link(String),
     /// A file that is written in place: any mixture.
     BeingWritten,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Operation {
     /// What it changed, by path.
     pub(crate) changes: Vec<(String, Entry)>,
     pub(crate) promise: Promise,
-    /// A file that it moved: from, to.
+    /// A file, link or directory that it moved: from, to.
     pub(crate) moved: Option<(String, String)>,
 }
 
@@ -63,7 +65,7 @@ pub(crate) struct Expected {
     pub(crate) moves: Vec<Moved>,
 }
 
-/// A file that is under just one of some names.
+/// A file, link or directory that is under just one of some names.
 #[derive(Debug)]
 pub(crate) struct Moved {
     /// In the order in which it got them.
@@ -140,6 +142,7 @@ impl Entry {
     fn has_content_of(&self, other: &Entry) -> bool {
         match (self, other) {
             (Entry::File(file), Entry::File(other)) => file.digest == other.digest,
+            (Entry::Directory | Entry::Link(_), other) => self == other,
             _ => false,
         }
     }

@@ -157,7 +157,7 @@ fn servers_that_sync_too_little_or_too_late_are_found() {
     for mutant in Mutant::ALL {
         let events = mutant.of(&recording.events);
         assert!(events != recording.events, "{mutant:?} changes nothing");
-        for model in [DiskModel::Journal, DiskModel::Posix] {
+        for model in mutant.models().iter().copied() {
             let (count, found) = cut(model, recording, &events, seed());
             let error = found.expect_err(&format!("{mutant:?} is not found, {model:?}"));
             println!("{mutant:?} is found by the {count}th cut, {model:?}: {}", error.root_cause());

@@ -1,7 +1,11 @@
 //! Faults that the test must find: a recording is changed to that of a server with the fault.
 
+use crate::disk_model::DiskModel;
 use sshome_e2e::recorder::{Event, Node};
 use std::collections::HashSet;
+
+/// Where a record beside a partial upload has the version of its format.
+const VERSION_AT: usize = 7;
 
 /// A fault of the server's order of syncs.
 #[derive(Clone, Copy, Debug)]
@@ -14,15 +18,30 @@ pub(crate) enum Mutant {
     RenameBeforeSync,
     /// `syncfs` is called on another filesystem.
     SyncfsElsewhere,
+    /// The record beside a partial upload cannot be read after the cut.
+    UnreadableRecord,
+    /// What is renamed loses its old name first.
+    RenameInTwoSteps,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Mutant; 4] = [
+    pub(crate) const ALL: [Mutant; 6] = [
         Mutant::NoSyncOfData,
         Mutant::NoSyncOfDirectories,
         Mutant::RenameBeforeSync,
         Mutant::SyncfsElsewhere,
+        Mutant::UnreadableRecord,
+        Mutant::RenameInTwoSteps,
     ];
+
+    /// The models on which it matters often enough to be found by a few hundred cuts.
+    pub(crate) fn models(self) -> &'static [DiskModel] {
+        match self {
+            // Both steps are in the journal, one after the other.
+            Mutant::RenameInTwoSteps => &[DiskModel::Posix],
+            _ => &[DiskModel::Journal, DiskModel::Posix],
+        }
+    }
 
     /// What a server with this fault would have done.
     pub(crate) fn of(self, events: &[Event]) -> Vec<Event> {
@@ -36,7 +55,36 @@ impl Mutant {
                 without(|event| matches!(event, Event::SyncfsBegins | Event::SyncfsSucceeded))
             }
             Mutant::RenameBeforeSync => sync_after_rename(events),
+            Mutant::UnreadableRecord => unreadable_records(events),
+            Mutant::RenameInTwoSteps => events.iter().flat_map(in_two_steps).collect(),
         }
+    }
+}
+
+/// Makes each record one of a later version.
+fn unreadable_records(events: &[Event]) -> Vec<Event> {
+    let is_record = |event: &Event| match event {
+        Event::Create(slot, node, _) if slot.name.to_string_lossy().ends_with(".part") => Some(*node),
+        _ => None,
+    };
+    let records: HashSet<Node> = events.iter().filter_map(is_record).collect();
+    let changed = |event: &Event| match event {
+        Event::Write(node, 0, data) if records.contains(node) => {
+            let mut data = data.to_vec();
+            data[VERSION_AT] = u8::MAX;
+            Event::Write(*node, 0, data.into())
+        }
+        event => event.clone(),
+    };
+    events.iter().map(changed).collect()
+}
+
+fn in_two_steps(event: &Event) -> Vec<Event> {
+    match event {
+        Event::Rename { node, from, to, .. } => {
+            vec![Event::Remove(from.clone(), *node), Event::Link(to.clone(), *node)]
+        }
+        event => vec![event.clone()],
     }
 }
 

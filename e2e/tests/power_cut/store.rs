@@ -199,6 +199,20 @@ impl Session {
         allowed(service::remove(&self.0, &path(name)))
     }
 
+    pub(crate) fn remove_directory(&self, name: &str) -> Result<bool> {
+        allowed(service::remove_directory(&self.0, &path(name)))
+    }
+
+    /// Creates a symbolic link and makes its name durable, as our protocol does.
+    pub(crate) fn symlink(&self, name: &str, target: &str) -> Result<bool> {
+        let made = service::make_symlink(&self.0, &path(name), target.as_bytes());
+        allowed(made.and_then(|name| service::publish(&self.0, Vec::new(), vec![name]).1))
+    }
+
+    pub(crate) fn hard_link(&self, from: &str, to: &str) -> Result<bool> {
+        allowed(service::hard_link(&self.0, &path(from), &path(to)))
+    }
+
     pub(crate) fn remove_tree(&self, name: &str) -> Result<bool> {
         let mut removal = Removal::begin(&self.0, &path(name))?;
         while !removal.step(&self.0, StepLimit::bytes(u64::MAX))? {}

@@ -1,5 +1,7 @@
 //! Sessions that do random things on a recorded disk, at once, each with its own names.
 
+mod names;
+
 use crate::history::{Content, Entry, History, Operation, Promise};
 use crate::store::{InPlaceWrite, Session, Settings, Source, Store};
 use anyhow::Result;
@@ -78,6 +80,10 @@ struct Actor<'a> {
     uncertain: BTreeSet<String>,
     /// Files that were written in place since they were synced.
     unsynced: BTreeSet<String>,
+    /// Files that may have several names. They are not written in place: that would change what another name has.
+    linked: BTreeSet<String>,
+    /// Whether the last thing done was to rename a directory.
+    has_moved_directory: bool,
     history: History,
     sources: Vec<Source>,
     /// The source of a partial upload that may be resumed.
@@ -95,6 +101,8 @@ impl<'a> Actor<'a> {
             contents: HashMap::new(),
             uncertain: BTreeSet::new(),
             unsynced: BTreeSet::new(),
+            linked: BTreeSet::new(),
+            has_moved_directory: false,
             history: History::default(),
             sources: Vec::new(),
             partial: None,
@@ -102,7 +110,11 @@ impl<'a> Actor<'a> {
     }
 
     fn act(&mut self) -> Result<()> {
-        match self.random.random_range(0..24) {
+        // What is put into a directory whose new name is not on the disk may be found below the old one.
+        if std::mem::take(&mut self.has_moved_directory) {
+            return if self.random.random_bool(0.7) { self.sync() } else { self.remove_tree() };
+        }
+        match self.random.random_range(0..31) {
             0..5 => self.put_few(),
             5 => self.put_many(),
             6 => self.put_medium(),
@@ -112,6 +124,10 @@ impl<'a> Actor<'a> {
             16 => self.remove_tree(),
             17..19 => self.copy(),
             19..23 => self.write(),
+            23..25 => self.symlink(),
+            25..27 => self.hard_link(),
+            27..29 => self.rename_directory(),
+            29 => self.remove_directory(),
             _ => self.sync(),
         }
     }
@@ -256,50 +272,6 @@ impl<'a> Actor<'a> {
         })
     }
 
-    fn rename(&mut self) -> Result<()> {
-        let (Some(from), to) = (self.existing(), self.name()) else { return Ok(()) };
-        if from == to {
-            return Ok(());
-        }
-        self.make_directory_of(&to)?;
-        // Otherwise nobody knows what is moved.
-        if self.unsynced.contains(&from) {
-            self.sync()?;
-        }
-        let moved = (from.clone(), to.clone());
-        let entry = self.names.get(&from).cloned().unwrap_or(Entry::Absent);
-        self.operate(format!("mv {from} {to}"), Promise::Nothing, |actor| {
-            let done = actor.session.rename(&from, &to)?;
-            Ok(if done { vec![(from, Entry::Absent), (to, entry)] } else { Vec::new() })
-        })?;
-        if let Some(operation) = self.history.operations.last_mut() {
-            operation.moved = Some(moved);
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self) -> Result<()> {
-        let Some(name) = self.existing() else { return Ok(()) };
-        self.operate(format!("rm {name}"), Promise::Nothing, |actor| {
-            actor.session.remove(&name)?;
-            Ok(vec![(name, Entry::Absent)])
-        })
-    }
-
-    fn remove_tree(&mut self) -> Result<()> {
-        let top = format!("{}d/e", self.number);
-        if self.names.get(&top) != Some(&Entry::Directory) {
-            return Ok(());
-        }
-        let below = |name: &String| *name == top || name.starts_with(&format!("{top}/"));
-        let removed = self.names.keys().filter(|name| below(name));
-        let removed = removed.map(|name| (name.clone(), Entry::Absent)).collect();
-        self.operate(format!("rm -r {top}"), Promise::Nothing, |actor| {
-            actor.session.remove_tree(&top)?;
-            Ok(removed)
-        })
-    }
-
     fn copy(&mut self) -> Result<()> {
         let (Some(from), to) = (self.existing(), self.name()) else { return Ok(()) };
         let Some(Entry::File(content)) = self.names.get(&from).cloned() else { return Ok(()) };
@@ -332,7 +304,7 @@ impl<'a> Actor<'a> {
 
     /// Writes to a small file that exists, of which the name is on the disk.
     fn write_in_place(&mut self) -> Result<()> {
-        let Some(name) = self.existing() else { return Ok(()) };
+        let Some(name) = self.existing().filter(|name| !self.linked.contains(name)) else { return Ok(()) };
         let Some(Entry::File(Content { digest, .. })) = self.names.get(&name) else { return Ok(()) };
         let Some(mut content) = self.contents.get(digest).map(|content| content.to_vec()) else {
             return Ok(());

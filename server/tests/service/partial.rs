@@ -190,6 +190,25 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
 }
 
 #[test]
+fn a_partial_upload_whose_record_is_torn_is_deleted_at_the_start() {
+    let mut world = World::new(&format!("quota = {QUOTA}"));
+    let staging = world.home().join(STAGING_DIRECTORY);
+    for kept in [0, 7, 8, 30] {
+        let user = world.user();
+        cut(&user, "f", 8, 5);
+        drop(user);
+        let record = std::fs::read_dir(&staging).unwrap().map(|file| file.unwrap().path());
+        let record = record.into_iter().find(|file| file.extension().is_some()).unwrap();
+        let file = std::fs::File::options().write(true).open(&record).unwrap();
+        file.set_len(kept).unwrap();
+        world = world.restarted();
+        let user = world.user();
+        assert_eq!((service::parts(&user).len(), service::usage(&user).unwrap().charged()), (0, 0), "{kept}");
+        assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_partial_upload_borrows_again_after_a_restart() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();

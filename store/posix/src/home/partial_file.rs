@@ -6,13 +6,22 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sshome_store::{EntryId, UploadSource};
-use sshome_wire::{RemotePath, StreamId, Time};
+use sshome_wire::{BlockHasher, RemotePath, StreamId, Time};
 use std::fs::File;
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The first bytes of a record: its kind and version.
-const MAGIC: &[u8; 8] = b"sshome\0\x02";
+/// The first bytes of a record of any version. The version follows them.
+const MAGIC: &[u8] = b"sshome\0";
+
+/// The version of the records that are written: the BLAKE3 of the fields, and the fields.
+const VERSION: u8 = 3;
+
+/// The previous version: the fields alone.
+const VERSION_WITHOUT_DIGEST: u8 = 2;
+
+/// Bytes of a BLAKE3.
+const DIGEST_BYTES: usize = 32;
 
 /// Bytes of a record that are read at most.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
@@ -114,29 +123,113 @@ impl PartialFile {
     }
 }
 
+/// Why a record cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RecordError {
+    /// A part of it did not reach the disk before a power cut: no version can read it.
+    Torn,
+    /// A different version wrote it, or the disk fails.
+    Unreadable(String),
+}
+
 impl UploadRecord {
     /// The encoded record.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        let recorded = (&self.target, RecordedSource::from(self.source));
-        Ok(postcard::to_extend(&recorded, MAGIC.to_vec()).map_err(|_| Errno::INVAL)?)
+        let fields = (&self.target, RecordedSource::from(self.source));
+        let fields = postcard::to_allocvec(&fields).map_err(|_| Errno::INVAL)?;
+        Ok([MAGIC, &[VERSION], &digest_of(&fields), &fields].concat())
     }
 
-    /// Reads the record of the staged file `name`. The error says why it cannot be read.
-    pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<UploadRecord, String> {
+    /// Reads the record of the staged file `name`.
+    pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<UploadRecord, RecordError> {
+        let unreadable = |error: std::io::Error| RecordError::Unreadable(error.to_string());
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let record = rustix::fs::openat(dir, record_name(name).as_str(), flags, Mode::empty());
-        let record = record.map_err(|error| error.to_string())?;
+        let record = File::from(record.map_err(|error| unreadable(error.into()))?);
         let mut bytes = Vec::new();
-        let mut record = File::from(record).take(MAX_RECORD_BYTES);
-        record.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        let bytes = bytes.strip_prefix(MAGIC).ok_or("it is of another version")?;
-        let recorded: (Vec<u8>, RecordedSource) =
-            postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
-        Ok(UploadRecord { target: recorded.0, source: recorded.1.into() })
+        record.take(MAX_RECORD_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+        UploadRecord::decode(&bytes)
     }
+
+    /// A file that was not synced may have any of its lengths after a power cut, and zeros in place of any page.
+    fn decode(bytes: &[u8]) -> std::result::Result<UploadRecord, RecordError> {
+        let Some((version, rest)) = bytes.strip_prefix(MAGIC).and_then(<[u8]>::split_first) else {
+            let is_torn = MAGIC.starts_with(bytes) || bytes.first() == Some(&0);
+            let foreign = RecordError::Unreadable("it is not a record".to_owned());
+            return Err(if is_torn { RecordError::Torn } else { foreign });
+        };
+        let fields = match *version {
+            VERSION => match rest.split_first_chunk::<DIGEST_BYTES>() {
+                Some((digest, fields)) if *digest == digest_of(fields) => fields,
+                _ => return Err(RecordError::Torn),
+            },
+            VERSION_WITHOUT_DIGEST => rest,
+            _ => return Err(RecordError::Unreadable("it is of another version".to_owned())),
+        };
+        let (target, source): (Vec<u8>, RecordedSource) =
+            postcard::from_bytes(fields).map_err(|_| RecordError::Torn)?;
+        Ok(UploadRecord { target, source: source.into() })
+    }
+}
+
+fn digest_of(fields: &[u8]) -> [u8; DIGEST_BYTES] {
+    let mut hasher = BlockHasher::new();
+    hasher.update(fields);
+    hasher.finish().0
 }
 
 /// The name of a staged file's record.
 pub(super) fn record_name(name: &str) -> String {
     format!("{name}.part")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records() -> [UploadRecord; 2] {
+        let time = Time { seconds: 1_000_000, nanoseconds: 5 };
+        let file = UploadSource::File { size: 9 << 20, mtime: time };
+        let long = vec![b'x'; 10_000];
+        [
+            UploadRecord { target: b"/a/b".to_vec(), source: file },
+            UploadRecord { target: long, source: UploadSource::Stream(StreamId([7; 16])) },
+        ]
+    }
+
+    #[test]
+    fn a_record_is_read_back_and_one_of_the_previous_version_as_well() {
+        for record in records() {
+            let bytes = record.encode().unwrap();
+            assert_eq!(UploadRecord::decode(&bytes), Ok(record.clone()));
+            let before = [MAGIC, &[2], &bytes[MAGIC.len() + 1 + DIGEST_BYTES..]].concat();
+            assert_eq!(UploadRecord::decode(&before), Ok(record));
+        }
+    }
+
+    #[test]
+    fn whatever_a_power_cut_leaves_of_a_record_is_torn() {
+        for record in records() {
+            let bytes = record.encode().unwrap();
+            for length in
+                (0..bytes.len().min(200)).chain([4095, 4096, 8192].into_iter().filter(|at| *at < bytes.len()))
+            {
+                assert_eq!(UploadRecord::decode(&bytes[..length]), Err(RecordError::Torn), "{length}");
+                assert_eq!(UploadRecord::decode(&vec![0; length]), Err(RecordError::Torn), "{length}");
+            }
+            for page in 0..bytes.len().div_ceil(4096) {
+                let mut disk = bytes.clone();
+                let end = disk.len().min((page + 1) * 4096);
+                disk[page * 4096..end].fill(0);
+                assert_eq!(UploadRecord::decode(&disk), Err(RecordError::Torn), "page {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_not_torn() {
+        for bytes in [&b"sshome\0\x09something of a later version"[..], b"sshome\0\x04", b"something else"] {
+            assert!(matches!(UploadRecord::decode(bytes), Err(RecordError::Unreadable(_))), "{bytes:?}");
+        }
+    }
 }

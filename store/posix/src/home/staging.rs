@@ -5,7 +5,7 @@
 
 use super::acl::DEFAULT_ACL;
 use super::directory::{DirectoryInfo, MountId};
-use super::partial_file::record_name;
+use super::partial_file::{RecordError, record_name};
 use super::{
     DescriptorPermit, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
     WritebackEpoch, length, set_group,
@@ -109,8 +109,8 @@ impl StagingFolder {
         Ok(partials)
     }
 
-    /// The partial upload with this name; `None` for anything but a regular file. If its record cannot be read, it is
-    /// kept until it expires.
+    /// The partial upload with this name; `None` for anything but a regular file, and if only a part of its record is on
+    /// the disk. If its record cannot be read for another reason, it is kept until it expires.
     fn read_partial(&self, name: &[u8]) -> Option<PartialFile> {
         let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('.'))?;
         let stat = rustix::fs::statat(&self.dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -121,16 +121,27 @@ impl StagingFolder {
         if let Err(error) = rustix::fs::chmodat(&self.dir, name.as_str(), STAGED_MODE, AtFlags::empty()) {
             tracing::warn!(staged = name, %error, "a partial upload may not be resumable");
         }
-        let record = UploadRecord::read(&self.dir, &name);
-        if let Err(why) = &record {
-            tracing::warn!(
-                staged = name,
-                why,
-                "the record of a partial upload cannot be read: it is kept until part-expiry, and cannot be resumed"
-            );
-        }
+        let record = match UploadRecord::read(&self.dir, &name) {
+            Ok(record) => Some(record),
+            Err(RecordError::Torn) => {
+                tracing::warn!(
+                    staged = name,
+                    bytes = length(&stat),
+                    "a partial upload is deleted: its record is incomplete, as after a power cut"
+                );
+                return None;
+            }
+            Err(RecordError::Unreadable(why)) => {
+                tracing::warn!(
+                    staged = name,
+                    why,
+                    "the record of a partial upload cannot be read: it is kept until part-expiry, and cannot be resumed"
+                );
+                None
+            }
+        };
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        Some(PartialFile { name, record: record.ok(), target: None, length: length(&stat), since })
+        Some(PartialFile { name, record, target: None, length: length(&stat), since })
     }
 
     /// Creates an empty staged file with a random name. See [`Home::stage`](super::Home::stage).
