@@ -2,12 +2,12 @@
 
 use crate::invocation::{self, Role};
 use nix::unistd::{Uid, User};
-use rustix::fs::Access;
 use rustix::io::Errno;
 use sshome_store::shown;
 use sshome_store_posix::permission::is_shared;
 pub(crate) use sshome_store_posix::permission::{
-    READ, WRITE, account, closed, not_theirs, obstacle, own_group, owner, ownership, remember_names,
+    Access, READ, WRITE, account, check, closed, not_theirs, obstacle, own_group, owner, ownership,
+    remember_names,
 };
 use std::fmt;
 use std::fs;

@@ -12,7 +12,7 @@ use crate::control::{self, BindError, ControlRequest, ControlResponse, ControlSo
 use crate::host_key::HostKeyError;
 use crate::limits::AdmissionControl;
 use crate::log::{self, LogError};
-use crate::metrics::{Metrics, OpenDescriptors};
+use crate::metrics::Metrics;
 use crate::protocol::BlockingPool;
 use crate::reload::Reloader;
 use crate::service::SlicePermits;
@@ -25,7 +25,7 @@ use accept::accept;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use background::services;
 use sshome_store::{HomeStore, PrepareError};
-use sshome_store_posix::PosixStore;
+use sshome_store_posix::{OpenDescriptors, PosixStore};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -4,14 +4,13 @@ use super::ConfineError;
 use super::account::SystemAccount;
 use crate::accounts::{Access as UserAccess, Account as User, OwnKeys};
 use crate::config::{Config, shown};
-use crate::permission::{READ, WRITE, closed, not_theirs, obstacle};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat};
-use rustix::io::Errno;
+use crate::permission::{Access, READ, WRITE, check, closed, not_theirs, obstacle};
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use rustix::process::geteuid;
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Creates missing folders, accessible to the account only. Existing folders are not changed.
@@ -90,8 +89,7 @@ fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
     }
     if let Some(owner) = owner {
         // Not by its name: the folder around it may be somebody's who puts a link there.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::open(folder, flags, Mode::empty())?;
+        let made = File::options().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(folder)?;
         fchown(made, Some(owner.uid().as_raw()), Some(owner.gid().as_raw()))?;
     }
     Ok(())
@@ -99,10 +97,10 @@ fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
 
 /// The obstacle for the account, with the remedy. `None` if there is none.
 fn complaint(config: &Config, path: &Path, access: Access, account: &str) -> Option<String> {
-    match accessat(CWD, path, access, AtFlags::EACCESS) {
+    match check(path, access) {
         Ok(()) => None,
         // It is created when it is needed.
-        Err(Errno::NOENT) => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = path.ancestors().skip(1).find(|folder| folder.exists())?;
             obstacle(above, WRITE, account).map(|why| line(above, &why))
         }

@@ -7,13 +7,13 @@ use super::{
 use crate::config::{Config, shown};
 use crate::reload::Reloader;
 use crate::session::ServerState;
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use nix::libc::O_DIRECTORY;
 use sshome_store::quota::Comparison;
 use sshome_store::{HomeSettings, HomeStore};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     /// The folder, locked: no other server has its socket there.
-    _folder: OwnedFd,
+    _folder: File,
     since: SystemTime,
 }
 
@@ -79,16 +79,16 @@ impl ControlSocket {
         let parent = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
         let folder = open(parent).map_err(failed)?;
-        let stat = rustix::fs::fstat(&folder).map_err(|error| failed(error.into()))?;
-        check_folder(parent, stat.st_mode, stat.st_uid)?;
-        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        let found = folder.metadata().map_err(failed)?;
+        check_folder(parent, found.mode(), found.uid())?;
+        match folder.try_lock() {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(BindError::Taken(path.to_owned())),
-            Err(error) => return Err(failed(error.into())),
+            Err(TryLockError::WouldBlock) => return Err(BindError::Taken(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         match std::fs::symlink_metadata(path) {
             // The lock is free, so its server has ended.
-            Ok(found) if FileType::from_raw_mode(found.mode()) == FileType::Socket => {
+            Ok(found) if found.file_type().is_socket() => {
                 std::fs::remove_file(path).map_err(failed)?;
             }
             Ok(_) => return Err(BindError::NoSocket(path.to_owned())),
@@ -135,9 +135,7 @@ pub fn examine(path: &Path) -> Result<(), BindError> {
     let folder = folder.map_err(|error| BindError::Make { path: path.to_owned(), error })?;
     check_folder(parent, folder.mode(), folder.uid())?;
     match std::fs::symlink_metadata(path) {
-        Ok(found) if FileType::from_raw_mode(found.mode()) != FileType::Socket => {
-            Err(BindError::NoSocket(path.to_owned()))
-        }
+        Ok(found) if !found.file_type().is_socket() => Err(BindError::NoSocket(path.to_owned())),
         _ => Ok(()),
     }
 }
@@ -164,9 +162,8 @@ pub(super) fn short<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) 
     act(PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
-fn open(folder: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
+fn open(folder: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(O_DIRECTORY).open(folder)
 }
 
 async fn converse(

@@ -1,10 +1,8 @@
 //! Metrics for Prometheus in the text format OpenMetrics 1.0.
 
-mod descriptors;
 mod direction;
 mod http;
 
-pub use descriptors::OpenDescriptors;
 pub use direction::TransferDirection;
 pub use http::serve;
 
@@ -15,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use sshome_store_posix::OpenDescriptors;
 use std::fmt;
 use std::time::Duration;
 

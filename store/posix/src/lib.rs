@@ -1,10 +1,12 @@
 //! Homes on a local filesystem: the store of a single host.
 
 mod home;
+mod open_descriptors;
 mod operations;
 pub mod permission;
 mod posix_home;
 mod store;
 
 pub use home::{STAGING_DIRECTORY, SyncfsPhase, examine_home, observe_syncfs, umask};
+pub use open_descriptors::OpenDescriptors;
 pub use store::PosixStore;

@@ -1,7 +1,8 @@
 //! Why this process may not use a file, whose it is, and the command that changes that.
 
 use nix::unistd::{Gid, Group, Uid, User};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+pub use rustix::fs::Access;
+use rustix::fs::{AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use sshome_wire::display::Escaped;
@@ -18,6 +19,14 @@ pub const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::
 
 /// For a directory that is listed and passed through.
 pub const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
+
+/// Whether owner, group and mode allow this process that use of a path, as access(2) has it for the effective account.
+///
+/// # Errors
+/// Why they do not, or why the path cannot be looked at.
+pub fn check(path: &Path, access: Access) -> io::Result<()> {
+    Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
+}
 
 /// Looks up the names of this process's account and groups. To be called once it is the account that it stays, and
 /// before Landlock: then no names can be looked up any more.
@@ -152,7 +161,7 @@ pub fn explained(path: &Path, access: Access, error: Errno) -> String {
 pub fn closed(path: &Path) -> Option<&Path> {
     let mut way: Vec<&Path> = path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
     way.reverse();
-    way.into_iter().find(|folder| accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS).is_err())
+    way.into_iter().find(|folder| check(folder, Access::EXEC_OK).is_err())
 }
 
 #[cfg(test)]
