@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The size of a read or write, in bytes.
-const PIECE: usize = 1 << 18;
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// Files in a directory of a tree.
 const FILES_IN_A_DIRECTORY: u64 = 100;
@@ -38,10 +38,10 @@ pub(crate) fn paths(set: &FileSet) -> impl Iterator<Item = PathBuf> {
 
 fn fill(path: &Path, size: u64, random: &mut StdRng) -> Result<()> {
     let mut file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; BUFFER_BYTES];
     let mut left = size;
     while left > 0 {
-        piece.truncate(usize::try_from(left).unwrap_or(PIECE).min(PIECE));
+        piece.truncate(usize::try_from(left).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
         random.fill_bytes(&mut piece);
         file.write_all(&piece).with_context(|| format!("writing {}", path.display()))?;
         left -= piece.len() as u64;
@@ -58,7 +58,7 @@ pub(crate) fn same(expected: &Path, found: &Path) -> Result<()> {
     }
     let open = |path: &Path| File::open(path).with_context(|| format!("opening {}", path.display()));
     let (expected, file) = (open(expected)?, open(found)?);
-    let (mut wanted, mut read) = (Vec::with_capacity(PIECE), Vec::with_capacity(PIECE));
+    let (mut wanted, mut read) = (Vec::with_capacity(BUFFER_BYTES), Vec::with_capacity(BUFFER_BYTES));
     loop {
         next_piece(&expected, &mut wanted)?;
         next_piece(&file, &mut read)?;
@@ -72,7 +72,7 @@ pub(crate) fn same(expected: &Path, found: &Path) -> Result<()> {
 /// The next bytes of a file; empty at its end.
 fn next_piece(file: &File, into: &mut Vec<u8>) -> Result<()> {
     into.clear();
-    file.take(PIECE as u64).read_to_end(into)?;
+    file.take(BUFFER_BYTES as u64).read_to_end(into)?;
     Ok(())
 }
 
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_file_has_its_length_and_is_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let set = FileSet { name: "big", count: 1, size: PIECE as u64 + 7, stored: false };
+        let set = FileSet { name: "big", count: 1, size: BUFFER_BYTES as u64 + 7, stored: false };
         make(&set, parent.path()).unwrap();
         assert_eq!(fs::metadata(parent.path().join("big")).unwrap().len(), set.size);
         empty(parent.path()).unwrap();

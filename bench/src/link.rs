@@ -14,10 +14,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The largest piece, in bytes.
-const PIECE: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// The largest number of pieces in flight in one direction: more than any window allows.
-const PIECES: usize = 4096;
+const MAX_QUEUED_BUFFERS: usize = 4096;
 
 /// The properties of a link, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
     for (from, to) in [(near.try_clone()?, far.try_clone()?), (far, near)] {
         to.set_nodelay(true)?;
-        let (queue, pieces) = sync_channel(PIECES);
+        let (queue, pieces) = sync_channel(MAX_QUEUED_BUFFERS);
         thread::spawn(move || take(&from, &queue));
         thread::spawn(move || deliver(&pieces, &to, link));
     }
@@ -84,7 +84,7 @@ fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
 
 /// Reads pieces, with the time of their arrival.
 fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>) {
-    let mut reader = BufReader::with_capacity(PIECE, from);
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, from);
     while let Ok(read) = reader.fill_buf()
         && !read.is_empty()
     {

@@ -36,11 +36,11 @@ use workload::{CLIENTS, Contender, FileSet, LONG, TOOLS, Workload};
 
 /// The programs are built with the profile of the bench itself. A debug build is only for trying the bench: it writes
 /// no page.
-const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+const BUILD_PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 #[derive(Parser)]
 #[command(about = "Runs sshome side by side with OpenSSH and rsync, and writes docs/performance.md")]
-struct Options {
+struct BenchOptions {
     /// How often each tool does each workload
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -68,7 +68,7 @@ struct Options {
     raw: Option<Raw>,
 }
 
-impl Options {
+impl BenchOptions {
     fn workloads(&self) -> Vec<Workload> {
         let all = if self.long { LONG.to_vec() } else { [&TOOLS[..], &CLIENTS].concat() };
         let wanted =
@@ -98,12 +98,12 @@ impl Options {
 
     /// Whether the result is written to the pages: only full workloads with all tools.
     fn is_for_pages(&self) -> bool {
-        self.tools.is_empty() && self.shrink == 1 && PROFILE == "release"
+        self.tools.is_empty() && self.shrink == 1 && BUILD_PROFILE == "release"
     }
 }
 
 fn main() -> Result<()> {
-    let options = Options::parse();
+    let options = BenchOptions::parse();
     if let Some(raw) = &options.raw {
         return raw.run();
     }
@@ -125,7 +125,7 @@ fn main() -> Result<()> {
         println!("files {} times shorter or fewer than the names of the workloads say", options.shrink);
     }
     build(&target)?;
-    let stage = Stage::new(target.join(PROFILE))?;
+    let stage = Stage::new(target.join(BUILD_PROFILE))?;
     let servers = Servers::start(&stage, &contenders)?;
     let outcomes = run_all(&workloads, &contenders, options.rounds, &stage, &servers)?;
     let (run, surroundings) =
@@ -147,24 +147,24 @@ fn main() -> Result<()> {
     if options.is_for_pages() { report::write(&outcomes, &run, &surroundings) } else { Ok(()) }
 }
 
-fn load(options: &Options, target: &Path) -> Result<()> {
+fn load(options: &BenchOptions, target: &Path) -> Result<()> {
     build(target)?;
-    let stage = Stage::new(target.join(PROFILE))?;
+    let stage = Stage::new(target.join(BUILD_PROFILE))?;
     let shrink = usize::try_from(options.shrink)?;
-    let report = load::run(&load::Options { only: options.only.as_deref(), shrink }, &stage)?;
+    let report = load::run(&load::LoadOptions { only: options.only.as_deref(), shrink }, &stage)?;
     report.tell(&report::run("once"), &report::surroundings(&stage), options.is_for_pages())
 }
 
 /// Shorter soaks, in minutes, only try the bench.
-const SOAK: u64 = 30;
+const DEFAULT_SOAK_MINUTES: u64 = 30;
 
-fn soak(minutes: u64, options: &Options, target: &Path) -> Result<()> {
+fn soak(minutes: u64, options: &BenchOptions, target: &Path) -> Result<()> {
     build(target)?;
-    let stage = Stage::new(target.join(PROFILE))?;
+    let stage = Stage::new(target.join(BUILD_PROFILE))?;
     let table = soak::run(Duration::from_secs(60 * minutes), &stage)?;
     let text = format!("{table} {}\n\n{}", report::run("once"), report::surroundings(&stage));
     println!("\n{text}");
-    if options.is_for_pages() && minutes >= SOAK { report::write_soak(&text) } else { Ok(()) }
+    if options.is_for_pages() && minutes >= DEFAULT_SOAK_MINUTES { report::write_soak(&text) } else { Ok(()) }
 }
 
 fn run_all(
@@ -229,7 +229,7 @@ fn build(target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--locked", "-p", "sshomed", "-p", "sshome"]);
-    command.args((PROFILE == "release").then_some("--release"));
+    command.args((BUILD_PROFILE == "release").then_some("--release"));
     command.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     command.arg("--target-dir").arg(target);
     ensure!(command.status().context("running cargo")?.success(), "sshome does not build");

@@ -13,14 +13,14 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The number of samples.
-const STEPS: u64 = 10;
+const SAMPLES: u64 = 10;
 
 /// The client's event for a finished file.
 const FILE_DONE: &str = r#"{"event":"file""#;
 
 /// One sample.
 #[derive(Debug)]
-struct Step {
+struct ManySample {
     /// Files that were finished at its end.
     files: u64,
     taken: Duration,
@@ -49,10 +49,10 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
             continue;
         }
         done += 1;
-        if done % (files.count / STEPS).max(1) == 0 {
+        if done % (files.count / SAMPLES).max(1) == 0 {
             let (client_memory, server_memory) = (memory(client.id()), memory(server.id()));
             let taken = std::mem::replace(&mut last, Instant::now()).elapsed();
-            steps.push(Step { files: done, taken, client_memory, server_memory });
+            steps.push(ManySample { files: done, taken, client_memory, server_memory });
             println!("{} · {:?}", workload.name, steps.last());
             forget_peak(server.id())?;
             // It may have ended.
@@ -67,7 +67,7 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
     Ok(table(workload.name, &steps, taken))
 }
 
-fn table(name: &str, steps: &[Step], taken: Duration) -> String {
+fn table(name: &str, steps: &[ManySample], taken: Duration) -> String {
     let mut out = format!(
         "{name}, once, {:.1} s in all, in equal steps; the first has the listing in it:\n\n\
          | files | this step | rate | peak memory: client, server |\n|---:|---:|---:|---:|\n",
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_step_has_its_own_rate() {
-        let step = |files, seconds| Step {
+        let step = |files, seconds| ManySample {
             files,
             taken: Duration::from_secs(seconds),
             client_memory: 30 << 20,

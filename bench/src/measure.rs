@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 /// The interval of memory samples. The kernel keeps the peak of a process, so only an increase in its last moments can
 /// be missed.
-const LOOK: Duration = Duration::from_millis(20);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The time limit for the end of a server's sessions after the client's end.
-const SETTLE: Duration = Duration::from_secs(10);
+const SESSION_END_LIMIT: Duration = Duration::from_secs(10);
 
 /// One run of one tool.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ fn watch(client: u32, server: u32, work: impl FnOnce() -> Result<()>) -> Result<
             while !done.load(Ordering::Relaxed) {
                 client_peak.fetch_max(memory(client), Ordering::Relaxed);
                 server_peak.fetch_max(memory(server), Ordering::Relaxed);
-                thread::sleep(LOOK);
+                thread::sleep(SAMPLE_INTERVAL);
             }
         });
         let result = work();
@@ -110,7 +110,10 @@ fn await_end(child: u32) -> Result<()> {
 fn settle(server: u32) -> Result<()> {
     let begin = Instant::now();
     while !children(server).is_empty() {
-        ensure!(begin.elapsed() < SETTLE, "the server still has sessions after the client has ended");
+        ensure!(
+            begin.elapsed() < SESSION_END_LIMIT,
+            "the server still has sessions after the client has ended"
+        );
         thread::sleep(Duration::from_millis(5));
     }
     Ok(())

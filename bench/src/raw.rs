@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::thread;
 
 /// The size of a read or write, in bytes.
-const PIECE: usize = 256 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// The bench as a server and as a client.
 #[derive(Subcommand)]
@@ -70,7 +70,7 @@ fn serve() -> Result<()> {
 }
 
 fn answer(stream: &TcpStream) -> Result<()> {
-    let (mut reader, mut writer) = (BufReader::with_capacity(PIECE, stream), stream);
+    let (mut reader, mut writer) = (BufReader::with_capacity(BUFFER_BYTES, stream), stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
     match line.trim_end().split_once(' ') {
@@ -84,7 +84,7 @@ fn answer(stream: &TcpStream) -> Result<()> {
 }
 
 fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<u64> {
-    let (mut piece, mut length) = (vec![0; PIECE], 0);
+    let (mut piece, mut length) = (vec![0; BUFFER_BYTES], 0);
     loop {
         let read = from.read(&mut piece)?;
         if read == 0 {

@@ -11,14 +11,14 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The parts of pages that the bench writes.
-const TABLE: &str = "table";
-const OTHERS: &str = "clients";
-const LONG: &str = "long";
-const SUMMARY: &str = "summary";
+const TABLE_PART: &str = "table";
+const CLIENTS_PART: &str = "clients";
+const LONG_PART: &str = "long";
+const SUMMARY_PART: &str = "summary";
 
 /// The page of most tables.
-pub(crate) const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
-const SOAK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
+pub(crate) const PERFORMANCE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+const SOAK_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/soak.md");
 
 /// The samples of a contender for a workload.
 pub(crate) struct Measurement {
@@ -202,23 +202,23 @@ pub(crate) fn write(outcomes: &[Measurement], run: &str, surroundings: &str) -> 
     let (names, client_names) = (TOOLS.map(|workload| workload.name), CLIENTS.map(|workload| workload.name));
     let (tools, clients) = (tools(outcomes, run), clients(outcomes, run));
     if !tools.rows.is_empty() {
-        page::update(PAGE, TABLE, &tools, &names, surroundings)?;
-        page::update(PAGE, SUMMARY, &summary(outcomes), &names, "")?;
+        page::update(PERFORMANCE_PAGE, TABLE_PART, &tools, &names, surroundings)?;
+        page::update(PERFORMANCE_PAGE, SUMMARY_PART, &summary(outcomes), &names, "")?;
     }
     if !clients.rows.is_empty() {
-        page::update(PAGE, OTHERS, &clients, &client_names, surroundings)?;
+        page::update(PERFORMANCE_PAGE, CLIENTS_PART, &clients, &client_names, surroundings)?;
     }
     Ok(())
 }
 
 /// Writes the result of the long run into docs/performance.md.
 pub(crate) fn write_long(text: &str) -> Result<()> {
-    page::write(PAGE, LONG, text)
+    page::write(PERFORMANCE_PAGE, LONG_PART, text)
 }
 
 /// Writes the result of a soak into docs/soak.md.
 pub(crate) fn write_soak(text: &str) -> Result<()> {
-    page::write(SOAK, "soak", text)
+    page::write(SOAK_PAGE, "soak", text)
 }
 
 /// The percentile: the smallest value that this share of the values (0 to 1) do not exceed.

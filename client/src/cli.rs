@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-const WHERE: &str = "The server: [USER@]NAME (a host name or an entry of ~/.ssh/config), [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
+const DESTINATION_HELP: &str = "The server: [USER@]NAME (a host name or an entry of ~/.ssh/config), [USER@][ADDRESS]:PORT, or ssh://[USER@]HOST[:PORT]";
 
 /// File transfer client for sshomed: an interactive prompt, or one command per run.
 ///
@@ -14,7 +14,7 @@ const WHERE: &str = "The server: [USER@]NAME (a host name or an entry of ~/.ssh/
 /// terminal, it reads commands from it, one per line, and stops at the first that fails. A line that begins
 /// with "-" may fail; one that begins with "#" is a comment.
 #[derive(Debug, Parser)]
-#[command(name = "sshome", version, after_help = crate::exit::HELP)]
+#[command(name = "sshome", version, after_help = crate::exit::EXIT_CODES_HELP)]
 #[command(override_usage = "sshome [OPTIONS] [USER@]HOST [COMMAND [ARGS…]]")]
 pub struct ClientCli {
     /// Private key file for the login; may be repeated
@@ -60,7 +60,7 @@ pub struct ClientCli {
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Where to. The help has brackets, which would be links in a comment
-    #[arg(value_name = "HOST", help = WHERE, value_parser = DestinationParser)]
+    #[arg(value_name = "HOST", help = DESTINATION_HELP, value_parser = DestinationParser)]
     pub destination: Destination,
     /// A command as at the prompt, with its arguments
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
@@ -79,7 +79,7 @@ pub struct Destination {
 }
 
 /// The schemes of a URL, in any case.
-const SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
+const URL_SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
 
 /// Without the text: it would stay on the screen, and in logs of it.
 const PASSWORD_IN_ADDRESS: &str =
@@ -93,7 +93,7 @@ impl FromStr for Destination {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
-        let is_known = |scheme: &str| SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        let is_known = |scheme: &str| URL_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
         if scheme.is_some_and(|scheme| !is_known(scheme)) {
             return Err("unsupported URL: use ssh://[USER@]HOST[:PORT], sftp://… or scp://…".to_owned());
         }

@@ -23,7 +23,7 @@ pub enum Exit {
 }
 
 /// What `--help` says about the codes.
-pub const HELP: &str = "\
+pub const EXIT_CODES_HELP: &str = "\
 Exit codes:
   0  success
   1  a command failed
@@ -47,8 +47,8 @@ mod tests {
     fn the_help_documents_every_exit_code() {
         use Exit::{Authentication, Connection, Failed, HostKey, Interrupted, Ok, Usage};
         for exit in [Ok, Failed, Usage, Connection, HostKey, Authentication, Interrupted] {
-            assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+            assert!(EXIT_CODES_HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
         }
-        assert_eq!(HELP.lines().count(), 8);
+        assert_eq!(EXIT_CODES_HELP.lines().count(), 8);
     }
 }

@@ -23,17 +23,17 @@ const QUIT_WITHIN: Duration = Duration::from_secs(1);
 const PASTE_MARKS: (&str, &str) = ("\x1b[?2004h", "\x1b[?2004l");
 
 /// There is one terminal, and signals are sent to the whole process.
-static TERMINAL: Terminal = Terminal {
-    state: Mutex::new(State { held: None, continued: 0, is_resumed: false, quits: 0 }),
+static TERMINAL: ProcessTerminal = ProcessTerminal {
+    state: Mutex::new(TerminalState { held: None, continued: 0, is_resumed: false, quits: 0 }),
     changed: Condvar::new(),
 };
 
-struct Terminal {
-    state: Mutex<State>,
+struct ProcessTerminal {
+    state: Mutex<TerminalState>,
     changed: Condvar,
 }
 
-struct State {
+struct TerminalState {
     held: Option<Held>,
     /// The number of times that the program was continued.
     continued: u64,
@@ -124,7 +124,7 @@ impl Hold {
     /// Waits for the Ctrl-\ that has ended another program: this program gets the signal as well, and only during the
     /// hold is it known to belong to the other one.
     pub(crate) fn await_quit(&self) {
-        let waiting = |state: &mut State| state.quits == self.quits;
+        let waiting = |state: &mut TerminalState| state.quits == self.quits;
         // If the signal was sent to the other program only, the wait times out.
         let _ = TERMINAL.changed.wait_timeout_while(TERMINAL.state(), QUIT_WITHIN, waiting);
     }
@@ -235,7 +235,7 @@ fn suspend_by(stop: impl FnOnce() -> rustix::io::Result<()>) {
 }
 
 /// Handles a Ctrl-Z that arrived as a signal. The rest of the process group has it, too.
-fn suspended(state: MutexGuard<'_, State>) {
+fn suspended(state: MutexGuard<'_, TerminalState>) {
     let stop = || kill_process(getpid(), Signal::TTIN);
     match state.held.as_ref().map(|held| (held.modes, held.waiting.clone())) {
         Some((_, Some(on_suspend))) => {
@@ -300,8 +300,8 @@ impl Modes {
     }
 }
 
-impl Terminal {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ProcessTerminal {
+    fn state(&self) -> MutexGuard<'_, TerminalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

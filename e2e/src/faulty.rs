@@ -1,6 +1,6 @@
 //! A disk that fails on request: a folder mounted through FUSE, where the n-th change can be refused.
 
-use crate::fuse::{FuseMount, Step, Watcher};
+use crate::fuse::{DiskOperation, FuseMount, Watcher};
 use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ pub struct Faulty {
     mount: FuseMount,
     // After the mount, which shows it.
     dir: TempDir,
-    faults: Arc<Faults>,
+    faults: Arc<FaultPlan>,
 }
 
 /// The fault.
 #[derive(Debug, Default)]
-struct Faults(Mutex<Option<Fault>>);
+struct FaultPlan(Mutex<Option<Fault>>);
 
 #[derive(Debug)]
 struct Fault {
-    steps: &'static [Step],
+    steps: &'static [DiskOperation],
     /// The number of the step that fails, from 0.
     number: usize,
     error: Errno,
-    seen: Vec<Step>,
+    seen: Vec<DiskOperation>,
 }
 
 impl Faulty {
@@ -51,7 +51,7 @@ impl Faulty {
     }
 
     fn mount(test: &str, dir: TempDir, mounted: PathBuf) -> Option<Faulty> {
-        let faults = Arc::new(Faults::default());
+        let faults = Arc::new(FaultPlan::default());
         let backing = dir.path().join("backing");
         fs::create_dir(&backing).unwrap();
         let mount = FuseMount::new(test, "faulty", &backing, mounted, Arc::clone(&faults) as Arc<_>)?;
@@ -71,26 +71,26 @@ impl Faulty {
     }
 
     /// Lets one of these steps fail once: the one with this number from now on, counted from 0.
-    pub fn fail(&self, number: usize, steps: &'static [Step], error: Errno) {
+    pub fn fail(&self, number: usize, steps: &'static [DiskOperation], error: Errno) {
         *self.faults.lock() = Some(Fault { steps, number, error, seen: Vec::new() });
     }
 
     /// Removes the fault. Returns the steps that were seen, including the one that failed.
     #[must_use]
-    pub fn heal(&self) -> Vec<Step> {
+    pub fn heal(&self) -> Vec<DiskOperation> {
         self.faults.lock().take().map(|fault| fault.seen).unwrap_or_default()
     }
 }
 
-impl Faults {
+impl FaultPlan {
     fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watcher for Faults {
+impl Watcher for FaultPlan {
     /// Fails if this is the step.
-    fn before(&self, step: Step) -> Result<(), Errno> {
+    fn before(&self, step: DiskOperation) -> Result<(), Errno> {
         let mut fault = self.lock();
         let Some(fault) = fault.as_mut().filter(|fault| fault.steps.contains(&step)) else { return Ok(()) };
         fault.seen.push(step);

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 /// What is asked of a disk, and can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum DiskOperation {
     /// A file that is there is opened.
     Open,
     /// A file is made.
@@ -42,19 +42,19 @@ pub enum Step {
     Remove,
 }
 
-impl Step {
+impl DiskOperation {
     /// All but the removal, of which a failure leaves something behind.
-    pub const BUILDING: &[Step] = &[
-        Step::Open,
-        Step::Create,
-        Step::Make,
-        Step::Link,
-        Step::Write,
-        Step::SetAttributes,
-        Step::SetXattr,
-        Step::Sync,
-        Step::SyncDirectory,
-        Step::Rename,
+    pub const BUILDING: &[DiskOperation] = &[
+        DiskOperation::Open,
+        DiskOperation::Create,
+        DiskOperation::Make,
+        DiskOperation::Link,
+        DiskOperation::Write,
+        DiskOperation::SetAttributes,
+        DiskOperation::SetXattr,
+        DiskOperation::Sync,
+        DiskOperation::SyncDirectory,
+        DiskOperation::Rename,
     ];
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum NewEntry<'a> {
 /// What a mounted folder asks and reports. The folder serves one request at a time.
 pub(crate) trait Watcher: Send + Sync {
     /// Called before each step; its error is the step's.
-    fn before(&self, _step: Step) -> Result<(), Errno> {
+    fn before(&self, _step: DiskOperation) -> Result<(), Errno> {
         Ok(())
     }
 

@@ -41,12 +41,12 @@ struct MountedHome {
     home: Arc<dyn Home>,
     /// The path by which the kernel has found each file last.
     names: Mutex<HashMap<INodeNo, RemotePath>>,
-    open: Mutex<Handles>,
+    open: Mutex<MountHandles>,
 }
 
 /// The open files, by their numbers.
 #[derive(Default)]
-struct Handles {
+struct MountHandles {
     given: u64,
     files: HashMap<u64, Arc<dyn FileHandle>>,
 }
@@ -76,7 +76,7 @@ impl MountedHome {
         Ok(FileAttr { ino, ..attributes(&info) })
     }
 
-    fn open(&self) -> MutexGuard<'_, Handles> {
+    fn open(&self) -> MutexGuard<'_, MountHandles> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -52,7 +52,7 @@ impl Liar {
         let running = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let connection =
-                    Connection { hello: hello.clone(), answer: Arc::clone(&answer), channel: None };
+                    LiarConnection { hello: hello.clone(), answer: Arc::clone(&answer), channel: None };
                 tokio::spawn(serve(stream, Arc::clone(&config), connection, left.clone()));
             }
         });
@@ -87,13 +87,13 @@ pub(crate) fn write_key(file: &Path) -> Result<PrivateKey> {
     Ok(key)
 }
 
-struct Connection {
+struct LiarConnection {
     hello: Hello,
     answer: Arc<Answer>,
     channel: Option<Channel<Msg>>,
 }
 
-impl Handler for Connection {
+impl Handler for LiarConnection {
     type Error = russh::Error;
 
     async fn auth_publickey_offered(&mut self, _: &str, _: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
@@ -137,7 +137,7 @@ impl Handler for Connection {
 async fn serve(
     stream: TcpStream,
     config: Arc<Config>,
-    connection: Connection,
+    connection: LiarConnection,
     mut left: watch::Receiver<bool>,
 ) {
     let Ok(mut session) = russh::server::run_stream(config, stream, connection).await else { return };

@@ -23,7 +23,7 @@ pub use administrator::Administrator;
 pub use client::{Client, Outcome};
 pub use exec::{Commands, Exec, command, run};
 pub use faulty::Faulty;
-pub use fuse::Step;
+pub use fuse::DiskOperation;
 pub use host::{Host, HostBuilder};
 pub use liar::Liar;
 pub use mount::Mount;

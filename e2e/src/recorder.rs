@@ -12,16 +12,16 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// A file, directory or link of a recorded disk. Each has its own number, which is never used again.
-pub type Node = usize;
+pub type NodeId = usize;
 
 /// The top of a recorded disk.
-pub const TOP: Node = 0;
+pub const TOP: NodeId = 0;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// The directory.
-    pub directory: Node,
+    pub directory: NodeId,
     /// The name.
     pub name: OsString,
 }
@@ -41,36 +41,36 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A node was created.
-    Create(Slot, Node, Kind),
+    Create(Slot, NodeId, Kind),
     /// A file was given another name.
-    Link(Slot, Node),
+    Link(Slot, NodeId),
     /// The name of this node was removed.
-    Remove(Slot, Node),
+    Remove(Slot, NodeId),
     /// A node was renamed, which replaced another.
     Rename {
         /// The node.
-        node: Node,
+        node: NodeId,
         /// Its old name.
         from: Slot,
         /// Its new name.
         to: Slot,
         /// What had the new name.
-        replaced: Option<Node>,
+        replaced: Option<NodeId>,
     },
     /// Bytes were written at an offset.
-    Write(Node, u64, Arc<[u8]>),
+    Write(NodeId, u64, Arc<[u8]>),
     /// The length was set.
-    SetLength(Node, u64),
+    SetLength(NodeId, u64),
     /// The mode was set.
-    SetMode(Node, u32),
+    SetMode(NodeId, u32),
     /// The time of the last change was set.
-    SetModified(Node, SystemTime),
+    SetModified(NodeId, SystemTime),
     /// An extended attribute was set, or removed.
-    SetXattr(Node, OsString, Option<Vec<u8>>),
+    SetXattr(NodeId, OsString, Option<Vec<u8>>),
     /// A file was synced.
-    SyncFile(Node),
+    SyncFile(NodeId),
     /// A directory was synced.
-    SyncDirectory(Node),
+    SyncDirectory(NodeId),
     /// A `syncfs` began. It covers what was before.
     SyncfsBegins,
     /// It succeeded.
@@ -95,26 +95,26 @@ pub struct Recorder {
     _mount: FuseMount,
     // After the mount, which shows it.
     _dir: TempDir,
-    log: Arc<Log>,
+    log: Arc<EventLog>,
 }
 
 /// The events, and what they need of the present.
 #[derive(Debug, Default)]
-struct Log(Mutex<State>);
+struct EventLog(Mutex<LogState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct LogState {
     events: Vec<Event>,
     /// The present nodes, by their inodes in the folder behind.
-    nodes: HashMap<u64, Node>,
-    names: HashMap<Slot, Node>,
-    next: Node,
+    nodes: HashMap<u64, NodeId>,
+    names: HashMap<Slot, NodeId>,
+    next: NodeId,
     /// Changes of what has no number. There must be none.
     missed: usize,
 }
 
 /// The recorders of this process, by the devices that they show.
-static RECORDERS: Mutex<Vec<(u64, Weak<Log>)>> = Mutex::new(Vec::new());
+static RECORDERS: Mutex<Vec<(u64, Weak<EventLog>)>> = Mutex::new(Vec::new());
 
 impl Recorder {
     /// Mounts an empty disk on a folder. None if this machine cannot mount; then it is said which test that leaves out.
@@ -127,7 +127,8 @@ impl Recorder {
         let backing = dir.path().join("backing");
         fs::create_dir(&backing).unwrap();
         let top = HashMap::from([(fs::metadata(&backing).unwrap().ino(), TOP)]);
-        let log = Arc::new(Log(Mutex::new(State { nodes: top, next: TOP + 1, ..State::default() })));
+        let log =
+            Arc::new(EventLog(Mutex::new(LogState { nodes: top, next: TOP + 1, ..LogState::default() })));
         let mount =
             FuseMount::new(test, "recorder", &backing, folder.to_owned(), Arc::clone(&log) as Arc<_>)?;
         let device = fs::metadata(mount.path()).unwrap().dev();
@@ -153,7 +154,7 @@ impl Recorder {
     }
 }
 
-fn recorders() -> MutexGuard<'static, Vec<(u64, Weak<Log>)>> {
+fn recorders() -> MutexGuard<'static, Vec<(u64, Weak<EventLog>)>> {
     RECORDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -169,13 +170,13 @@ fn record_syncfs(device: u64, phase: SyncfsPhase) {
     }
 }
 
-impl Log {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl EventLog {
+    fn state(&self) -> MutexGuard<'_, LogState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watcher for Log {
+impl Watcher for EventLog {
     fn changed(&self, change: Change<'_>) {
         let mut state = self.state();
         match state.event(change) {
@@ -185,7 +186,7 @@ impl Watcher for Log {
     }
 }
 
-impl State {
+impl LogState {
     fn slot(&self, parent: u64, name: &OsStr) -> Option<Slot> {
         Some(Slot { directory: *self.nodes.get(&parent)?, name: name.to_owned() })
     }

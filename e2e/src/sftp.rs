@@ -7,8 +7,8 @@ use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use sshome_wire::sftp::{
-    ClientPacket, Data, Extended, Extension, OpenFlags, Response, ServerPacket, SftpAttributes, SftpDecoder,
-    SftpName, SftpRequest, StatusCode, Statvfs, VERSION,
+    ClientPacket, Data, Extended, Extension, OpenFlags, Response, SFTP_VERSION, ServerPacket, SftpAttributes,
+    SftpDecoder, SftpName, SftpRequest, StatusCode, Statvfs,
 };
 use std::sync::Arc;
 
@@ -45,9 +45,9 @@ impl SftpPeer {
     /// If any of that fails.
     pub async fn login(host: &Host, user: &str) -> Result<SftpPeer> {
         let mut peer = SftpPeer::silent(host, user).await?;
-        peer.sender.packet(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
+        peer.sender.packet(&ClientPacket::Init { version: SFTP_VERSION, extensions: Vec::new() }).await?;
         let version = peer.version().await?;
-        ensure!(version == VERSION, "the server's version is {version}");
+        ensure!(version == SFTP_VERSION, "the server's version is {version}");
         Ok(peer)
     }
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sshome::shell::flag::PARTIAL;
+use sshome::shell::flag::PARTIAL_LETTER;
 use sshome::shell::parse_command;
 use sshome::shell::words::{Word, partial, quote, split};
 use sshome_ssh::Glob;
@@ -36,7 +36,7 @@ fn check(words: &[Word]) {
         Ok(Some(invocation)) => {
             let (least, most) = invocation.command.operands;
             let given = invocation.operands.len();
-            assert!(given <= most && (given >= least || invocation.has(PARTIAL)));
+            assert!(given <= most && (given >= least || invocation.has(PARTIAL_LETTER)));
         }
         Ok(None) => assert!(words.is_empty()),
         Err(error) => assert_calm(&error.to_string()),

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
 /// The backlog of connections that the kernel queues before `accept`.
-const BACKLOG: i32 = 1024;
+const LISTEN_BACKLOG: i32 = 1024;
 
 /// Listening sockets. Clients that connect wait until the server serves.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ fn bound(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
 
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address)?;
-    listen(&socket, BACKLOG)?;
+    listen(&socket, LISTEN_BACKLOG)?;
     Ok(socket.into())
 }
 

@@ -35,10 +35,10 @@ pub fn ls_mode(kind: char, mode: u32) -> String {
 /// the time.
 #[must_use]
 pub fn ls_time(seconds: i64, now: i64, zone: &TimeZone) -> Option<String> {
-    const MONTHS: [&str; 12] =
+    const MONTH_NAMES: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let date = zone.to_datetime(Timestamp::from_second(seconds).ok()?);
-    let month = usize::try_from(date.month() - 1).ok().and_then(|month| MONTHS.get(month))?;
+    let month = usize::try_from(date.month() - 1).ok().and_then(|month| MONTH_NAMES.get(month))?;
     let is_recent = (now - RECENT_SECONDS..=now + MAX_CLOCK_SKEW_SECONDS).contains(&seconds);
     Some(match is_recent {
         true => format!("{month} {:>2} {:02}:{:02}", date.day(), date.hour(), date.minute()),

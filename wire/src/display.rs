@@ -65,12 +65,12 @@ impl fmt::Display for Digits {
 }
 
 fn write_size(f: &mut fmt::Formatter<'_>, bytes: u64, digits: usize) -> fmt::Result {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    const BINARY_UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return write!(f, "{bytes} B");
     }
     let mut value = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
+    let mut units = BINARY_UNITS.iter();
     let mut unit = units.next().unwrap_or(&"KiB");
     // 1023.95 would be printed as 1024.0.
     while value >= 1023.95 {

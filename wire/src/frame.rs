@@ -196,11 +196,11 @@ pub fn data_head(length: u32) -> [u8; HEADER_BYTES] {
 #[derive(Debug, Default)]
 pub struct Decoder {
     chunks: Chunks,
-    state: State,
+    state: DecoderState,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum State {
+enum DecoderState {
     #[default]
     Head,
     Control(FrameKind, usize),
@@ -209,10 +209,10 @@ enum State {
     Broken(FrameError),
 }
 
-impl State {
+impl DecoderState {
     /// In a data body of which `left` bytes are still to come; after it if there are none.
-    fn data(left: usize) -> State {
-        if left == 0 { State::Head } else { State::Data(left) }
+    fn data(left: usize) -> DecoderState {
+        if left == 0 { DecoderState::Head } else { DecoderState::Data(left) }
     }
 }
 
@@ -237,7 +237,7 @@ impl Decoder {
     /// Whether the stream may end here: not in the middle of a frame.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        self.buffered() == 0 && matches!(self.state, State::Head)
+        self.buffered() == 0 && matches!(self.state, DecoderState::Head)
     }
 
     /// The next frame, or piece of data; none until more is pushed.
@@ -248,7 +248,7 @@ impl Decoder {
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let result = self.advance();
         if let Err(error) = result {
-            self.state = State::Broken(error);
+            self.state = DecoderState::Broken(error);
             self.chunks.clear();
         }
         result
@@ -257,8 +257,8 @@ impl Decoder {
     fn advance(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
             match self.state {
-                State::Broken(error) => return Err(error),
-                State::Head => {
+                DecoderState::Broken(error) => return Err(error),
+                DecoderState::Head => {
                     let Some(mut head) = self.chunks.take(HEADER_BYTES) else { return Ok(None) };
                     let length = head.get_u32();
                     if length > MAX_FRAME {
@@ -268,18 +268,18 @@ impl Decoder {
                         return Err(FrameError::Empty);
                     };
                     self.state = match FrameKind::try_from(head.get_u8())? {
-                        FrameKind::Data => State::data(body),
-                        kind => State::Control(kind, body),
+                        FrameKind::Data => DecoderState::data(body),
+                        kind => DecoderState::Control(kind, body),
                     };
                 }
-                State::Control(kind, length) => {
+                DecoderState::Control(kind, length) => {
                     let Some(body) = self.chunks.take(length) else { return Ok(None) };
-                    self.state = State::Head;
+                    self.state = DecoderState::Head;
                     return Frame::decode(kind, &body).map(Some);
                 }
-                State::Data(left) => {
+                DecoderState::Data(left) => {
                     let Some(piece) = self.chunks.piece(left) else { return Ok(None) };
-                    self.state = State::data(left - piece.len());
+                    self.state = DecoderState::data(left - piece.len());
                     return Ok(Some(Frame::Data(piece)));
                 }
             }

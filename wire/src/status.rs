@@ -55,7 +55,7 @@ pub enum Status {
 }
 
 /// One row a status: the number, and the words that a person reads.
-const TABLE: [(Status, u16, &str); 20] = [
+const STATUS_TABLE: [(Status, u16, &str); 20] = [
     (Status::Authenticated, 200, "authenticated"),
     (Status::Understood, 201, "command understood"),
     (Status::FileExists, 202, "file exists"),
@@ -116,7 +116,7 @@ impl Status {
     }
 
     fn row(self) -> (Status, u16, &'static str) {
-        let found = TABLE.iter().find(|row| row.0 == self);
+        let found = STATUS_TABLE.iter().find(|row| row.0 == self);
         // Every variant has a row; `every_status_has_its_number` checks it.
         found.copied().unwrap_or((self, 404, "command failed"))
     }
@@ -132,7 +132,7 @@ impl TryFrom<u16> for Status {
     type Error = &'static str;
 
     fn try_from(code: u16) -> Result<Status, Self::Error> {
-        TABLE.iter().find(|row| row.1 == code).map(|row| row.0).ok_or("unknown status")
+        STATUS_TABLE.iter().find(|row| row.1 == code).map(|row| row.0).ok_or("unknown status")
     }
 }
 
@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn every_status_has_its_number() {
-        for (status, code, _) in TABLE {
+        for (status, code, _) in STATUS_TABLE {
             assert_eq!(status.code(), code);
             assert_eq!(Status::try_from(code), Ok(status));
         }
         assert_eq!(Status::QuotaExceeded.to_string(), "quota exceeded (405)");
         // A variant without a row would read 404: the numbers are all different.
-        for (i, (_, code, _)) in TABLE.iter().enumerate() {
-            assert!(!TABLE[i + 1..].iter().any(|row| row.1 == *code), "{code} stands twice");
+        for (i, (_, code, _)) in STATUS_TABLE.iter().enumerate() {
+            assert!(!STATUS_TABLE[i + 1..].iter().any(|row| row.1 == *code), "{code} stands twice");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The latency of a small `ls` during transfers of other sessions, and how the throughput is shared.
 
-use super::client::{Door, Session, Way};
-use super::host::{LENGTH, LISTER, LoadHost, USERS, user};
+use super::client::{LoadSession, LoginSource, Way};
+use super::host::{LISTER, LoadHost, SOURCE_BYTES, USERS, user};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// The number of listing sessions with each protocol, and the pause of each after an answer.
 const LISTERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(25);
+const LISTING_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The transfers beside the `ls`.
 #[derive(Clone, Copy)]
@@ -89,7 +89,7 @@ pub(crate) fn observe(beside: Beside, ways: &[Way], time: Duration, host: &LoadH
     Ok(Seen { beside, latencies, got: got.to_vec(), put: put.to_vec(), time })
 }
 
-async fn enter(door: &Door, ways: &[Way], host: &LoadHost<'_>) -> Result<Vec<(Way, Session)>> {
+async fn enter(door: &LoginSource, ways: &[Way], host: &LoadHost<'_>) -> Result<Vec<(Way, LoadSession)>> {
     let mut listers = Vec::new();
     for way in ways {
         for _ in 0..LISTERS {
@@ -100,7 +100,11 @@ async fn enter(door: &Door, ways: &[Way], host: &LoadHost<'_>) -> Result<Vec<(Wa
 }
 
 /// Lists repeatedly until `end`. Returns the latencies.
-async fn list(listers: Vec<(Way, Session)>, folder: String, end: Instant) -> Result<Vec<(Way, Duration)>> {
+async fn list(
+    listers: Vec<(Way, LoadSession)>,
+    folder: String,
+    end: Instant,
+) -> Result<Vec<(Way, Duration)>> {
     let mut listing = JoinSet::new();
     for (way, mut session) in listers {
         let folder = folder.clone();
@@ -110,7 +114,7 @@ async fn list(listers: Vec<(Way, Session)>, folder: String, end: Instant) -> Res
                 let begun = Instant::now();
                 session.ls(&folder).await?;
                 taken.push((way, begun.elapsed()));
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(LISTING_INTERVAL).await;
             }
             anyhow::Ok(taken)
         });
@@ -129,7 +133,7 @@ struct Transfers {
 
 impl Transfers {
     /// Returns once each has transferred something.
-    async fn start(beside: Beside, door: &Door, host: &LoadHost<'_>) -> Result<Transfers> {
+    async fn start(beside: Beside, door: &LoginSource, host: &LoadHost<'_>) -> Result<Transfers> {
         let mut transfers =
             Transfers { tasks: JoinSet::new(), moved: Vec::new(), stop: Arc::new(AtomicBool::new(false)) };
         for number in 0..beside.gets + beside.puts {
@@ -144,14 +148,14 @@ impl Transfers {
                     !stop.load(Relaxed)
                 };
                 match number < beside.gets {
-                    true => session.get(&source, LENGTH, more).await,
-                    false => session.put(&target, LENGTH, more).await,
+                    true => session.get(&source, SOURCE_BYTES, more).await,
+                    false => session.put(&target, SOURCE_BYTES, more).await,
                 }
             });
         }
         while transfers.moved().contains(&0) {
             ensure!(transfers.tasks.try_join_next().is_none(), "a transfer has ended too soon");
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(LISTING_INTERVAL).await;
         }
         Ok(transfers)
     }

@@ -6,7 +6,8 @@ use russh::client::{self, Handle, Msg};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Preferred, cipher};
 use sshome_wire::sftp::{
-    ClientPacket, Data, OpenFlags, Response, ServerPacket, SftpAttributes, SftpRequest, StatusCode, VERSION,
+    ClientPacket, Data, OpenFlags, Response, SFTP_VERSION, ServerPacket, SftpAttributes, SftpRequest,
+    StatusCode,
 };
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status, sftp};
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The size of sftp's requests, in bytes.
-const PIECE: u32 = 32 << 10;
+const REQUEST_BYTES: u32 = 32 << 10;
 
 /// The number of outstanding requests: half of sftp's, and together less than any window.
 const UNDER_WAY: usize = 32;
@@ -40,30 +41,30 @@ impl fmt::Display for Way {
 
 /// The server and the key for logins.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct LoginSource {
     port: u16,
     key: Arc<PrivateKey>,
     config: Arc<client::Config>,
 }
 
 /// A connection with one conversation on it. It ends when it is dropped.
-pub(crate) struct Session {
-    _connection: Handle<Trusting>,
+pub(crate) struct LoadSession {
+    _connection: Handle<AnyHostKey>,
     sender: ChannelWriteHalf<Msg>,
     receiver: ChannelReadHalf,
-    decoder: Decoder,
+    decoder: ReplyDecoder,
     id: u32,
 }
 
-enum Decoder {
+enum ReplyDecoder {
     Sftp(sftp::SftpDecoder),
     Native(sshome_wire::Decoder),
 }
 
 /// Trusts every host key: the server is the bench's own.
-struct Trusting;
+struct AnyHostKey;
 
-impl client::Handler for Trusting {
+impl client::Handler for AnyHostKey {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, _key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
@@ -71,40 +72,40 @@ impl client::Handler for Trusting {
     }
 }
 
-impl Door {
+impl LoginSource {
     /// The server on this port, and the private key of all its users.
-    pub(crate) fn new(port: u16, key: &Path) -> Result<Door> {
+    pub(crate) fn new(port: u16, key: &Path) -> Result<LoginSource> {
         let key = load_secret_key(key, None).with_context(|| format!("reading {}", key.display()))?;
         let preferred = Preferred { cipher: Cow::Borrowed(&[cipher::AES_128_GCM]), ..Preferred::default() };
         let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
-        Ok(Door { port, key: Arc::new(key), config: Arc::new(config) })
+        Ok(LoginSource { port, key: Arc::new(key), config: Arc::new(config) })
     }
 
     /// Logs in and starts a conversation.
-    pub(crate) async fn enter(&self, user: &str, way: Way) -> Result<Session> {
+    pub(crate) async fn enter(&self, user: &str, way: Way) -> Result<LoadSession> {
         let address = (Ipv4Addr::LOCALHOST, self.port);
-        let mut connection = client::connect(Arc::clone(&self.config), address, Trusting).await?;
+        let mut connection = client::connect(Arc::clone(&self.config), address, AnyHostKey).await?;
         let key = PrivateKeyWithHashAlg::new(Arc::clone(&self.key), None);
         ensure!(connection.authenticate_publickey(user, key).await?.success(), "{user} is not let in");
         let channel = connection.channel_open_session().await?;
         channel.request_subsystem(true, &way.to_string()).await?;
         let (receiver, sender) = channel.split();
         let decoder = match way {
-            Way::Sftp => Decoder::Sftp(sftp::SftpDecoder::new()),
-            Way::Native => Decoder::Native(sshome_wire::Decoder::new()),
+            Way::Sftp => ReplyDecoder::Sftp(sftp::SftpDecoder::new()),
+            Way::Native => ReplyDecoder::Native(sshome_wire::Decoder::new()),
         };
-        let mut session = Session { _connection: connection, sender, receiver, decoder, id: 0 };
+        let mut session = LoadSession { _connection: connection, sender, receiver, decoder, id: 0 };
         session.greet().await?;
         Ok(session)
     }
 }
 
-impl Session {
+impl LoadSession {
     /// Lists a folder as `ls` does. Returns the number of names.
     pub(crate) async fn ls(&mut self, folder: &str) -> Result<usize> {
         match self.decoder {
-            Decoder::Sftp(_) => self.ls_by_sftp(folder).await,
-            Decoder::Native(_) => self.ls_natively(folder).await,
+            ReplyDecoder::Sftp(_) => self.ls_by_sftp(folder).await,
+            ReplyDecoder::Native(_) => self.ls_natively(folder).await,
         }
     }
 
@@ -112,14 +113,14 @@ impl Session {
     /// the number of received bytes.
     pub(crate) async fn get(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::READ).await?;
-        let request = |handle, offset| SftpRequest::Read { handle, offset, length: PIECE };
+        let request = |handle, offset| SftpRequest::Read { handle, offset, length: REQUEST_BYTES };
         self.pipeline(handle, length, request, more).await
     }
 
     /// The same in the other direction: writes a file repeatedly.
     pub(crate) async fn put(&mut self, path: &str, length: u64, more: impl FnMut(u64) -> bool) -> Result<()> {
         let handle = self.open(path, OpenFlags::WRITE | OpenFlags::CREAT).await?;
-        let piece = Bytes::from(vec![7; PIECE as usize]);
+        let piece = Bytes::from(vec![7; REQUEST_BYTES as usize]);
         let request = |handle, offset| SftpRequest::Write { handle, offset, data: Data::from(piece.clone()) };
         self.pipeline(handle, length, request, more).await
     }
@@ -131,7 +132,7 @@ impl Session {
         request: impl Fn(Bytes, u64) -> SftpRequest,
         mut more: impl FnMut(u64) -> bool,
     ) -> Result<()> {
-        let step = u64::from(PIECE);
+        let step = u64::from(REQUEST_BYTES);
         let mut offsets = (0..length / step).map(|number| number * step).cycle();
         let mut next = || offsets.next().context("a file shorter than one request");
         for _ in 0..UNDER_WAY {
@@ -183,8 +184,8 @@ impl Session {
     }
 
     async fn greet(&mut self) -> Result<()> {
-        if let Decoder::Sftp(_) = self.decoder {
-            self.packet(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
+        if let ReplyDecoder::Sftp(_) = self.decoder {
+            self.packet(&ClientPacket::Init { version: SFTP_VERSION, extensions: Vec::new() }).await?;
             let answer = self.next_packet().await?;
             ensure!(matches!(answer, ServerPacket::Version { .. }), "{answer:?} in place of a version");
             return Ok(());
@@ -248,7 +249,7 @@ impl Session {
 
     async fn next_packet(&mut self) -> Result<ServerPacket> {
         loop {
-            if let Decoder::Sftp(decoder) = &mut self.decoder
+            if let ReplyDecoder::Sftp(decoder) = &mut self.decoder
                 && let Some(packet) = decoder.next()?
             {
                 return Ok(ServerPacket::decode(packet)?);
@@ -259,7 +260,7 @@ impl Session {
 
     async fn next_frame(&mut self) -> Result<Frame> {
         loop {
-            if let Decoder::Native(decoder) = &mut self.decoder
+            if let ReplyDecoder::Native(decoder) = &mut self.decoder
                 && let Some(frame) = decoder.next()?
             {
                 return Ok(frame);
@@ -272,8 +273,8 @@ impl Session {
     async fn hear(&mut self) -> Result<()> {
         match self.receiver.wait().await {
             Some(ChannelMsg::Data { data }) => match &mut self.decoder {
-                Decoder::Sftp(decoder) => decoder.push(data),
-                Decoder::Native(decoder) => decoder.push(data),
+                ReplyDecoder::Sftp(decoder) => decoder.push(data),
+                ReplyDecoder::Native(decoder) => decoder.push(data),
             },
             None | Some(ChannelMsg::Close) => bail!("the server has ended the session"),
             Some(_) => {}

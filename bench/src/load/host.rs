@@ -1,6 +1,6 @@
 //! A server with users who have files to list and to download.
 
-use super::client::Door;
+use super::client::LoginSource;
 use crate::servers::{self, ServerProcess, Service};
 use crate::stage::Stage;
 use anyhow::Result;
@@ -11,12 +11,12 @@ use std::path::PathBuf;
 pub(crate) const LISTER: &str = "bench";
 
 /// The listed folder, and its number of files.
-const FOLDER: &str = "folder";
-const FILES: usize = 20;
+const LISTED_FOLDER: &str = "folder";
+const LISTED_FILES: usize = 20;
 
 /// The downloaded file, and its length in bytes; uploads have the same length.
-const SOURCE: &str = "source";
-pub(crate) const LENGTH: u64 = 8 << 20;
+const SOURCE_FILE: &str = "source";
+pub(crate) const SOURCE_BYTES: u64 = 8 << 20;
 
 /// The number of users besides the lister.
 pub(crate) const USERS: usize = 10;
@@ -34,19 +34,19 @@ impl LoadHost<'_> {
         let users: Vec<String> = (0..USERS).map(user).chain([LISTER.to_owned()]).collect();
         for user in &users {
             let home = home(service, stage, user);
-            fs::create_dir_all(home.join(FOLDER))?;
-            for number in 0..FILES {
-                fs::write(home.join(FOLDER).join(format!("file {number}")), [0; 100])?;
+            fs::create_dir_all(home.join(LISTED_FOLDER))?;
+            for number in 0..LISTED_FILES {
+                fs::write(home.join(LISTED_FOLDER).join(format!("file {number}")), [0; 100])?;
             }
-            fs::write(home.join(SOURCE), vec![7; LENGTH as usize])?;
+            fs::write(home.join(SOURCE_FILE), vec![7; SOURCE_BYTES as usize])?;
         }
         let server = servers::start(service, stage, &users)?;
         Ok(LoadHost { service, server, stage })
     }
 
     /// The server and the key for logins.
-    pub(crate) fn door(&self) -> Result<Door> {
-        Door::new(self.server.port, &self.stage.key())
+    pub(crate) fn door(&self) -> Result<LoginSource> {
+        LoginSource::new(self.server.port, &self.stage.key())
     }
 
     /// The login name of a user.
@@ -59,12 +59,12 @@ impl LoadHost<'_> {
 
     /// The server's path of the folder that a user lists.
     pub(crate) fn folder(&self, user: &str) -> String {
-        self.named(user, FOLDER)
+        self.named(user, LISTED_FOLDER)
     }
 
     /// The server's path of the file that a user downloads.
     pub(crate) fn source(&self, user: &str) -> String {
-        self.named(user, SOURCE)
+        self.named(user, SOURCE_FILE)
     }
 
     /// The server's path of the file that a session of a user uploads.

@@ -1,6 +1,6 @@
 //! Idle sessions: the server's memory for each of them.
 
-use super::client::{Door, Session, Way};
+use super::client::{LoadSession, LoginSource, Way};
 use super::host::{LISTER, LoadHost};
 use crate::measure::proportional;
 use crate::servers::Service;
@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 32;
 
 /// The pause before the server is measured: its threads end, and its allocator returns memory.
-const REST: Duration = Duration::from_secs(15);
+const IDLE_BEFORE_MEASURE: Duration = Duration::from_secs(15);
 
 /// The bytes that each session downloads and uploads, so that it was active once.
-const WORK: u64 = 1 << 20;
+const WORK_BYTES: u64 = 1 << 20;
 
 /// Sessions of one kind with one server.
 #[derive(Clone, Copy)]
@@ -60,18 +60,18 @@ impl Weight {
 pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
     let host = LoadHost::start(crowd.service, stage)?;
     let weight = || proportional(host.server.id());
-    std::thread::sleep(REST);
+    std::thread::sleep(IDLE_BEFORE_MEASURE);
     let alone = weight()?;
     let runtime = Runtime::new()?;
     let (door, user) = (host.door()?, host.login(LISTER)?);
     let mut sessions = runtime.block_on(enter(&door, &user, host.folder(LISTER), crowd))?;
-    std::thread::sleep(REST);
+    std::thread::sleep(IDLE_BEFORE_MEASURE);
     let listed = weight()?;
     let worked = match crowd.way {
         Way::Native => None,
         Way::Sftp => {
             sessions = runtime.block_on(work(sessions, &host))?;
-            std::thread::sleep(REST);
+            std::thread::sleep(IDLE_BEFORE_MEASURE);
             Some(weight()?)
         }
     };
@@ -80,7 +80,7 @@ pub(crate) fn weigh(crowd: Crowd, stage: &Stage) -> Result<Weight> {
 }
 
 /// Logs in all sessions; each lists the folder once.
-async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<Vec<Session>> {
+async fn enter(door: &LoginSource, user: &str, folder: String, crowd: Crowd) -> Result<Vec<LoadSession>> {
     let (turns, mut entering) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for _ in 0..crowd.sessions {
         let (door, user, folder) = (door.clone(), user.to_owned(), folder.clone());
@@ -96,15 +96,15 @@ async fn enter(door: &Door, user: &str, folder: String, crowd: Crowd) -> Result<
 }
 
 /// Each session downloads and uploads a little, one after the other.
-async fn work(sessions: Vec<Session>, host: &LoadHost<'_>) -> Result<Vec<Session>> {
+async fn work(sessions: Vec<LoadSession>, host: &LoadHost<'_>) -> Result<Vec<LoadSession>> {
     let (turns, mut working) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for (number, mut session) in sessions.into_iter().enumerate() {
         let (source, target) = (host.source(LISTER), host.target(LISTER, number % AT_ONCE));
         let turns = Arc::clone(&turns);
         working.spawn(async move {
             let _turn = turns.acquire().await?;
-            session.get(&source, WORK, until(WORK)).await?;
-            session.put(&target, WORK, until(WORK)).await?;
+            session.get(&source, WORK_BYTES, until(WORK_BYTES)).await?;
+            session.put(&target, WORK_BYTES, until(WORK_BYTES)).await?;
             anyhow::Ok(session)
         });
     }
@@ -120,7 +120,7 @@ fn until(most: u64) -> impl FnMut(u64) -> bool {
     }
 }
 
-async fn all(mut tasks: JoinSet<Result<Session>>) -> Result<Vec<Session>> {
+async fn all(mut tasks: JoinSet<Result<LoadSession>>) -> Result<Vec<LoadSession>> {
     let mut sessions = Vec::new();
     while let Some(session) = tasks.join_next().await {
         let there = sessions.len();

@@ -19,24 +19,24 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
 /// The time for each measurement.
-const TIME: Duration = Duration::from_secs(30);
+const MEASUREMENT_TIME: Duration = Duration::from_secs(30);
 
 /// The options of the load test.
-pub(crate) struct Options<'a> {
+pub(crate) struct LoadOptions<'a> {
     /// Only rows whose name contains this.
     pub(crate) only: Option<&'a str>,
     /// The factor by which sessions and time are reduced.
     pub(crate) shrink: usize,
 }
 
-impl Options<'_> {
+impl LoadOptions<'_> {
     fn wants(&self, name: &str) -> bool {
         self.only.is_none_or(|part| name.contains(part))
     }
 }
 
 /// Measures both servers, one after the other. Returns the tables.
-pub(crate) fn run(options: &Options<'_>, stage: &Stage) -> Result<Report> {
+pub(crate) fn run(options: &LoadOptions<'_>, stage: &Stage) -> Result<Report> {
     allow_open_files()?;
     let mut report = Report::default();
     for crowd in CROWDS.iter().filter(|crowd| options.wants(crowd.name)) {
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options<'_>, stage: &Stage) -> Result<Report> {
         };
         let host = LoadHost::start(service, stage)?;
         for beside in wanted {
-            let time = TIME / u32::try_from(options.shrink)?;
+            let time = MEASUREMENT_TIME / u32::try_from(options.shrink)?;
             let seen = observe(beside.shrunk(options.shrink), ways, time, &host);
             report.active(service, seen.with_context(|| format!("beside {}: {service}", beside.name))?);
         }

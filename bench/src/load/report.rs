@@ -4,7 +4,7 @@ use super::active::{BESIDE, Seen};
 use super::client::Way;
 use super::idle::{CROWDS, Weight};
 use crate::page::{self, Row, Table};
-use crate::report::{PAGE, percentile};
+use crate::report::{PERFORMANCE_PAGE, percentile};
 use crate::servers::Service;
 use anyhow::Result;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Report {
             }
             println!("\n{}", table.markdown());
             if write {
-                page::update(PAGE, part, &table, &names, surroundings)?;
+                page::update(PERFORMANCE_PAGE, part, &table, &names, surroundings)?;
             }
         }
         Ok(())

@@ -19,10 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The interval of samples of the server.
-const LOOK: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The time limit for the end of its sessions, threads and descriptors after the last client.
-const SETTLE: Duration = Duration::from_secs(60);
+const SERVER_IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The shared state of a soak.
 pub(crate) struct Soak<'a> {
@@ -94,7 +94,7 @@ impl Soak<'_> {
     fn watch(&self, time: Duration) -> Result<Series> {
         let (begun, mut series) = (Instant::now(), Series::default());
         while begun.elapsed() < time && !self.is_over() {
-            thread::sleep(LOOK.min(time.saturating_sub(begun.elapsed())));
+            thread::sleep(SAMPLE_INTERVAL.min(time.saturating_sub(begun.elapsed())));
             let sample = ProcessSample::of(self.server.id());
             if sample.is_err() {
                 // The other threads end, too.
@@ -125,7 +125,7 @@ fn rest(server: &ServerProcess, begin: ProcessSample) -> Result<ProcessSample> {
         if sample.descriptors <= begin.descriptors + unrest::GUESTS {
             return Ok(sample);
         }
-        if begun.elapsed() > SETTLE {
+        if begun.elapsed() > SERVER_IDLE_LIMIT {
             bail!(
                 "the server has {} descriptors open with no client left, and had {} at the beginning",
                 sample.descriptors,

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The time of a row of the table.
-const ROW: Duration = Duration::from_secs(120);
+const ROW_INTERVAL: Duration = Duration::from_secs(120);
 
 /// The number of ignored samples at the beginning: five minutes. By then the allocator has reached its maximum.
 const WARM_UP: usize = 60;
 
 /// The smallest number of samples after them for a verdict.
-const ENOUGH: usize = 60;
+const MIN_SAMPLES: usize = 60;
 
 /// From the first third after the warm-up to the last, the mean memory may grow by this share plus a number of bytes:
 /// thirds differ by as much at random.
@@ -70,7 +70,7 @@ impl Series {
     pub(super) fn add(&mut self, at: Duration, sample: ProcessSample, counts: &Counts) -> Option<&SoakRow> {
         self.samples.push(sample);
         self.current.push(sample);
-        if at < ROW * u32::try_from(self.rows.len() + 1).ok()? {
+        if at < ROW_INTERVAL * u32::try_from(self.rows.len() + 1).ok()? {
             return None;
         }
         let now = counts.all();
@@ -87,7 +87,7 @@ impl Series {
     /// If it did.
     pub(super) fn verdict(&self) -> Result<String> {
         let samples = self.samples.get(WARM_UP..).unwrap_or_default();
-        if samples.len() < ENOUGH {
+        if samples.len() < MIN_SAMPLES {
             return Ok("It was too short to tell whether anything grows.".to_owned());
         }
         let third = samples.len() / 3;

@@ -13,20 +13,20 @@ use std::thread;
 use std::time::Duration;
 
 /// The interval of disturbances.
-const STEP: Duration = Duration::from_millis(1500);
+const CHANGE_INTERVAL: Duration = Duration::from_millis(1500);
 
 /// The number of users that are added and removed.
 pub(super) const GUESTS: usize = 4;
 
 /// The rate limit of each user, so that all get CPU time, and transfers last long enough to be interrupted.
-const RATE: &str = "60 MiB/s";
+const LIMITED_RATE: &str = "60 MiB/s";
 
 /// The settings of a step: guests are added and removed, and limits change.
 pub(super) fn settings(stage: &Stage, step: usize) -> Result<String> {
     let sessions = 100 + step % 7;
     let mut text = format!(
         "[server.limits]\nmax-startups = \"1000:30:2000\"\nsessions-per-user = {sessions}\n\n\
-         [defaults]\nupload-rate = \"{RATE}\"\ndownload-rate = \"{RATE}\"\nmax-files = {}\n",
+         [defaults]\nupload-rate = \"{LIMITED_RATE}\"\ndownload-rate = \"{LIMITED_RATE}\"\nmax-files = {}\n",
         100_000 + step
     );
     for worker in &WORKERS {
@@ -61,7 +61,7 @@ pub(super) fn disturb(soak: &Soak<'_>) -> Result<()> {
         if ask(soak.stage, &["kick", user])?.status.success() {
             soak.counts.kicks.fetch_add(1, Relaxed);
         }
-        thread::sleep(STEP);
+        thread::sleep(CHANGE_INTERVAL);
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The largest number of tries of a command, for a user whose sessions are ended again and again.
-const TRIES: usize = 200;
+const MAX_ATTEMPTS: usize = 200;
 
 /// The exit code of timeout(1) if the time was over.
-const HUNG: i32 = 124;
+const TIMEOUT_EXIT_CODE: i32 = 124;
 
 /// The working folder of a user's client.
 pub(super) struct Place(PathBuf);
@@ -94,12 +94,12 @@ impl Worker {
 
     /// Runs a client until it succeeds: at the first try, unless the user is kicked.
     fn persist(&self, soak: &Soak<'_>, place: &Place, command: impl Fn() -> Result<Command>) -> Result<()> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             if self.attempt(soak, place, command()?)? {
                 return Ok(());
             }
         }
-        bail!("not once in {TRIES} tries")
+        bail!("not once in {MAX_ATTEMPTS} tries")
     }
 
     /// Runs a client. Returns whether it succeeded. It may only fail for a user who is kicked.
@@ -111,7 +111,7 @@ impl Worker {
             return Ok(true);
         }
         let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-        ensure!(status.code() != Some(HUNG), "the client hung; it said:\n{said}");
+        ensure!(status.code() != Some(TIMEOUT_EXIT_CODE), "the client hung; it said:\n{said}");
         ensure!(self.is_kicked, "the client ended with {status}; it said:\n{said}");
         soak.counts.cut.fetch_add(1, Relaxed);
         Ok(false)

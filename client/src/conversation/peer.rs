@@ -51,7 +51,8 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
         ..Default::default()
     };
     tokio::spawn(async move {
-        let session = russh::server::run_stream(Arc::new(server), far, Door(Some(opened))).await.unwrap();
+        let session =
+            russh::server::run_stream(Arc::new(server), far, AcceptingHandler(Some(opened))).await.unwrap();
         // The test judges the client, however the session ends.
         let _ = session.await;
     });
@@ -135,9 +136,9 @@ impl russh::client::Handler for Anybody {
 }
 
 /// A server that accepts every login, for one channel.
-struct Door(Option<oneshot::Sender<Channel<Msg>>>);
+struct AcceptingHandler(Option<oneshot::Sender<Channel<Msg>>>);
 
-impl russh::server::Handler for Door {
+impl russh::server::Handler for AcceptingHandler {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, _: &str) -> Result<Auth, russh::Error> {

@@ -3,7 +3,7 @@
 use super::command::{CommandSpec, Operand};
 use super::flag::takes_next;
 use super::glob::GlobEntry;
-use super::key_action::ACTIONS;
+use super::key_action::KEY_ACTIONS;
 use super::quoted::quoted;
 use super::table::COMMANDS;
 use super::words::{Partial, Word, partial, quote};
@@ -67,7 +67,7 @@ pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     }
     match if index == 0 { first } else { others } {
         Operand::Command => words(commands()),
-        Operand::KeyAction => words(ACTIONS.iter().map(ToString::to_string).collect()),
+        Operand::KeyAction => words(KEY_ACTIONS.iter().map(ToString::to_string).collect()),
         operand => {
             if last.letters() == [(b'~', false)] && operand.is_local() {
                 return words(vec!["~/".to_owned()]);

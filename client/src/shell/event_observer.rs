@@ -17,11 +17,11 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 pub(super) struct EventObserver {
     out: ShellOutput,
     direction: OperationKind,
-    state: Mutex<State>,
+    state: Mutex<ObserverState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ObserverState {
     files: u64,
     files_total: u64,
     bytes: u64,
@@ -50,14 +50,14 @@ impl EventObserver {
     }
 
     /// Records a change, and writes an event if the last one is long enough ago.
-    fn step(&self, change: impl FnOnce(&mut State)) {
+    fn step(&self, change: impl FnOnce(&mut ObserverState)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
         if self.out.is_quiet() || state.told.is_some_and(|told| told.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
         state.told = Some(Instant::now());
-        let State { files, files_total, bytes, bytes_total, .. } = *state;
+        let ObserverState { files, files_total, bytes, bytes_total, .. } = *state;
         let direction = self.direction;
         // Here and below: a closed output is noticed with the next result of a command.
         let _ = self.out.event(&OutputEvent::Progress(ProgressEvent {
@@ -72,7 +72,9 @@ impl EventObserver {
 
 impl Observer for EventObserver {
     fn begin(&self, files: u64, bytes: Option<u64>) {
-        self.step(|state| *state = State { files_total: files, bytes_total: bytes, ..State::default() });
+        self.step(|state| {
+            *state = ObserverState { files_total: files, bytes_total: bytes, ..ObserverState::default() }
+        });
     }
 
     fn grow(&self, files: u64, bytes: Option<u64>) {

@@ -14,14 +14,14 @@ pub struct Flag {
     /// The word after two dashes; empty if there is none.
     pub long: &'static str,
     /// Its value, if it takes one.
-    pub value: Option<Value>,
+    pub value: Option<FlagValue>,
     /// Its description, in one line.
     pub help: &'static str,
 }
 
 /// The value of an option: `-j N`, `-jN`, `--jobs N` or `--jobs=N`.
 #[derive(Debug)]
-pub struct Value {
+pub struct FlagValue {
     /// Its name in help.
     pub name: &'static str,
     /// Checks a value. The error says what is wrong.
@@ -29,26 +29,26 @@ pub struct Value {
 }
 
 /// The placeholder of `--verify`, which has no letter.
-pub const VERIFY: char = '\u{1}';
+pub const VERIFY_LETTER: char = '\u{1}';
 
 /// The placeholder of `--partial`.
-pub const PARTIAL: char = '\u{2}';
+pub const PARTIAL_LETTER: char = '\u{2}';
 
 /// The placeholder of `--size`, the expected length of a stream.
-pub const SIZE: char = '\u{5}';
+pub const SIZE_LETTER: char = '\u{5}';
 
 /// The placeholder of `--b3`, the expected digest of a stream.
-pub const B3: char = '\u{6}';
+pub const B3_LETTER: char = '\u{6}';
 
 /// The number of connections of a transfer.
-pub const JOBS: char = 'j';
+pub const JOBS_LETTER: char = 'j';
 
 /// The same, as an option.
 pub(super) const JOBS_FLAG: Flag = Flag {
-    short: JOBS,
+    short: JOBS_LETTER,
     also: None,
     long: "jobs",
-    value: Some(Value {
+    value: Some(FlagValue {
         name: "N",
         check: |text| text.parse::<Jobs>().map(drop).map_err(|error| error.to_string()),
     }),
@@ -57,19 +57,19 @@ pub(super) const JOBS_FLAG: Flag = Flag {
 
 /// The expected length of a stream.
 pub(super) const SIZE_FLAG: Flag = Flag {
-    short: SIZE,
+    short: SIZE_LETTER,
     also: None,
     long: "size",
-    value: Some(Value { name: "BYTES", check: |text| value::size(text).map(drop) }),
+    value: Some(FlagValue { name: "BYTES", check: |text| value::size(text).map(drop) }),
     help: "required length of the input of put -",
 };
 
 /// The expected digest of a stream.
 pub(super) const B3_FLAG: Flag = Flag {
-    short: B3,
+    short: B3_LETTER,
     also: None,
     long: "b3",
-    value: Some(Value { name: "HEX", check: |text| value::digest(text).map(drop) }),
+    value: Some(FlagValue { name: "HEX", check: |text| value::digest(text).map(drop) }),
     help: "required BLAKE3 of the input of put -",
 };
 

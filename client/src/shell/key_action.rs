@@ -4,7 +4,7 @@ use super::command::{CommandError, CommandSpec};
 use super::words::Word;
 
 /// The actions of `key`.
-pub(super) const ACTIONS: [&str; 3] = ["install", "list", "remove"];
+pub(super) const KEY_ACTIONS: [&str; 3] = ["install", "list", "remove"];
 
 /// An action of `key`.
 pub(super) enum KeyAction<'a> {

@@ -1,7 +1,7 @@
 //! Parses a command, its options and its operands.
 
 use super::command::{CommandError, CommandSpec, Verb};
-use super::flag::PARTIAL;
+use super::flag::PARTIAL_LETTER;
 use super::invocation::Invocation;
 use super::key_action::KeyAction;
 use super::stream_usage;
@@ -69,7 +69,7 @@ impl CommandSpec {
             }
         }
         // Without operands it applies to all partial uploads.
-        let least = if invocation.has(PARTIAL) { 0 } else { self.operands.0 };
+        let least = if invocation.has(PARTIAL_LETTER) { 0 } else { self.operands.0 };
         let problem = match invocation.operands.len() {
             given if given < least => "missing argument",
             given if given > self.operands.1 => "too many arguments",
@@ -94,7 +94,7 @@ impl CommandSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flag::{B3, JOBS, SIZE, VERIFY};
+    use super::super::flag::{B3_LETTER, JOBS_LETTER, SIZE_LETTER, VERIFY_LETTER};
     use super::super::table::COMMANDS;
     use super::super::words::split;
     use super::*;
@@ -124,7 +124,7 @@ mod tests {
         assert!(parsed("get --force a").unwrap().unwrap().has('f'));
         assert_eq!(parsed("get -PR a").unwrap().unwrap().flags(), ['p', 'r']);
         assert_eq!(parsed("ls -nR").unwrap().unwrap().flags(), ['l', 'R']);
-        assert!(parsed("hash --verify a").unwrap().unwrap().has(VERIFY));
+        assert!(parsed("hash --verify a").unwrap().unwrap().has(VERIFY_LETTER));
         let invocation = parsed("rm -- -r -").unwrap().unwrap();
         assert!(!invocation.has('r'));
         assert_eq!(invocation.operands.len(), 2);
@@ -136,9 +136,9 @@ mod tests {
             ["get -j 3 a", "get a -j3", "get -rj 3 a", "get --jobs 3 a", "get --jobs=3 a", "get -j1 -j3 a"]
         {
             let invocation = parsed(line).unwrap().unwrap();
-            assert_eq!((invocation.value(JOBS), invocation.operands.len()), (Some("3"), 1), "{line}");
+            assert_eq!((invocation.value(JOBS_LETTER), invocation.operands.len()), (Some("3"), 1), "{line}");
         }
-        assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS), None);
+        assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS_LETTER), None);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert_eq!(said("get a -j"), "-j, --jobs N of get: N is missing");
         assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: use \"auto\" or a number from 1 to 64");
@@ -160,14 +160,14 @@ mod tests {
         assert!(said("key list x").starts_with("key: too many arguments"));
         assert!(said("key remove").starts_with("key: missing argument"));
         assert!(said("rm").starts_with("rm: missing argument"));
-        assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL));
+        assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL_LETTER));
         assert!(parsed("").unwrap().is_none());
     }
 
     #[test]
     fn options_have_values() {
         let invocation = parsed("put --size 5 - --size=7 f").unwrap().unwrap();
-        assert_eq!((invocation.value(SIZE), invocation.value(B3)), (Some("7"), None));
+        assert_eq!((invocation.value(SIZE_LETTER), invocation.value(B3_LETTER)), (Some("7"), None));
         assert_eq!(invocation.operands.len(), 2);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert!(said("put - f --b3").contains("HEX is missing"), "{}", said("put - f --b3"));

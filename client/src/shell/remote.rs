@@ -5,7 +5,7 @@ use super::error::unexpected_reply;
 use super::event::{NameFields, OperationKind, OutputEvent, Side};
 use super::event_observer::EventObserver;
 use super::failures::Failures;
-use super::flag::{PARTIAL, VERIFY};
+use super::flag::{PARTIAL_LETTER, VERIFY_LETTER};
 use super::invocation::Invocation;
 use super::listing::{View, full_time, mode};
 use super::words::Word;
@@ -56,7 +56,7 @@ impl Shell {
     }
 
     pub(super) async fn rm(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        if invocation.has(PARTIAL) {
+        if invocation.has(PARTIAL_LETTER) {
             return self.discard_parts(invocation).await;
         }
         let recursive = invocation.has('r');
@@ -121,7 +121,7 @@ impl Shell {
     }
 
     pub(super) async fn hash(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        let verify = invocation.has(VERIFY);
+        let verify = invocation.has(VERIFY_LETTER);
         let mut failures = Failures::new(&self.out);
         for path in self.remote_paths(&invocation.operands).await? {
             let request = Request::Hash { path: path.clone(), verify };

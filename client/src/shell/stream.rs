@@ -2,7 +2,7 @@
 
 use super::event::OperationKind;
 use super::failure_text::shown;
-use super::flag::{B3, SIZE};
+use super::flag::{B3_LETTER, SIZE_LETTER};
 use super::invocation::Invocation;
 use super::stream_usage::misuse;
 use super::value;
@@ -63,7 +63,7 @@ impl Shell {
 /// The expected content by `--size` and `--b3`, which were checked when they were parsed.
 fn expected(invocation: &Invocation) -> ExpectedContent {
     ExpectedContent {
-        size: invocation.value(SIZE).and_then(|text| value::size(text).ok()),
-        digest: invocation.value(B3).and_then(|text| value::digest(text).ok()),
+        size: invocation.value(SIZE_LETTER).and_then(|text| value::size(text).ok()),
+        digest: invocation.value(B3_LETTER).and_then(|text| value::digest(text).ok()),
     }
 }

@@ -1,20 +1,20 @@
 //! Commands that use standard input or output as a file: their operands and options.
 
 use super::command::{CommandError, Verb};
-use super::flag::{B3, SIZE};
+use super::flag::{B3_LETTER, SIZE_LETTER};
 use super::invocation::Invocation;
 
 /// The operand for standard input or output.
-const DASH: &[u8] = b"-";
+const STANDARD_STREAM: &[u8] = b"-";
 
 /// Whether a command uses standard input or output as a file.
 pub(super) fn is_stream(invocation: &Invocation) -> bool {
     match (invocation.command.verb, &invocation.operands[..]) {
         (Verb::Put, [sources @ .., _]) if !sources.is_empty() => {
-            sources.iter().any(|source| source.bytes() == DASH)
+            sources.iter().any(|source| source.bytes() == STANDARD_STREAM)
         }
-        (Verb::Put, [source]) => source.bytes() == DASH,
-        (Verb::Get, [_, .., target]) => target.bytes() == DASH,
+        (Verb::Put, [source]) => source.bytes() == STANDARD_STREAM,
+        (Verb::Get, [_, .., target]) => target.bytes() == STANDARD_STREAM,
         _ => false,
     }
 }
@@ -24,7 +24,7 @@ pub(super) fn is_stream(invocation: &Invocation) -> bool {
 /// # Errors
 /// If it is invalid.
 pub(super) fn check(invocation: &Invocation) -> Result<(), CommandError> {
-    let expects = invocation.has(SIZE) || invocation.has(B3);
+    let expects = invocation.has(SIZE_LETTER) || invocation.has(B3_LETTER);
     match is_stream(invocation) {
         true if ['r', 'p', 'L'].into_iter().any(|flag| invocation.has(flag)) => {
             Err(misuse(invocation, "-r, -p and -L are for files"))

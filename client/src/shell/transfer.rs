@@ -2,7 +2,7 @@
 
 use super::event::{OperationKind, OutputEvent};
 use super::failure_text::one_line_per_cause;
-use super::flag::JOBS;
+use super::flag::JOBS_LETTER;
 use super::invocation::Invocation;
 use super::stream_usage::is_stream;
 use super::tilde;
@@ -83,7 +83,7 @@ impl Shell {
             follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
             // Invalid values were refused when the line was parsed.
-            jobs: invocation.value(JOBS).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
+            jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
         }
     }

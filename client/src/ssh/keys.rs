@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 /// A key to try.
 #[derive(Clone)]
-pub(super) struct Candidate {
+pub(super) struct KeyCandidate {
     /// The public key; `None` if it is only known once the file is decrypted.
     public: Option<PublicKey>,
     /// Its origin, safe to show.
@@ -46,7 +46,7 @@ pub(super) async fn candidates(
     agent: &mut Option<Agent>,
     asker: &Asker,
     problems: &mut Vec<Problem>,
-) -> Vec<Candidate> {
+) -> Vec<KeyCandidate> {
     let mut held: Vec<PublicKey> = Vec::new();
     if let Some(asked) = agent {
         match asked.identities().await {
@@ -58,7 +58,7 @@ pub(super) async fn candidates(
             }
         }
     }
-    let mut named: Vec<Candidate> = Vec::new();
+    let mut named: Vec<KeyCandidate> = Vec::new();
     let mut usual = Vec::new();
     for identity in &settings.identities {
         match read(identity, &held, asker) {
@@ -70,9 +70,9 @@ pub(super) async fn candidates(
     }
     let agents = held.into_iter().filter(|_| !settings.identities_only).map(|public| {
         let comment = Escaped(public.comment().as_bytes()).to_string();
-        Candidate { origin: format!("the agent's {comment}"), public: Some(public), file: None }
+        KeyCandidate { origin: format!("the agent's {comment}"), public: Some(public), file: None }
     });
-    let mut all: Vec<Candidate> = Vec::new();
+    let mut all: Vec<KeyCandidate> = Vec::new();
     for candidate in named.into_iter().chain(agents).chain(usual) {
         if !all.iter().any(|known| known.is_same(&candidate)) {
             all.push(candidate);
@@ -134,7 +134,7 @@ pub(super) async fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> O
 }
 
 /// Reads a key file, without its passphrase if possible; `None` if one of the usual files is missing.
-fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option<Candidate>, Problem> {
+fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option<KeyCandidate>, Problem> {
     let path = &identity.file;
     let origin = shown(path);
     let problem = |text: String| Problem { text, at_once: identity.source != IdentitySource::Configuration };
@@ -155,7 +155,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
         // A public key stands for one of the agent's.
         return match in_agent(&public) {
-            true => Ok(Some(Candidate { public: Some(public), origin, file: None })),
+            true => Ok(Some(KeyCandidate { public: Some(public), origin, file: None })),
             false => {
                 Err(problem(format!("{origin} is a public key, and the agent does not have the private one")))
             }
@@ -174,10 +174,10 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     };
     let held = public.as_ref().is_some_and(in_agent);
     let file = KeyFile { path: path.clone(), text, key, asker: asker.clone() };
-    Ok(Some(Candidate { file: (!held).then_some(file), public, origin }))
+    Ok(Some(KeyCandidate { file: (!held).then_some(file), public, origin }))
 }
 
-impl Candidate {
+impl KeyCandidate {
     /// The public key. If only the decrypted file contains it, its passphrase is asked for.
     ///
     /// # Errors
@@ -189,7 +189,7 @@ impl Candidate {
         self.public.clone().ok_or_else(|| SignError::Signature("there is none".to_owned()))
     }
 
-    fn is_same(&self, other: &Candidate) -> bool {
+    fn is_same(&self, other: &KeyCandidate) -> bool {
         match (&self.public, &other.public) {
             (Some(public), Some(other)) => public.key_data() == other.key_data(),
             _ => self.origin == other.origin,
@@ -224,7 +224,7 @@ mod tests {
         std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
-    fn read_one(identity: &Identity, held: &[PublicKey]) -> Candidate {
+    fn read_one(identity: &Identity, held: &[PublicKey]) -> KeyCandidate {
         read(identity, held, &Asker::current(true)).map_err(|problem| problem.text).unwrap().unwrap()
     }
 

@@ -16,14 +16,14 @@ pub(super) enum Treatment {
 pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(keyword));
     match () {
-        () if is_in(UNDERSTOOD) => Some(Treatment::Understood),
-        () if is_in(REFUSED) => Some(Treatment::Refused),
-        () if is_in(HARMLESS) => Some(Treatment::Harmless),
+        () if is_in(SUPPORTED_KEYWORDS) => Some(Treatment::Understood),
+        () if is_in(REFUSED_KEYWORDS) => Some(Treatment::Refused),
+        () if is_in(IGNORED_KEYWORDS) => Some(Treatment::Harmless),
         () => None,
     }
 }
 
-const UNDERSTOOD: &[&str] = &[
+const SUPPORTED_KEYWORDS: &[&str] = &[
     "BatchMode",
     "ChallengeResponseAuthentication",
     "ConnectTimeout",
@@ -44,7 +44,7 @@ const UNDERSTOOD: &[&str] = &[
     "UserKnownHostsFile",
 ];
 
-const REFUSED: &[&str] = &[
+const REFUSED_KEYWORDS: &[&str] = &[
     "AddressFamily",
     "BindAddress",
     "BindInterface",
@@ -62,7 +62,7 @@ const REFUSED: &[&str] = &[
 
 /// Algorithms are ignored because this client has its own short list of modern ones; global files of known hosts
 /// because without them a host is unknown, not trusted; forwarding, terminals and multiplexing because it has none.
-const HARMLESS: &[&str] = &[
+const IGNORED_KEYWORDS: &[&str] = &[
     "AddKeysToAgent",
     "CASignatureAlgorithms",
     "CanonicalDomains",
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_keyword_is_in_one_list() {
-        let mut all: Vec<_> = [UNDERSTOOD, REFUSED, HARMLESS].concat();
+        let mut all: Vec<_> = [SUPPORTED_KEYWORDS, REFUSED_KEYWORDS, IGNORED_KEYWORDS].concat();
         let count = all.len();
         all.sort_by_key(|keyword| keyword.to_lowercase());
         all.dedup_by_key(|keyword| keyword.to_lowercase());

@@ -58,19 +58,19 @@ impl LossMonitor {
     fn fault(&self, error: &io::Error) -> String {
         match (error.kind(), self.limit) {
             (io::ErrorKind::TimedOut, Some(limit)) => taken_nothing(limit),
-            (io::ErrorKind::ConnectionReset, _) => RESET.to_owned(),
-            (io::ErrorKind::BrokenPipe, _) => CLOSED.to_owned(),
+            (io::ErrorKind::ConnectionReset, _) => RESET_MESSAGE.to_owned(),
+            (io::ErrorKind::BrokenPipe, _) => CLOSED_MESSAGE.to_owned(),
             _ => error.to_string(),
         }
     }
 }
 
 /// The fault if the peer closed the connection (TCP's FIN).
-const CLOSED: &str = "the server closed the connection";
+const CLOSED_MESSAGE: &str = "the server closed the connection";
 
 /// The fault if the connection was reset (TCP's RST): by the server's system, which discards unread data, or by a
 /// router or firewall that has forgotten the connection.
-const RESET: &str = "the connection was reset by the server, or on the way to it";
+const RESET_MESSAGE: &str = "the connection was reset by the server, or on the way to it";
 
 /// Whether a write failed because the peer has closed the connection.
 fn has_hung_up(error: &io::Error) -> bool {
@@ -92,7 +92,7 @@ impl StreamLayer for LossMonitor {
         let read = Pin::new(stream).poll_read(cx, buf);
         let is_empty = buf.remaining() > 0 && buf.filled().len() == before;
         if is_empty && matches!(read, Poll::Ready(Ok(()))) {
-            self.loss.fault(|| CLOSED.to_owned());
+            self.loss.fault(|| CLOSED_MESSAGE.to_owned());
         }
         read.map(|read| self.noted(read))
     }

@@ -5,7 +5,7 @@ use super::ask::{AskError, Asker, Secret};
 use super::error::LoginError;
 use super::host_key::HostCheck;
 use super::key_file::SignError;
-use super::keys::{self, Attended, Candidate, Problem};
+use super::keys::{self, Attended, KeyCandidate, Problem};
 use super::settings::Settings;
 use crate::messages::warn;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
@@ -24,9 +24,9 @@ const MAX_QUESTIONS: usize = 16;
 
 /// The credential of a successful login, for further connections.
 #[derive(Clone)]
-pub(super) enum Credential {
+pub(super) enum LoginCredential {
     /// A key: decrypted, or one of the agent's.
-    Key(Box<Candidate>),
+    Key(Box<KeyCandidate>),
     /// A password that was typed.
     Password(Secret),
     /// The answers to the server's questions: `keyboard-interactive`, RFC 4256.
@@ -49,19 +49,19 @@ pub(super) async fn authenticate(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
     asker: &Asker,
-) -> Result<Credential, LoginError> {
+) -> Result<LoginCredential, LoginError> {
     let mut login = LoginAttempt { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
     if settings.public_key
         && let Some(key) = login.with_keys(asker).await?
     {
-        return Ok(Credential::Key(Box::new(key)));
+        return Ok(LoginCredential::Key(Box::new(key)));
     }
     login.ask_for_methods(asker).await?;
     if settings.password
         && login.may(MethodKind::Password)
         && let Some(password) = login.with_password(asker).await?
     {
-        return Ok(Credential::Password(password));
+        return Ok(LoginCredential::Password(password));
     }
     // A server that also accepts passwords would ask for the same one again.
     if settings.keyboard_interactive
@@ -69,7 +69,7 @@ pub(super) async fn authenticate(
         && !(settings.password && login.may(MethodKind::Password))
         && let Some(answers) = login.with_answers(asker).await?
     {
-        return Ok(Credential::Answers(answers));
+        return Ok(LoginCredential::Answers(answers));
     }
     Err(login.refused())
 }
@@ -81,17 +81,17 @@ pub(super) async fn authenticate(
 pub(super) async fn authenticate_again(
     handle: &mut Handle<HostCheck>,
     settings: &Settings,
-    credential: &mut Credential,
+    credential: &mut LoginCredential,
     asker: &Asker,
 ) -> Result<(), LoginError> {
     let mut login = LoginAttempt { handle, settings, notes: Vec::new(), remaining: None, offered: 0 };
     let accepted = match credential {
-        Credential::Password(password) => login.try_password(password, asker).await?,
-        Credential::Answers(answers) => {
+        LoginCredential::Password(password) => login.try_password(password, asker).await?,
+        LoginCredential::Answers(answers) => {
             let repeated = answers.clone();
             login.try_answers(&mut AnswerSource::Repeated(&repeated), asker).await?
         }
-        Credential::Key(candidate) => {
+        LoginCredential::Key(candidate) => {
             let mut problems = Vec::new();
             let mut agent = match candidate.file {
                 Some(_) => None,
@@ -136,7 +136,7 @@ impl LoginAttempt<'_> {
         self.judge(result?).map(drop)
     }
 
-    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<Candidate>, LoginError> {
+    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<KeyCandidate>, LoginError> {
         let mut problems = Vec::new();
         let mut agent = keys::agent(self.settings, &mut problems).await;
         let candidates = keys::candidates(self.settings, &mut agent, asker, &mut problems).await;
@@ -159,7 +159,7 @@ impl LoginAttempt<'_> {
 
     async fn try_key(
         &mut self,
-        candidate: &mut Candidate,
+        candidate: &mut KeyCandidate,
         agent: Option<&mut Agent>,
         asker: &Asker,
     ) -> Result<bool, LoginError> {
@@ -170,7 +170,7 @@ impl LoginAttempt<'_> {
 
     async fn with_key(
         &mut self,
-        candidate: &mut Candidate,
+        candidate: &mut KeyCandidate,
         agent: Option<&mut Agent>,
         asker: &Asker,
     ) -> Result<bool, LoginError> {
@@ -184,7 +184,7 @@ impl LoginAttempt<'_> {
             }
             Ok(public) => public,
         };
-        let Candidate { origin, file, .. } = candidate;
+        let KeyCandidate { origin, file, .. } = candidate;
         self.offered += 1;
         if self.settings.verbose {
             warn(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));

@@ -30,7 +30,7 @@ use ask::Asker;
 use greeting::{BannerFilter, BannerText};
 use host_key::{AcceptedHostKey, HostCheck};
 use liveness::LossMonitor;
-use login::Credential;
+use login::LoginCredential;
 use russh::client::Handle;
 use russh::keys::PublicKey;
 use sshome_ssh::{LayeredStream, TcpOptions};
@@ -52,7 +52,7 @@ pub struct Connection {
     settings: Settings,
     accepted: AcceptedHostKey,
     /// Kept for further connections, and never shown.
-    credential: Credential,
+    credential: LoginCredential,
 }
 
 /// Connects, checks the host, logs in and starts a conversation.

@@ -202,7 +202,7 @@ fn is_sequence(der: &[u8]) -> bool {
 
 /// The algorithms of an encrypted PKCS #8 key, by the object identifiers at its beginning.
 fn algorithms(der: &[u8]) -> String {
-    const KNOWN: [(&[u8], &str); 12] = [
+    const ENCRYPTION_SCHEMES: [(&[u8], &str); 12] = [
         (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x01", "PBES1 (MD2 and DES)"),
         (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x03", "PBES1 (MD5 and DES)"),
         (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x06", "PBES1 (MD5 and RC2)"),
@@ -218,7 +218,8 @@ fn algorithms(der: &[u8]) -> String {
     ];
     let start = der.get(..128).unwrap_or(der);
     let named = |oid: &[u8]| start.windows(oid.len()).any(|window| window == oid);
-    let mut found: Vec<&str> = KNOWN.iter().filter(|(oid, _)| named(oid)).map(|(_, name)| *name).collect();
+    let mut found: Vec<&str> =
+        ENCRYPTION_SCHEMES.iter().filter(|(oid, _)| named(oid)).map(|(_, name)| *name).collect();
     // PBKDF2 uses HMAC-SHA-1 by default, and then does not name it.
     let (pbkdf2, any_hmac) = (b"\x2A\x86\x48\x86\xF7\x0D\x01\x05\x0C", b"\x2A\x86\x48\x86\xF7\x0D\x02");
     if named(pbkdf2) && !named(any_hmac) {

@@ -45,7 +45,7 @@ use retries::Retries;
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
 use std::path::Path;
 use std::sync::Arc;
-use summary::{DIFFERS, IS_DIRECTORY, NAMED_TWICE};
+use summary::{CONTENT_DIFFERS, IS_DIRECTORY, NAMED_TWICE};
 
 /// How many links a path may lead through; as many as Linux follows.
 const MAX_LINKS: usize = 40;

@@ -1,4 +1,4 @@
-//! Reconnecting: how a transfer opens another connection to the same server.
+//! Reconnecting with exponential backoff: how a transfer opens another connection to the same server.
 
 use crate::conversation::Conversation;
 use std::pin::Pin;

@@ -61,7 +61,7 @@ impl fmt::Display for ResumedFile {
 }
 
 /// The reason if a file arrived with a digest that differs from the server's.
-pub(super) const DIFFERS: &str = "the received data differ from the stored file: `hash --verify` shows whether it has changed on the server's disk; if so, restore it from a copy, otherwise get it again";
+pub(super) const CONTENT_DIFFERS: &str = "the received data differ from the stored file: `hash --verify` shows whether it has changed on the server's disk; if so, restore it from a copy, otherwise get it again";
 
 /// The reason if a source is named more than once.
 pub(super) const NAMED_TWICE: &str = "named more than once: transferred once";

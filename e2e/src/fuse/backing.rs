@@ -1,7 +1,7 @@
 //! The folder behind, and what the kernel knows of it.
 
 use super::reply::Result;
-use super::{Change, NewEntry, Step, Watcher};
+use super::{Change, DiskOperation, NewEntry, Watcher};
 use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
@@ -46,7 +46,7 @@ impl Backing {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn before(&self, step: Step) -> Result<()> {
+    pub(super) fn before(&self, step: DiskOperation) -> Result<()> {
         self.watcher.before(step).map_err(kernel)
     }
 
@@ -127,7 +127,7 @@ impl Backing {
         mode: u32,
         flags: i32,
     ) -> Result<(FileAttr, FileHandle)> {
-        self.before(Step::Create)?;
+        self.before(DiskOperation::Create)?;
         let directory = self.node(parent)?;
         let is_new = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).is_err();
         let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CREATE | OFlags::CLOEXEC;
@@ -153,7 +153,7 @@ impl Backing {
         size: Option<u64>,
         times: [Option<TimeOrNow>; 2],
     ) -> Result<FileAttr> {
-        self.before(Step::SetAttributes)?;
+        self.before(DiskOperation::SetAttributes)?;
         let path = self.path(ino)?;
         if let Some(size) = size {
             File::options().write(true).open(&path)?.set_len(size)?;
@@ -175,7 +175,7 @@ impl Backing {
 
     pub(super) fn make_name(
         &self,
-        step: Step,
+        step: DiskOperation,
         parent: INodeNo,
         make: impl FnOnce(&File) -> rustix::io::Result<()>,
     ) -> Result<()> {
@@ -189,7 +189,7 @@ impl Backing {
         name: &OsStr,
         remove: impl FnOnce(&File) -> rustix::io::Result<()>,
     ) -> Result<()> {
-        self.make_name(Step::Remove, parent, remove)?;
+        self.make_name(DiskOperation::Remove, parent, remove)?;
         self.changed(Change::Remove { parent: self.number(parent), name });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::backing::{Backing, kernel};
 use super::reply::{TTL, answer, attr, data, entry};
-use super::{Change, NewEntry, Step};
+use super::{Change, DiskOperation, NewEntry};
 use fuser::{
     FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags, RenameFlags,
     ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
@@ -57,19 +57,22 @@ impl Filesystem for Backing {
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
         let make = |folder: &File| rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(mode));
-        let made = self.make_name(Step::Make, parent, make);
+        let made = self.make_name(DiskOperation::Make, parent, make);
         entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Directory(mode))));
     }
 
     fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        let made = self.make_name(Step::Make, parent, |folder| rustix::fs::symlinkat(target, folder, name));
+        let made =
+            self.make_name(DiskOperation::Make, parent, |folder| rustix::fs::symlinkat(target, folder, name));
         entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Link(target))));
     }
 
     fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let made = self.path(ino).and_then(|path| {
             let follow = AtFlags::SYMLINK_FOLLOW;
-            self.make_name(Step::Link, parent, |folder| rustix::fs::linkat(CWD, path, folder, name, follow))?;
+            self.make_name(DiskOperation::Link, parent, |folder| {
+                rustix::fs::linkat(CWD, path, folder, name, follow)
+            })?;
             self.changed(Change::Link { inode: self.number(ino), parent: self.number(parent), name });
             Ok(())
         });
@@ -99,7 +102,7 @@ impl Filesystem for Backing {
         let flags = rustix::fs::RenameFlags::from_bits_retain(flags.bits());
         let renamed = self.node(to).and_then(|to| {
             let rename = |from: &File| rustix::fs::renameat_with(from, name, &*to, new, flags);
-            self.make_name(Step::Rename, parent, rename)
+            self.make_name(DiskOperation::Rename, parent, rename)
         });
         if renamed.is_ok() {
             let (parent, new_parent) = (self.number(parent), self.number(to));
@@ -109,7 +112,7 @@ impl Filesystem for Backing {
     }
 
     fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let opened = self.before(Step::Open).and_then(|()| {
+        let opened = self.before(DiskOperation::Open).and_then(|()| {
             let flags = OFlags::from_bits_retain(flags.0.cast_unsigned()) - OFlags::NOFOLLOW;
             let file = rustix::fs::open(self.path(ino)?, flags | OFlags::CLOEXEC, Mode::empty());
             Ok(self.add_handle(File::from(file.map_err(kernel)?)))
@@ -168,8 +171,9 @@ impl Filesystem for Backing {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written =
-            self.before(Step::Write).and_then(|()| Ok(self.handle(handle)?.write_at(data, offset)?));
+        let written = self
+            .before(DiskOperation::Write)
+            .and_then(|()| Ok(self.handle(handle)?.write_at(data, offset)?));
         match written {
             Ok(length) => {
                 let data = data.get(..length).unwrap_or_default();
@@ -200,13 +204,13 @@ impl Filesystem for Backing {
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        let synced = self.before(Step::Sync);
+        let synced = self.before(DiskOperation::Sync);
         let inode = self.number(ino);
         answer(reply, synced.inspect(|()| self.changed(Change::SyncFile { inode })));
     }
 
     fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        let synced = self.before(Step::SyncDirectory);
+        let synced = self.before(DiskOperation::SyncDirectory);
         let inode = self.number(ino);
         answer(reply, synced.inspect(|()| self.changed(Change::SyncDirectory { inode })));
     }
@@ -252,7 +256,7 @@ impl Filesystem for Backing {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        let set = self.before(Step::SetXattr).and_then(|()| {
+        let set = self.before(DiskOperation::SetXattr).and_then(|()| {
             let flags = XattrFlags::from_bits_retain(flags.cast_unsigned());
             rustix::fs::setxattr(self.path(ino)?, name, value, flags).map_err(kernel)?;
             self.changed(Change::SetXattr { inode: self.number(ino), name, value: Some(value) });
@@ -277,7 +281,7 @@ impl Filesystem for Backing {
     }
 
     fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self.before(Step::SetXattr).and_then(|()| {
+        let removed = self.before(DiskOperation::SetXattr).and_then(|()| {
             rustix::fs::removexattr(self.path(ino)?, name).map_err(kernel)?;
             self.changed(Change::SetXattr { inode: self.number(ino), name, value: None });
             Ok(())

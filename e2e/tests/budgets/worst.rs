@@ -8,7 +8,7 @@ use russh::keys::PrivateKeyWithHashAlg;
 use russh::{Channel, ChannelMsg};
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::{Host, Program, Trusting, connect_with, hello, until};
-use sshome_wire::sftp::{ClientPacket, SftpRequest, VERSION};
+use sshome_wire::sftp::{ClientPacket, SFTP_VERSION, SftpRequest};
 use sshome_wire::{Frame, Request, SUBSYSTEM};
 use std::fs;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ async fn start_subsystem(channel: &mut Channel<Msg>, name: &str) -> bool {
 /// About a MiB of requests that are answered at some length.
 fn sftp_requests() -> Bytes {
     let mut requests = Vec::new();
-    ClientPacket::Init { version: VERSION, extensions: Vec::new() }.encode(&mut requests).unwrap();
+    ClientPacket::Init { version: SFTP_VERSION, extensions: Vec::new() }.encode(&mut requests).unwrap();
     for id in 0..40_000 {
         let request = SftpRequest::Realpath { path: Bytes::from_static(b"a/b/c") };
         ClientPacket::Request { id, request }.encode(&mut requests).unwrap();

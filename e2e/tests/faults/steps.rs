@@ -5,7 +5,7 @@ use crate::{Killed, World};
 use rustix::io::Errno;
 use sshome_e2e::foreign::program;
 use sshome_e2e::tree::contents;
-use sshome_e2e::{Faulty, HostBuilder, Peer, Step, until};
+use sshome_e2e::{DiskOperation, Faulty, HostBuilder, Peer, until};
 use sshome_wire::{Request, Status};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -35,9 +35,9 @@ async fn each_step(
     disk: &Faulty,
     world: &World,
     change: Change,
-    steps: &'static [Step],
+    steps: &'static [DiskOperation],
     refusals: &[Refusal],
-) -> Vec<Step> {
+) -> Vec<DiskOperation> {
     let user = change.user();
     change::prepare(&world.host, user).await;
     let before = world.contents(user);
@@ -62,14 +62,15 @@ async fn each_step(
         match &made {
             Ok(()) => {
                 // A file need not carry its digest, and what was left of a write may be written after all.
-                let harmless = step == Step::Write || (step == Step::SetXattr && errno == Errno::NOSPC);
+                let harmless = step == DiskOperation::Write
+                    || (step == DiskOperation::SetXattr && errno == Errno::NOSPC);
                 assert!(harmless, "{what}");
                 assert!(world.contents(user) == after, "{what}");
             }
             Err(text) => {
                 assert!(text.contains(told), "{what}");
                 until(&format!("the log tells of it: {what}"), || world.alarms() > alarms);
-                world.assert_unharmed(change, &before, &after, step == Step::SyncDirectory, &what);
+                world.assert_unharmed(change, &before, &after, step == DiskOperation::SyncDirectory, &what);
             }
         }
         world.nothing_has_leaked(user, &what).await;
@@ -78,9 +79,9 @@ async fn each_step(
 }
 
 /// The numbers of these steps, but of many writes in a row the first, one in the middle and the last only.
-fn worth_failing(steps: &[Step]) -> Vec<usize> {
+fn worth_failing(steps: &[DiskOperation]) -> Vec<usize> {
     let (mut numbers, mut first) = (Vec::new(), 0);
-    for run in steps.chunk_by(|one, next| one == next && *one == Step::Write) {
+    for run in steps.chunk_by(|one, next| one == next && *one == DiskOperation::Write) {
         numbers.extend([0, run.len() / 2, run.len() - 1].map(|number| first + number));
         first += run.len();
     }
@@ -99,7 +100,7 @@ async fn a_disk_failure_at_any_step_is_reported_and_leaves_nothing_half_done() {
     };
     for change in Change::BUILDING {
         for refusals in refusals {
-            let steps = each_step(&disk, &world, change, Step::BUILDING, refusals).await;
+            let steps = each_step(&disk, &world, change, DiskOperation::BUILDING, refusals).await;
             assert!(!steps.is_empty(), "{change:?} asks nothing of the disk");
             println!("{change:?} with each of {} steps failing: {steps:?}", steps.len());
             for step in steps {
@@ -109,14 +110,14 @@ async fn a_disk_failure_at_any_step_is_reported_and_leaves_nothing_half_done() {
         world.zcl_is_served().await;
     }
     println!("{} steps have failed: {seen:?}", seen.values().sum::<i32>());
-    assert_eq!(seen.len(), Step::BUILDING.len(), "no change has met the others: {seen:?}");
+    assert_eq!(seen.len(), DiskOperation::BUILDING.len(), "no change has met the others: {seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_removed_stays_counted() {
     let Some((disk, world)) = world("what_cannot_be_removed").await else { return };
     for (change, least) in [(Change::Rm, 1), (Change::RmTree, 4)] {
-        let steps = each_step(&disk, &world, change, &[Step::Remove], &ERRORS[..1]).await;
+        let steps = each_step(&disk, &world, change, &[DiskOperation::Remove], &ERRORS[..1]).await;
         assert!(steps.len() >= least, "{change:?}: {steps:?}");
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sshome_wire::sftp::{
-    ClientPacket, Response, ServerPacket, SftpDecoder, SftpRequest, StatusCode, VERSION,
+    ClientPacket, Response, SFTP_VERSION, ServerPacket, SftpDecoder, SftpRequest, StatusCode,
 };
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -95,7 +95,7 @@ impl Reference {
         let (input, output) =
             (child.stdin.take().context("no input")?, child.stdout.take().context("no output")?);
         let mut reference = Reference { _child: child, input, output, decoder: SftpDecoder::new() };
-        reference.send(&ClientPacket::Init { version: VERSION, extensions: Vec::new() }).await?;
+        reference.send(&ClientPacket::Init { version: SFTP_VERSION, extensions: Vec::new() }).await?;
         match reference.packet().await? {
             ServerPacket::Version { .. } => Ok(reference),
             other => bail!("{other:?} in place of a version"),

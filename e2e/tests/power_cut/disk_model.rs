@@ -4,7 +4,7 @@
 use crate::synced::Synced;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use sshome_e2e::recorder::{Event, Node, Slot};
+use sshome_e2e::recorder::{Event, NodeId, Slot};
 use std::collections::HashMap;
 
 /// A kind of filesystem.
@@ -62,7 +62,7 @@ impl DiskModel {
 }
 
 /// The nodes of which a sync covers the event.
-fn nodes(event: &Event) -> Vec<Node> {
+fn nodes(event: &Event) -> Vec<NodeId> {
     match event {
         Event::Create(slot, ..) | Event::Link(slot, _) | Event::Remove(slot, _) => vec![slot.directory],
         Event::Rename { from, to, .. } => vec![from.directory, to.directory],
@@ -81,7 +81,7 @@ fn slots(event: &Event) -> Vec<&Slot> {
 }
 
 /// The name that the event empties, and the node that it removes.
-fn emptied(event: &Event) -> (Option<&Slot>, Option<Node>) {
+fn emptied(event: &Event) -> (Option<&Slot>, Option<NodeId>) {
     match event {
         Event::Remove(slot, node) => (Some(slot), Some(*node)),
         Event::Rename { from, replaced, .. } => (Some(from), *replaced),
@@ -93,8 +93,8 @@ fn emptied(event: &Event) -> (Option<&Slot>, Option<Node>) {
 /// removal of all that was in it, and for another name of a file its earlier one.
 fn keep_causes(events: &[Event], survives: &mut [bool]) {
     let mut last_of: HashMap<&Slot, usize> = HashMap::new();
-    let mut emptied_in: HashMap<Node, Vec<usize>> = HashMap::new();
-    let mut named_at: HashMap<Node, usize> = HashMap::new();
+    let mut emptied_in: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    let mut named_at: HashMap<NodeId, usize> = HashMap::new();
     let mut causes: Vec<Vec<usize>> = Vec::with_capacity(events.len());
     for (at, event) in events.iter().enumerate() {
         let mut of_event: Vec<_> =

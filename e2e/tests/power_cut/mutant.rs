@@ -1,7 +1,7 @@
 //! Faults that the test must find: a recording is changed to that of a server with the fault.
 
 use crate::disk_model::DiskModel;
-use sshome_e2e::recorder::{Event, Node};
+use sshome_e2e::recorder::{Event, NodeId};
 use std::collections::HashSet;
 
 /// Where a record beside a partial upload has the version of its format.
@@ -67,7 +67,7 @@ fn unreadable_records(events: &[Event]) -> Vec<Event> {
         Event::Create(slot, node, _) if slot.name.to_string_lossy().ends_with(".part") => Some(*node),
         _ => None,
     };
-    let records: HashSet<Node> = events.iter().filter_map(is_record).collect();
+    let records: HashSet<NodeId> = events.iter().filter_map(is_record).collect();
     let changed = |event: &Event| match event {
         Event::Write(node, 0, data) if records.contains(node) => {
             let mut data = data.to_vec();
@@ -90,7 +90,7 @@ fn in_two_steps(event: &Event) -> Vec<Event> {
 
 /// Moves the syncs of each file that is renamed behind its renaming.
 fn sync_after_rename(events: &[Event]) -> Vec<Event> {
-    let mut waiting: HashSet<Node> = HashSet::new();
+    let mut waiting: HashSet<NodeId> = HashSet::new();
     let mut changed = Vec::with_capacity(events.len());
     for (at, event) in events.iter().enumerate() {
         match event {
@@ -106,6 +106,6 @@ fn sync_after_rename(events: &[Event]) -> Vec<Event> {
     changed
 }
 
-fn is_renamed(events: &[Event], of: Node) -> bool {
+fn is_renamed(events: &[Event], of: NodeId) -> bool {
     events.iter().any(|event| matches!(event, Event::Rename { node, .. } if *node == of))
 }

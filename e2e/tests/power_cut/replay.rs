@@ -6,7 +6,7 @@ use crate::synced::Synced;
 use rand::rngs::StdRng;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
-use sshome_e2e::recorder::{Event, Kind, Node, TOP};
+use sshome_e2e::recorder::{Event, Kind, NodeId, TOP};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -18,10 +18,10 @@ use std::time::SystemTime;
 pub(crate) struct Replay<'a> {
     events: &'a [Event],
     synced: Synced,
-    names: HashMap<Node, BTreeMap<OsString, Node>>,
-    attributes: HashMap<Node, Attributes>,
+    names: HashMap<NodeId, BTreeMap<OsString, NodeId>>,
+    attributes: HashMap<NodeId, Attributes>,
     /// The changes of each file's content, which survive as [`content`] says.
-    changes: HashMap<Node, Vec<usize>>,
+    changes: HashMap<NodeId, Vec<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -88,9 +88,9 @@ impl<'a> Replay<'a> {
 
     fn write_directory(
         &self,
-        node: Node,
+        node: NodeId,
         folder: &Path,
-        written: &mut HashMap<Node, PathBuf>,
+        written: &mut HashMap<NodeId, PathBuf>,
         random: &mut StdRng,
     ) {
         for (name, node) in self.names.get(&node).into_iter().flatten() {

@@ -1,12 +1,12 @@
 //! Up to where the syncs of a recording have put what on the disk.
 
-use sshome_e2e::recorder::{Event, Node};
+use sshome_e2e::recorder::{Event, NodeId};
 use std::collections::HashMap;
 
 /// Which events are on the disk for certain. All numbers are of events: those before it are covered.
 #[derive(Debug, Default)]
 pub(crate) struct Synced {
-    nodes: HashMap<Node, usize>,
+    nodes: HashMap<NodeId, usize>,
     all: usize,
     last: usize,
 }
@@ -35,7 +35,7 @@ impl Synced {
     }
 
     /// The changes of a node: a file's content and attributes, a directory's names.
-    pub(crate) fn of_node(&self, node: Node) -> usize {
+    pub(crate) fn of_node(&self, node: NodeId) -> usize {
         self.all.max(self.nodes.get(&node).copied().unwrap_or(0))
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use toml_edit::{Array, Item, TableLike, Value};
 
 /// The array that holds a user's keys.
-const KEYS: &str = "authorized-keys";
+const AUTHORIZED_KEYS: &str = "authorized-keys";
 
 impl Admin {
     /// Adds the keys of a public key file to a user, each as a line of its own. The file is not needed afterwards.
@@ -59,8 +59,8 @@ impl Admin {
         let removed = self.edit(|document, _| {
             let user = self.user(document, name)?;
             let no_key = || AdminError::NoSuchKey { user: name.to_owned(), key: which.to_owned() };
-            let array = user.get_mut(KEYS).ok_or_else(no_key)?;
-            let array = array.as_array_mut().ok_or_else(|| self.form(KEYS))?;
+            let array = user.get_mut(AUTHORIZED_KEYS).ok_or_else(no_key)?;
+            let array = array.as_array_mut().ok_or_else(|| self.form(AUTHORIZED_KEYS))?;
 
             let entries: Vec<_> = array.iter().map(|entry| keys_of(&self.location, entry)).collect();
             let mut found = entries.iter().flatten().filter(|key| is(key, which));
@@ -167,8 +167,8 @@ pub(super) fn add_lines(
     if lines.is_empty() {
         return Ok(());
     }
-    let array = user.entry(KEYS).or_insert(Item::Value(Array::new().into()));
-    let array = array.as_array_mut().ok_or_else(|| admin.form(&format!("users.{name}.{KEYS}")))?;
+    let array = user.entry(AUTHORIZED_KEYS).or_insert(Item::Value(Array::new().into()));
+    let array = array.as_array_mut().ok_or_else(|| admin.form(&format!("users.{name}.{AUTHORIZED_KEYS}")))?;
     let mut known: Vec<AuthorizedKey> =
         array.iter().flat_map(|entry| keys_of(&admin.location, entry)).collect();
     for (line, key) in lines {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use toml_edit::{TableLike, Value};
 
 /// The value that removes a setting from the user's table, so that `[defaults]` applies.
-const DEFAULT: &str = "default";
+const DEFAULT_VALUE: &str = "default";
 
 /// The settings of a user to change. Each is a value as in the file, or `default`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -62,7 +62,7 @@ impl Admin {
         settings
             .quota
             .as_deref()
-            .filter(|size| *size != DEFAULT)
+            .filter(|size| *size != DEFAULT_VALUE)
             .map(parse_limit)
             .transpose()
             .map_err(AdminError::Size)?;
@@ -85,7 +85,9 @@ impl Admin {
         }
         self.edit(|document, config| {
             let found = config.accounts.iter().find(|account| account.name == name);
-            if let (Some(root), Some(account)) = (root.as_deref().filter(|root| *root != DEFAULT), found) {
+            if let (Some(root), Some(account)) =
+                (root.as_deref().filter(|root| *root != DEFAULT_VALUE), found)
+            {
                 let moved = Account { root: root.into(), make_root: false, ..Account::clone(account) };
                 unfit_root(&moved)
                     .map_or(Ok(()), |why| Err(AdminError::UnfitRoot { root: root.into(), why }))?;
@@ -93,7 +95,7 @@ impl Admin {
             for (key, value) in &changes {
                 let user = self.user(document, name)?;
                 match *value {
-                    DEFAULT => unset(document, name, key),
+                    DEFAULT_VALUE => unset(document, name, key),
                     value => write(user, key, value),
                 }
             }
@@ -105,8 +107,8 @@ impl Admin {
 
     /// The root for the file.
     fn root(&self, root: &PathBuf) -> Result<String, AdminError> {
-        if root.as_os_str().as_bytes() == DEFAULT.as_bytes() {
-            return Ok(DEFAULT.to_owned());
+        if root.as_os_str().as_bytes() == DEFAULT_VALUE.as_bytes() {
+            return Ok(DEFAULT_VALUE.to_owned());
         }
         // A path on the command line starts at the current folder, one in the file at the server's.
         let real = fs::canonicalize(root).ok().filter(|real| real.is_dir());

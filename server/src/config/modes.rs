@@ -20,12 +20,12 @@ const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ: u32 = 0o004;
 const GROUP_WRITE: u32 = 0o020;
 /// In a directory with the sticky bit, only the owner of a file can replace it.
-const STICKY: u32 = 0o1000;
+const STICKY_BIT: u32 = 0o1000;
 
 /// The mistake if everybody can change the settings.
 pub(super) fn mistake(location: &ConfigLocation) -> Option<Diagnostic> {
     let others_write =
-        |path: &Path| mode(path).is_some_and(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE);
+        |path: &Path| mode(path).is_some_and(|mode| mode & (OTHERS_WRITE | STICKY_BIT) == OTHERS_WRITE);
     let folders = [location.file.parent(), Some(location.dir.as_path())];
     let folder = folders.into_iter().flatten().find(|folder| others_write(folder));
     let file =
@@ -78,7 +78,7 @@ fn trusted(config: &Config) -> BTreeSet<u32> {
 /// Why a path lets others log in.
 fn exposure(path: &Path, config: &Config, trusted: &BTreeSet<u32>) -> Vec<String> {
     let Ok(found) = fs::metadata(path) else { return Vec::new() };
-    let is_sticky = found.is_dir() && found.mode() & STICKY != 0;
+    let is_sticky = found.is_dir() && found.mode() & STICKY_BIT != 0;
     let mut warnings = Vec::new();
     let owner = || owner(path).unwrap_or_else(|| found.uid().to_string());
     let path = shown(path);

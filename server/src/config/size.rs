@@ -1,7 +1,7 @@
 //! Sizes as people write them.
 
 /// The units, and how many bytes each is. Those with an `i` are powers of 1024, the others of 1000.
-const UNITS: [(&str, u64); 13] = [
+const SIZE_UNITS: [(&str, u64); 13] = [
     ("B", 1),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
@@ -67,10 +67,10 @@ fn factor(number: &str, unit: &str) -> Option<Result<u64, SizeError>> {
     if unit.is_empty() {
         return Some(Ok(1));
     }
-    if let Some((_, factor)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) {
+    if let Some((_, factor)) = SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) {
         return Some(Ok(*factor));
     }
-    let short = UNITS.iter().any(|(name, _)| {
+    let short = SIZE_UNITS.iter().any(|(name, _)| {
         name.len() == 2 && name.strip_suffix('B').is_some_and(|name| name.eq_ignore_ascii_case(unit))
     });
     short.then(|| {

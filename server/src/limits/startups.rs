@@ -44,16 +44,17 @@ impl FromStr for MaxStartups {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<MaxStartups, &'static str> {
-        const WANT: &str = "start:rate:full, as \"50:30:150\": from 50 on 30 % are dropped, from 150 on all";
+        const FORMAT_HELP: &str =
+            "start:rate:full, as \"50:30:150\": from 50 on 30 % are dropped, from 150 on all";
         let mut numbers = text.split(':').map(|number| number.trim().parse::<usize>());
         let (Some(Ok(start)), Some(Ok(rate)), Some(Ok(full)), None) =
             (numbers.next(), numbers.next(), numbers.next(), numbers.next())
         else {
-            return Err(WANT);
+            return Err(FORMAT_HELP);
         };
         match u8::try_from(rate) {
             Ok(rate @ 1..=100) if start >= 1 && start <= full => Ok(MaxStartups { start, rate, full }),
-            _ => Err(WANT),
+            _ => Err(FORMAT_HELP),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A log file with rotation by size.
+//! Log rotation: a log file that is renamed when it reaches a size, with a number of old files.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};

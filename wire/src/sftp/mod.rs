@@ -28,7 +28,7 @@ pub use status::StatusCode;
 use bytes::Bytes;
 
 /// The version that is spoken.
-pub const VERSION: u32 = 3;
+pub const SFTP_VERSION: u32 = 3;
 
 /// The longest packet that is read or written, in bytes, without its length: what OpenSSH takes.
 pub const MAX_PACKET: u32 = 256 << 10;

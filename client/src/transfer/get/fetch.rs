@@ -3,7 +3,7 @@
 use super::download::{DownloadWork, FileNumbers};
 use super::local_part::LocalPart;
 use super::plan::PlannedDirectory;
-use super::writer::{WriteEvent, Writer};
+use super::writer::{DownloadWriter, WriteEvent};
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::names;
 use crate::transfer::pool::{WorkItem, WorkShare};
@@ -54,7 +54,7 @@ pub(super) async fn fetch(
         let (plan, full, options) =
             (Arc::clone(&download.plan), Arc::clone(&download.full), download.options);
         let (reservations, observer) = (Arc::clone(&download.reservations), ctx.progress.observer());
-        spawn_writer(move || Writer::new(plan, options, reservations, full, observer))
+        spawn_writer(move || DownloadWriter::new(plan, options, reservations, full, observer))
     };
     let directory = download.plan.places.first().map(PlannedDirectory::local).unwrap_or_default();
     let batch =
@@ -83,7 +83,7 @@ pub(super) async fn fetch(
 }
 
 fn spawn_writer(
-    writer: impl FnOnce() -> Writer + Send + 'static,
+    writer: impl FnOnce() -> DownloadWriter + Send + 'static,
 ) -> (mpsc::Sender<Vec<WriteEvent>>, JoinHandle<TransferSummary>) {
     let (queue, mut batches) = mpsc::channel::<Vec<WriteEvent>>(WRITE_QUEUE_BATCHES);
     let task = tokio::task::spawn_blocking(move || {

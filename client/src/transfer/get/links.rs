@@ -24,9 +24,9 @@ pub(super) fn make(
         let path = [place.remote.as_bytes(), b"/", &link.name].concat();
         let wanted = place.path(&link.name);
         let (saved, status) = match make_one(&mut publisher, link) {
-            Ok(Made::Unchanged) => (None, Status::FileExists),
-            Ok(Made::New) => (None, Status::Done),
-            Ok(Made::Beside(name)) => (Some(place.path(&name)), Status::Done),
+            Ok(LinkResult::Unchanged) => (None, Status::FileExists),
+            Ok(LinkResult::New) => (None, Status::Done),
+            Ok(LinkResult::Beside(name)) => (Some(place.path(&name)), Status::Done),
             Err(why) => {
                 publisher.summary.failures.push(Failure::of(&path, why));
                 continue;
@@ -49,16 +49,16 @@ pub(super) fn make(
     summary
 }
 
-enum Made {
+enum LinkResult {
     New,
     Beside(Vec<u8>),
     Unchanged,
 }
 
-fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, String> {
+fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<LinkResult, String> {
     let directory = publisher.store.directory(link.place).map_err(|error| written(&error))?;
     if directory.read_link(&link.name).is_ok_and(|target| target == link.target) {
-        return Ok(Made::Unchanged);
+        return Ok(LinkResult::Unchanged);
     }
     let part = stage(&directory, link).map_err(|error| written(&error))?;
     let is_same = |name: &[u8]| directory.read_link(name).is_ok_and(|target| target == link.target);
@@ -70,7 +70,7 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<Made, Strin
         )),
         Ok(saved) => {
             publisher.store.touched(&directory);
-            Ok(saved.map_or(Made::New, Made::Beside))
+            Ok(saved.map_or(LinkResult::New, LinkResult::Beside))
         }
         Err(why) => {
             // The next get of this name removes what remains.

@@ -1,4 +1,5 @@
-//! Name reservations: local names that planned files of a get need, so that no `NAME.new` takes them.
+//! Name reservations: local names that planned files of a get need, so that a file saved as `NAME.new` after a name
+//! conflict does not take one.
 
 use super::plan::{Plan, PlannedDirectory};
 use crate::transfer::{Failure, names, path_bytes};

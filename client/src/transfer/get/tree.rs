@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) struct TreeListing {
     /// Directories that were named and not listed, by their paths below the top.
     unlisted: HashMap<Vec<u8>, Unlisted>,
-    current: Current,
+    current: ArrivingDirectory,
 }
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Unlisted {
 
 /// The directory whose entries are arriving.
 #[derive(Debug)]
-struct Current {
+struct ArrivingDirectory {
     relative: Vec<u8>,
     /// The end of the plan before it: its own number is the next.
     before: PlanCheckpoint,
@@ -37,7 +37,10 @@ impl TreeListing {
     pub(super) fn begin(plan: &mut Plan, top: PlannedDirectory) -> TreeListing {
         let before = plan.mark();
         plan.places.push(top);
-        TreeListing { unlisted: HashMap::new(), current: Current { relative: Vec::new(), before, was: None } }
+        TreeListing {
+            unlisted: HashMap::new(),
+            current: ArrivingDirectory { relative: Vec::new(), before, was: None },
+        }
     }
 
     /// Adds the entries of one frame.
@@ -68,7 +71,7 @@ impl TreeListing {
     /// Truncates the listing. The current directory may be incomplete, so it is removed from the plan. Returns the
     /// directories that remain to be listed, the next one last; `None` if that is the whole tree.
     pub(super) fn truncate(self, plan: &mut Plan) -> Option<Vec<PendingDirectory>> {
-        let TreeListing { mut unlisted, current: Current { relative, before, was } } = self;
+        let TreeListing { mut unlisted, current: ArrivingDirectory { relative, before, was } } = self;
         plan.back_to(&before);
         unlisted.retain(|_, unlisted| unlisted.parent < before.places);
         unlisted.insert(relative, was?);
@@ -92,7 +95,7 @@ impl TreeListing {
         let place = plan.places.get(was.parent).map(|parent| parent.child(last(&relative), was.attributes));
         let Some(Ok(place)) = place else { return false };
         plan.places.push(place);
-        self.current = Current { relative, before, was: Some(was) };
+        self.current = ArrivingDirectory { relative, before, was: Some(was) };
         true
     }
 

@@ -7,7 +7,7 @@ use super::publish::{Publisher, VerifiedFile};
 use super::sink::PartFile;
 use super::write_error::{is_full, written};
 use crate::transfer::local::{LocalEntry, set_mode, set_mtime};
-use crate::transfer::{DIFFERS, Failure, Observer, ResumedFile, TransferOptions, TransferSummary};
+use crate::transfer::{CONTENT_DIFFERS, Failure, Observer, ResumedFile, TransferOptions, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{End, Header, Status};
 use std::io;
@@ -25,16 +25,16 @@ pub(super) enum WriteEvent {
 }
 
 /// Writes files, verifies them and passes them to the publisher.
-pub(super) struct Writer {
+pub(super) struct DownloadWriter {
     plan: Arc<Plan>,
     options: TransferOptions,
     full: Arc<AtomicBool>,
-    current: Option<Current>,
+    current: Option<ArrivingFile>,
     publisher: Publisher,
 }
 
 /// The file that is being written.
-struct Current {
+struct ArrivingFile {
     file: usize,
     header: Header,
     /// The local file, or why there is none: then the data are dropped.
@@ -43,7 +43,7 @@ struct Current {
     received: u64,
 }
 
-impl Writer {
+impl DownloadWriter {
     /// A writer for the plan's files, whose directories exist. It sets `full` if the disk is full, and reports
     /// published files to an observer.
     pub(super) fn new(
@@ -52,9 +52,9 @@ impl Writer {
         reservations: Arc<NameReservations>,
         full: Arc<AtomicBool>,
         observer: Option<Arc<dyn Observer>>,
-    ) -> Writer {
+    ) -> DownloadWriter {
         let publisher = Publisher::new(Arc::clone(&plan), options, reservations, observer);
-        Writer { plan, options, full, current: None, publisher }
+        DownloadWriter { plan, options, full, current: None, publisher }
     }
 
     /// Processes the next event.
@@ -68,7 +68,7 @@ impl Writer {
 
     /// Publishes whole files, keeps partial downloads that can be resumed, and returns the results.
     pub(super) fn finish(mut self) -> TransferSummary {
-        if let Some(Current { sink: Ok(sink), .. }) = self.current.take() {
+        if let Some(ArrivingFile { sink: Ok(sink), .. }) = self.current.take() {
             sink.keep();
         }
         self.publisher.finish()
@@ -77,7 +77,7 @@ impl Writer {
     fn begin(&mut self, file: usize, header: Header, known: Option<LocalPart>) {
         let received = header.offset;
         let sink = self.open(file, &header, known);
-        self.current = Some(Current { file, header, sink, received });
+        self.current = Some(ArrivingFile { file, header, sink, received });
     }
 
     fn open(&mut self, file: usize, header: &Header, known: Option<LocalPart>) -> Result<PartFile, Failure> {
@@ -142,7 +142,7 @@ impl Writer {
 
     fn end(&mut self, end: &End) {
         let Some(current) = self.current.take() else { return };
-        let Current { file, header, sink, received } = current;
+        let ArrivingFile { file, header, sink, received } = current;
         match sink.and_then(|sink| self.stage(file, &header, sink, (received, end))) {
             Ok(staged) => self.publisher.add(staged),
             Err(failure) => self.publisher.summary.failures.push(failure),
@@ -166,7 +166,7 @@ impl Writer {
             _ if end.status != Status::Done => Err(self.plan.refused(file, end.status, &end.message)),
             Err(error) => Err(self.failed(file, &error)),
             Ok(digest) if digest != end.digest || !whole => {
-                Err(self.plan.refused(file, Status::DigestMismatch, DIFFERS))
+                Err(self.plan.refused(file, Status::DigestMismatch, CONTENT_DIFFERS))
             }
             Ok(_) => {
                 self.dress(file, header, &sink).map_err(|error| self.plan.failure(file, written(&error)))

@@ -12,9 +12,9 @@ mod tests;
 mod unix;
 
 #[cfg(not(unix))]
-pub(super) use portable::{LocalDirectory, begin_writeback, open_files, open_source};
+pub(super) use portable::{PortableDirectory as LocalDirectory, begin_writeback, open_files, open_source};
 #[cfg(unix)]
-pub(super) use unix::{LocalDirectory, begin_writeback, open_files, open_source};
+pub(super) use unix::{UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source};
 
 use sshome_wire::Time;
 use std::fs::{File, FileTimes, Metadata, Permissions};

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// A directory. Every name given to its methods is one component.
 #[derive(Debug)]
-pub(in crate::transfer) struct LocalDirectory(PathBuf);
+pub(in crate::transfer) struct PortableDirectory(PathBuf);
 
-impl LocalDirectory {
+impl PortableDirectory {
     /// The permission bits of a new file that is requested with `mode`.
     pub(in crate::transfer) fn new_file_mode(&self, mode: u32) -> u32 {
         mode
@@ -21,20 +21,20 @@ impl LocalDirectory {
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = false;
 
     /// Opens a directory that the user named, links followed.
-    pub(in crate::transfer) fn open(path: &Path) -> io::Result<LocalDirectory> {
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<PortableDirectory> {
         if !fs::metadata(path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(LocalDirectory(path.canonicalize()?))
+        Ok(PortableDirectory(path.canonicalize()?))
     }
 
     /// Opens a directory below. A link is not followed.
-    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<LocalDirectory> {
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<PortableDirectory> {
         let path = self.path(name)?;
         if !fs::symlink_metadata(&path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(LocalDirectory(path))
+        Ok(PortableDirectory(path))
     }
 
     /// Makes a directory below. Returns whether it was missing.

@@ -6,9 +6,11 @@ use std::fs;
 use std::io::{self, Read, Write};
 
 macro_rules! local_directory_tests {
-    ($implementation:ident) => {
+    ($implementation:ident, $directory:ident) => {
         mod $implementation {
-            use super::super::$implementation::{LocalDirectory, begin_writeback, open_files, open_source};
+            use super::super::$implementation::{
+                begin_writeback, open_files, open_source, $directory as LocalDirectory,
+            };
             use super::*;
 
             fn directory() -> (tempfile::TempDir, LocalDirectory) {
@@ -141,8 +143,8 @@ macro_rules! local_directory_tests {
 }
 
 #[cfg(unix)]
-local_directory_tests!(unix);
-local_directory_tests!(portable);
+local_directory_tests!(unix, UnixDirectory);
+local_directory_tests!(portable, PortableDirectory);
 
 #[test]
 fn times_round_trip_also_before_1970() {

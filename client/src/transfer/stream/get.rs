@@ -3,7 +3,7 @@
 use super::sink::OutputWriter;
 use crate::conversation::{ConversationError, unexpected};
 use crate::transfer::retries::Retries;
-use crate::transfer::{DIFFERS, Failure, FinishedFile, TransferContext, TransferSummary};
+use crate::transfer::{CONTENT_DIFFERS, Failure, FinishedFile, TransferContext, TransferSummary};
 use bytes::{Buf, Bytes};
 use sshome_wire::{BLOCK_BYTES, End, Frame, Header, RemotePath, Reply, Status, Time};
 use std::io::{self, Write};
@@ -178,7 +178,7 @@ impl StreamDownload<'_> {
         }
         let (size, digest) = (sink.hasher.length(), sink.hasher.finish());
         if (size, digest) != (end.size, end.digest) {
-            return self.failed(Status::DigestMismatch, DIFFERS);
+            return self.failed(Status::DigestMismatch, CONTENT_DIFFERS);
         }
         if let Some(observer) = ctx.progress.observer() {
             let (remote, resumed_at, status) = (self.source.as_bytes(), self.resumed, end.status);

@@ -12,7 +12,8 @@ use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::User;
 use bytes::Bytes;
 use sshome_wire::sftp::{
-    ClientPacket, Extended, Extension, Malformed, ServerPacket, SftpDecoder, SftpRequest, VERSION, Vendor,
+    ClientPacket, Extended, Extension, Malformed, SFTP_VERSION, ServerPacket, SftpDecoder, SftpRequest,
+    Vendor,
 };
 use std::time::{Duration, Instant};
 
@@ -176,7 +177,7 @@ impl SftpConversation {
             build: 0,
         };
         let extensions = known.chain([vendor.announced()]).collect();
-        self.output.packet(&ServerPacket::Version { version: VERSION, extensions });
+        self.output.packet(&ServerPacket::Version { version: SFTP_VERSION, extensions });
         Ok(())
     }
 }

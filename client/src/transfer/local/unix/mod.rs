@@ -29,7 +29,7 @@ const DEFERRED_MODE_XATTR: &str = "user.sshome.filling";
 
 /// An open directory. Every name given to its methods is one component.
 #[derive(Debug)]
-pub(in crate::transfer) struct LocalDirectory {
+pub(in crate::transfer) struct UnixDirectory {
     handle: OwnedFd,
     device: u64,
     is_shared: bool,
@@ -37,21 +37,21 @@ pub(in crate::transfer) struct LocalDirectory {
     has_default_acl: OnceLock<bool>,
 }
 
-impl LocalDirectory {
+impl UnixDirectory {
     /// Whether one call syncs a whole filesystem.
     pub(in crate::transfer) const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
 
     /// Opens a directory that the user named, links followed.
-    pub(in crate::transfer) fn open(path: &Path) -> io::Result<LocalDirectory> {
-        LocalDirectory::of(rustix::fs::openat(CWD, path, DIRECTORY_FLAGS, Mode::empty())?)
+    pub(in crate::transfer) fn open(path: &Path) -> io::Result<UnixDirectory> {
+        UnixDirectory::of(rustix::fs::openat(CWD, path, DIRECTORY_FLAGS, Mode::empty())?)
     }
 
     /// Opens a directory below. A link is not followed.
-    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<LocalDirectory> {
+    pub(in crate::transfer) fn subdirectory(&self, name: &[u8]) -> io::Result<UnixDirectory> {
         match rustix::fs::openat(&self.handle, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty()) {
             // The kernel says ELOOP or ENOTDIR for a link, depending on its version.
             Err(Errno::LOOP | Errno::NOTDIR) => Err(io::ErrorKind::NotADirectory.into()),
-            other => LocalDirectory::of(other?),
+            other => UnixDirectory::of(other?),
         }
     }
 
@@ -189,14 +189,14 @@ impl LocalDirectory {
         let _ = rustix::fs::fremovexattr(&self.handle, DEFERRED_MODE_XATTR);
     }
 
-    fn of(handle: OwnedFd) -> io::Result<LocalDirectory> {
+    fn of(handle: OwnedFd) -> io::Result<UnixDirectory> {
         // The type of the field differs between systems.
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
         let (device, is_shared) = {
             let stat = rustix::fs::fstat(&handle)?;
             (stat.st_dev as u64, !is_own(&stat) || stat.st_mode & WRITABLE_BY_OTHERS != 0)
         };
-        Ok(LocalDirectory { handle, device, is_shared, has_default_acl: OnceLock::new() })
+        Ok(UnixDirectory { handle, device, is_shared, has_default_acl: OnceLock::new() })
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_directory_that_a_killed_get_was_filling_gets_its_mode_from_the_next() {
         let place = tempfile::tempdir().unwrap();
-        let top = LocalDirectory::open(place.path()).unwrap();
+        let top = UnixDirectory::open(place.path()).unwrap();
         let mode = || place.path().join("d").metadata().unwrap().mode() & 0o777;
         let mtime = Time { seconds: -7, nanoseconds: 5 };
         top.make(b"d").unwrap();

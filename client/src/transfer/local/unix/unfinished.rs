@@ -4,7 +4,7 @@
 //! open an unfinished file, and publishing replaces nothing unless that is requested.
 
 use super::super::busy;
-use super::{LocalDirectory, WRITABLE_BY_OTHERS, is_own};
+use super::{UnixDirectory, WRITABLE_BY_OTHERS, is_own};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 /// The largest number of attempts if a name changes concurrently.
 const MAX_ATTEMPTS: usize = 10;
 
-impl LocalDirectory {
+impl UnixDirectory {
     /// Makes an unfinished file that only its owner can open, and locks it while it is open. An old one of ours is
     /// discarded.
     ///
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_not_published_over_unless_asked() {
         let place = tempfile::tempdir().unwrap();
-        let directory = LocalDirectory::open(place.path()).unwrap();
+        let directory = UnixDirectory::open(place.path()).unwrap();
         fs::write(place.path().join("name"), "old").unwrap();
         fs::write(place.path().join("part"), "new").unwrap();
         assert!(!directory.publish_new(b"part", b"name").unwrap());
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn only_its_owner_can_open_an_unfinished_file_and_none_that_others_can_write_to_is_resumed() {
         let place = tempfile::tempdir().unwrap();
-        let directory = LocalDirectory::open(place.path()).unwrap();
+        let directory = UnixDirectory::open(place.path()).unwrap();
         let part = place.path().join("part");
         let file = directory.create(b"part").unwrap();
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
@@ -223,7 +223,7 @@ mod tests {
         let part = place.path().join("part");
         fs::write(&part, "planted").unwrap();
         std::os::unix::fs::chown(&part, Some(65534), None).unwrap();
-        let directory = LocalDirectory::open(place.path()).unwrap();
+        let directory = UnixDirectory::open(place.path()).unwrap();
         assert!(directory.reopen(b"part").unwrap().is_none());
         assert_eq!(directory.create(b"part").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         directory.clear(b"part");
@@ -234,7 +234,7 @@ mod tests {
     fn a_name_that_was_given_to_another_file_is_noticed() {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        let directory = LocalDirectory::open(place.path()).unwrap();
+        let directory = UnixDirectory::open(place.path()).unwrap();
         assert!(directory.is_shared());
         let file = directory.create(b"part").unwrap();
         directory.publish(b"part", b"name").unwrap();
@@ -243,6 +243,6 @@ mod tests {
         directory.publish(b"planted", b"name").unwrap();
         assert!(!directory.is_file_of(b"name", &file));
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        assert!(!LocalDirectory::open(place.path()).unwrap().is_shared());
+        assert!(!UnixDirectory::open(place.path()).unwrap().is_shared());
     }
 }
