@@ -1,7 +1,7 @@
 //! Globs: what `*`, `?` and `[a-z]` match.
 //!
 //! Names are bytes, so no crate for globs over text fits: `?` and `[…]` take one character if the bytes are UTF-8 and
-//! one byte if they are not, and a quoted byte means itself.
+//! one byte if they are not, and a quoted byte is literal.
 
 /// A glob that matches one name. It never looks beyond a `/`, since a name has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Token {
 }
 
 impl Glob {
-    /// A glob of a shell. Each byte comes with whether it was quoted, and then means itself.
+    /// A glob of a shell. Each byte has a flag that it is quoted and therefore literal.
     #[must_use]
     pub fn shell(letters: &[(u8, bool)]) -> Glob {
         let mut tokens = Vec::new();
@@ -35,7 +35,7 @@ impl Glob {
                         rest = after;
                         token
                     }
-                    // A bracket that nothing closes is a bracket, as in a shell.
+                    // A bracket that is not closed is literal, as in a shell.
                     None => Token::Byte(byte),
                 },
                 byte => Token::Byte(byte),
@@ -59,7 +59,7 @@ impl Glob {
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
         let (mut tokens, mut name) = (self.0.as_slice(), name);
-        // Where to go on if it fails: after the last `*`, one character later each time.
+        // Where to continue after a mismatch: after the last `*`, one character later each time.
         let mut retry: Option<(&[Token], &[u8])> = None;
         loop {
             if let Some((Token::Many, after)) = tokens.split_first() {
@@ -85,7 +85,7 @@ impl Glob {
 }
 
 impl Token {
-    /// What is left of the name behind what this matches; none if it does not match.
+    /// The rest of the name after the match; `None` if it does not match.
     fn take<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
         let (character, length) = first_character(name)?;
         let length = match self {
@@ -105,7 +105,7 @@ impl Token {
     }
 }
 
-/// The class whose opening bracket has just been read, and what follows it; none if nothing closes it.
+/// The class whose opening bracket has just been read, and the rest after it; `None` if it is not closed.
 fn class(letters: &[(u8, bool)]) -> Option<(Token, &[(u8, bool)])> {
     let (negated, body) = match letters.split_first() {
         Some(((b'!' | b'^', false), after)) => (true, after),

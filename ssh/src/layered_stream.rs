@@ -1,4 +1,4 @@
-//! Layers between russh and a connection, which change what is read or written.
+//! Layers between russh and a connection, which change reads or writes.
 
 use std::io;
 use std::pin::Pin;

@@ -3,7 +3,7 @@
 use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 
-/// Moves bytes from the front of `ahead` into `buf`, as many as fit.
+/// Moves bytes from the front of `ahead` into `buf`, up to its capacity.
 pub fn hand_out(ahead: &mut BytesMut, buf: &mut ReadBuf<'_>) {
     let length = ahead.len().min(buf.remaining());
     buf.put_slice(ahead.get(..length).unwrap_or_default());

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 #[derive(Clone, Copy, Debug)]
 pub struct TcpOptions {
     /// Cap on unsent bytes in the kernel; the default would be megabytes. Bytes that are sent and not acknowledged do
-    /// not count, so a link with a long round trip is kept full all the same.
+    /// not count, so a link with a long round trip still stays full.
     pub max_unsent_bytes: u32,
     /// A peer that acknowledges nothing for this long is dead. `None` keeps the system's limit.
     pub peer_timeout: Option<Duration>,
@@ -47,7 +47,7 @@ mod tests {
         while let Ok(more) = stream.try_write(&piece) {
             taken += more;
         }
-        // What the other end's kernel holds is among it.
+        // It includes bytes in the peer's kernel.
         assert!(taken < 2 << 20, "{taken}");
     }
 }

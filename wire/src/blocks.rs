@@ -1,9 +1,9 @@
 //! A file's digest, block by block.
 //!
-//! BLAKE3 is a tree: a block of a power of two of its chunks, at a multiple of its own length, is a
-//! subtree with a digest of its own ("chaining value", section 2.1 of the BLAKE3 paper), and the
-//! digest of the whole file follows from those of its blocks. So one pass over a file gives both:
-//! the digest of the whole, and digests by which a part of it can be compared and gone on from.
+//! BLAKE3 is a tree: a block of a power of two of its chunks, at a multiple of its own length, is a subtree with a
+//! digest of its own ("chaining value", section 2.1 of the BLAKE3 paper), and the digest of the whole file follows from
+//! those of its blocks. So one pass over a file gives both: the digest of the whole, and block digests, with which a
+//! partial file can be compared and resumed.
 
 use crate::Digest;
 use alloc::vec::Vec;
@@ -16,13 +16,13 @@ pub const BLOCK_BYTES: u64 = 4 << 20;
 /// A subtree's digest.
 type Subtree = [u8; 32];
 
-/// Digests a file's bytes as they come, in order.
+/// Computes the digests of a file's blocks, from its bytes in order.
 #[derive(Clone, Debug)]
 pub struct BlockHasher {
-    /// Of the blocks that are whole and behind us.
+    /// The digests of the complete blocks.
     blocks: Vec<Digest>,
-    /// At the current block, which is closed only when more follows: a file of one block is no
-    /// subtree but the whole tree.
+    /// The hasher of the current block, which is finished only when more bytes follow: a file of one block is the whole
+    /// tree, not a subtree.
     current: Hasher,
     /// Bytes in the current block.
     filled: u64,
@@ -35,14 +35,14 @@ impl Default for BlockHasher {
 }
 
 impl BlockHasher {
-    /// Begins at a file's first byte.
+    /// A hasher at the first byte of a file.
     #[must_use]
     pub fn new() -> BlockHasher {
         BlockHasher::default()
     }
 
-    /// Goes on after blocks that are known. At least a byte has to follow: the last block of a file
-    /// is always digested itself.
+    /// A hasher that resumes after known blocks. At least one byte must follow: the last block of a file is always
+    /// hashed.
     #[must_use]
     pub fn after(blocks: Vec<Digest>) -> BlockHasher {
         let mut current = Hasher::new();
@@ -50,7 +50,7 @@ impl BlockHasher {
         BlockHasher { blocks, current, filled: 0 }
     }
 
-    /// Takes the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             if self.filled == BLOCK_BYTES {
@@ -65,19 +65,19 @@ impl BlockHasher {
         }
     }
 
-    /// How many bytes were taken, those of the known blocks among them.
+    /// The number of hashed bytes, including those of the known blocks.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.blocks.len() as u64 * BLOCK_BYTES + self.filled
     }
 
-    /// The digests of the whole blocks that more bytes have followed.
+    /// The digests of the complete blocks that are followed by more bytes.
     #[must_use]
     pub fn blocks(&self) -> &[Digest] {
         &self.blocks
     }
 
-    /// The digests of all whole blocks, also of one that nothing has followed yet.
+    /// The digests of all complete blocks, including one that no byte has followed yet.
     #[must_use]
     pub fn whole_blocks(&self) -> Vec<Digest> {
         let mut blocks = self.blocks.clone();
@@ -87,7 +87,7 @@ impl BlockHasher {
         blocks
     }
 
-    /// How many blocks of a file of `size` bytes can be known before it is whole: all but the last.
+    /// The number of blocks of a file of `size` bytes that can be known before it is complete: all but the last.
     #[must_use]
     pub fn knowable(size: u64) -> u64 {
         size.saturating_sub(1) / BLOCK_BYTES
@@ -108,7 +108,7 @@ impl BlockHasher {
                 let root = merge_subtrees_root(&merged(left), &merged(right), Mode::Hash);
                 Digest(*root.as_bytes())
             }
-            // One known block and nothing after it: `after` asks for more. No file has this digest.
+            // One known block and no byte after it, although `after` requires one. No file has this digest.
             None => Digest([0; 32]),
         }
     }
@@ -122,7 +122,7 @@ fn merged(subtrees: &[Subtree]) -> Subtree {
     }
 }
 
-/// Left: the largest power of two that leaves something for the right.
+/// Left: the largest power of two that leaves at least one block for the right.
 fn halves(subtrees: &[Subtree]) -> Option<(&[Subtree], &[Subtree])> {
     let last = subtrees.len().checked_sub(1).filter(|last| *last > 0)?;
     subtrees.split_at_checked(1 << last.ilog2())

@@ -1,8 +1,8 @@
 use alloc::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes in the pieces that they arrived in. Nothing is copied until a value that lies in several of
-/// them is asked for in one piece.
+/// Bytes in the pieces in which they arrived. Only a value that spans several pieces is copied, and only when it is
+/// requested in one piece.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chunks {
     chunks: VecDeque<Bytes>,
@@ -17,12 +17,12 @@ impl Chunks {
         }
     }
 
-    /// Bytes that are left.
+    /// The number of remaining bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// Pieces that they lie in.
+    /// The number of remaining pieces.
     pub(crate) fn count(&self) -> usize {
         self.chunks.len()
     }
@@ -31,7 +31,7 @@ impl Chunks {
         *self = Chunks::default();
     }
 
-    /// What is left of the first piece, but no more than `most` bytes of it; none at the end.
+    /// The rest of the first piece, at most `most` bytes; `None` at the end.
     pub(crate) fn piece(&mut self, most: usize) -> Option<Bytes> {
         let chunk = self.chunks.front_mut()?;
         let piece = if chunk.len() > most { chunk.split_to(most) } else { self.chunks.pop_front()? };
@@ -39,8 +39,7 @@ impl Chunks {
         Some(piece)
     }
 
-    /// The next `length` bytes in one piece, or none if there are fewer; copied only where they lie in
-    /// several.
+    /// The next `length` bytes in one piece, `None` if there are fewer. Copied only if they span several pieces.
     pub(crate) fn take(&mut self, length: usize) -> Option<Bytes> {
         if self.length < length {
             return None;
@@ -57,7 +56,7 @@ impl Chunks {
         }
     }
 
-    /// The next `length` bytes as they lie, or none if there are fewer.
+    /// The next `length` bytes without a copy, `None` if there are fewer.
     pub(crate) fn split_to(&mut self, length: usize) -> Option<Chunks> {
         if self.length < length {
             return None;

@@ -1,11 +1,11 @@
-//! Names as people may see them: on a terminal and in a log, where a name must not do anything.
+//! Untrusted names made safe to show on a terminal and in a log.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// Shows bytes as text. Control characters, characters that turn the direction of writing, and
-/// bytes that are not UTF-8 are shown as escapes (`\x1b`, `\u{202e}`), a backslash stays itself.
+/// Shows bytes as text. Control characters, characters that change the writing direction, and bytes that are not UTF-8
+/// are shown as escapes (`\x1b`, `\u{202e}`), a backslash stays itself.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -26,8 +26,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Bidirectional controls, line separators and characters of no width: they make a name look like
-/// another one.
+/// Bidirectional controls, line separators and zero-width characters: they make a name look like a different one.
 fn deceives(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -42,8 +41,8 @@ impl fmt::Display for Size {
     }
 }
 
-/// Two different numbers of bytes with as many digits as it takes to tell them apart: `100.0 MiB` and
-/// `99.9 MiB`, or `104857601 B` and `104857600 B`.
+/// Two different numbers of bytes with enough digits to distinguish them: `100.0 MiB` and `99.9 MiB`, or `104857601 B`
+/// and `104857600 B`.
 #[must_use]
 pub fn apart(a: u64, b: u64) -> (String, String) {
     for digits in 1..=3 {
@@ -55,7 +54,7 @@ pub fn apart(a: u64, b: u64) -> (String, String) {
     (format!("{a} B"), format!("{b} B"))
 }
 
-/// A number of bytes with so many digits behind the point.
+/// A number of bytes with this many decimal places.
 struct Digits(u64, usize);
 
 impl fmt::Display for Digits {

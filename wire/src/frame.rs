@@ -1,8 +1,7 @@
 //! Frames: a big-endian `u32` length, a `u8` kind, a body. The length counts kind and body.
 //!
-//! A control body is a serde type in postcard and must decode to its last byte. A data body is the
-//! file's bytes as they are, and is handed on in whatever pieces it arrives: it is never copied,
-//! and never waited for as a whole.
+//! A control body is a serde type in postcard and must decode to its last byte. A data body is raw file data. It is
+//! passed on in the pieces in which it arrives, never copied and never collected.
 
 use crate::chunks::Chunks;
 use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request, Stored};
@@ -11,8 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest frame that either side reads, in bytes, counted from the kind on. 256 KiB with the
-/// length before it.
+/// The longest frame that either side reads, in bytes, without its length: 256 KiB with it.
 pub const MAX_FRAME: u32 = (256 << 10) - 4;
 
 /// Length of a frame's header: length and kind.
@@ -22,17 +20,17 @@ pub const HEADER_BYTES: usize = 5;
 /// and BLAKE3 chunks, which are faster to read, write and hash.
 pub const DATA_BYTES: usize = 60 << 10;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
     /// Either side's first frame.
     Hello = 1,
-    /// The client asks for something.
+    /// A request of the client.
     Request = 2,
-    /// The client wants every unanswered request aborted. No body.
+    /// The client aborts all unanswered requests. No body.
     Cancel = 3,
-    /// The client ends a put that was refused, or that it gives up. No body.
+    /// The client ends a put that was refused, or that it aborts. No body.
     Abort = 4,
     /// Bytes of a file.
     Data = 5,
@@ -40,17 +38,17 @@ pub enum FrameKind {
     End = 6,
     /// The server's answer that ends a request.
     Reply = 7,
-    /// What comes before the data of a get.
+    /// The header of a get, before its data.
     Header = 8,
-    /// A piece of a listing.
+    /// Part of a listing.
     Entries = 9,
-    /// How far a long request has come.
+    /// The progress of a long request.
     Progress = 10,
-    /// Digests of a file's blocks, from whoever has a part of it.
+    /// Digests of a file's blocks, from the side that has a partial file.
     Blocks = 11,
-    /// What is left of uploads that were cut.
+    /// Partial uploads.
     Parts = 12,
-    /// How much of a stream need not be sent again.
+    /// How much of a stream is stored and need not be sent again.
     Stored = 13,
 }
 
@@ -74,7 +72,7 @@ pub enum Frame {
     Request(Request),
     Cancel,
     Abort,
-    /// Some of a file's bytes, never none.
+    /// Part of a file's bytes, never empty.
     Data(Bytes),
     End(End),
     Reply(Reply),
@@ -86,28 +84,28 @@ pub enum Frame {
     Stored(Stored),
 }
 
-/// Why the stream cannot be read any further. The channel ends on it.
+/// Why the stream cannot be decoded. It ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// The length has no room for a kind.
+    /// The length is too small for a kind.
     #[error("a frame of length 0")]
     Empty,
     /// The length is over the limit.
     #[error("a frame of {0} bytes is over the limit of {MAX_FRAME}")]
     TooLong(u32),
-    /// No such kind.
+    /// The kind is unknown.
     #[error("unknown kind of frame {0}")]
     UnknownKind(u8),
-    /// The body is not what the kind says, or goes on after it.
+    /// The body does not decode as its kind, or has trailing bytes.
     #[error("the body of a {0:?} frame does not decode")]
     BadBody(FrameKind),
-    /// The value cannot be put into a frame: it is too long.
+    /// The value is too long for a frame.
     #[error("a {0:?} frame would be over the limit of {MAX_FRAME} bytes")]
     Unsendable(FrameKind),
 }
 
 impl Frame {
-    /// What sort of frame this is.
+    /// The kind of this frame.
     #[must_use]
     pub fn kind(&self) -> FrameKind {
         match self {
@@ -127,10 +125,10 @@ impl Frame {
         }
     }
 
-    /// Appends the frame to `out`. For much data see [`data_head`], which copies none.
+    /// Appends the frame to `out`. For large data use [`data_head`], which does not copy.
     ///
     /// # Errors
-    /// If it would be longer than [`MAX_FRAME`]; `out` is then as it was.
+    /// If it would be longer than [`MAX_FRAME`]; `out` is then unchanged.
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), FrameError> {
         let body = match self {
             Frame::Hello(body) => control(body),
@@ -174,7 +172,7 @@ impl Frame {
 }
 
 fn control<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-    // Serializing into memory fails for types that postcard does not know; ours are not of them.
+    // Serializing into memory only fails for types that postcard does not support; all types here are supported.
     postcard::to_allocvec(value).ok()
 }
 
@@ -185,14 +183,14 @@ fn whole<T: DeserializeOwned>(kind: FrameKind, body: &[u8]) -> Result<T, FrameEr
     }
 }
 
-/// The five bytes before a data body of `length` bytes, which is to be less than [`MAX_FRAME`].
+/// The five bytes before a data body of `length` bytes, which must be less than [`MAX_FRAME`].
 #[must_use]
 pub fn data_head(length: u32) -> [u8; HEADER_BYTES] {
     let [a, b, c, d] = (length + 1).to_be_bytes();
     [a, b, c, d, FrameKind::Data as u8]
 }
 
-/// Takes a stream apart into frames. Holds no more than what was pushed into it.
+/// Splits a stream into frames. It holds no more than the pushed bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
     chunks: Chunks,
@@ -205,12 +203,12 @@ enum DecoderState {
     Head,
     Control(FrameKind, usize),
     Data(usize),
-    /// After an error nothing that follows can be trusted.
+    /// After an error the rest of the stream is invalid.
     Broken(FrameError),
 }
 
 impl DecoderState {
-    /// In a data body of which `left` bytes are still to come; after it if there are none.
+    /// In a data body of which `left` bytes are missing; after it if that is 0.
     fn data(left: usize) -> DecoderState {
         if left == 0 { DecoderState::Head } else { DecoderState::Data(left) }
     }
@@ -223,27 +221,27 @@ impl Decoder {
         Decoder::default()
     }
 
-    /// Takes the next bytes of the stream.
+    /// Adds the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         self.chunks.push(chunk);
     }
 
-    /// How many bytes were pushed and not yet handed out.
+    /// The number of pushed bytes that were not returned yet.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Whether the stream may end here: not in the middle of a frame.
+    /// Whether the stream is between two frames and may end.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
         self.buffered() == 0 && matches!(self.state, DecoderState::Head)
     }
 
-    /// The next frame, or piece of data; none until more is pushed.
+    /// The next frame, or piece of data; `None` until more bytes are pushed.
     ///
     /// # Errors
-    /// If the stream is no stream of frames. Every later call says the same.
+    /// If the stream is malformed. Every later call returns the same error.
     #[allow(clippy::should_implement_trait)] // an iterator has no way to say that more may come later
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let result = self.advance();

@@ -4,11 +4,10 @@ use crate::Status;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
-/// The version that this crate speaks. A peer of another version is refused with 401.
+/// The protocol version of this crate. A peer with a different version is refused with 401.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Optional abilities, a bit each. A side uses one only if both have announced it; a bit that it
-/// does not know it ignores.
+/// Optional features, one bit each. A feature is used only if both sides announced it. Unknown bits are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features(pub u64);
 
@@ -19,10 +18,10 @@ impl Features {
     /// The client takes [`Payload::CreditedUsage`](crate::Payload::CreditedUsage) as the answer to `Df`.
     pub const CREDIT: Features = Features(2);
 
-    /// All that this crate knows.
+    /// All features that this crate supports.
     pub const ALL: Features = Features(Features::REAL_PATH.0 | Features::CREDIT.0);
 
-    /// Whether all of these are among them.
+    /// Whether it contains all of these.
     #[must_use]
     pub fn has(self, wanted: Features) -> bool {
         self.0 & wanted.0 == wanted.0
@@ -34,14 +33,14 @@ impl Features {
 pub struct Hello {
     /// [`PROTOCOL_VERSION`] of the sender.
     pub version: u16,
-    /// What the sender can do beyond the version.
+    /// The optional features of the sender.
     pub features: Features,
-    /// The longest frame that the sender will read, in bytes, counted from the kind on.
+    /// The longest frame that the sender reads, in bytes, without its length.
     pub max_frame: u32,
-    /// How many requests the sender will hold unanswered; one more is answered 409 and ends the channel.
+    /// The limit on unanswered requests; exceeding it is answered with 409 and ends the channel.
     pub max_outstanding: u32,
-    /// The server's: 200, or why the conversation ends here. The client's: 200.
+    /// From the server: 200, or why the conversation ends. From the client: 200.
     pub status: Status,
-    /// The server's: words for the person at the prompt. The client's: its name and version.
+    /// From the server: a message for the user. From the client: its name and version.
     pub message: String,
 }

@@ -1,14 +1,13 @@
-//! What travels between `sshome` and `sshomed`: frames, requests and replies.
+//! The protocols between `sshome` and `sshomed`: frames, requests and replies.
 //!
-//! This crate is a codec and nothing else. It is `no_std`, so I/O in it does not compile. The
-//! protocol runs on an SSH session channel (RFC 4254 section 6.5) on which the subsystem
-//! [`SUBSYSTEM`] was started; one channel is one conversation with its own working directory.
+//! This crate is only a codec. It is `no_std`, so I/O in it does not compile. The protocol runs on an SSH session
+//! channel (RFC 4254 section 6.5) on which the subsystem [`SUBSYSTEM`] was started; one channel is one conversation
+//! with its own working directory.
 //!
-//! A frame is a big-endian `u32` length, a `u8` kind and a body ([`frame`]). Both sides begin with
-//! [`Hello`]. The client sends [`Request`]s, several at once if it likes; the server answers
-//! strictly in their order, so nothing needs an id.
+//! A frame is a big-endian `u32` length, a `u8` kind and a body ([`frame`]). Both sides begin with [`Hello`]. The
+//! client sends [`Request`]s, also several ahead; the server answers strictly in order, so requests have no ids.
 //!
-//! The packets of SFTP, which other people's clients speak, are in [`sftp`].
+//! The packets of SFTP, for other clients, are in [`sftp`].
 #![no_std]
 
 extern crate alloc;
@@ -37,5 +36,5 @@ pub use request::{Put, Request};
 pub use status::Status;
 pub use transfer::{Blocks, Digest, End, Header, Part, Stored, StreamId};
 
-/// The name of the SSH subsystem that speaks this protocol.
+/// The name of the SSH subsystem of this protocol.
 pub const SUBSYSTEM: &str = "sshome";

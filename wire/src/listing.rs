@@ -1,4 +1,4 @@
-//! What `ls` and `stat` tell of files.
+//! Attributes of files, as in the answers to `ls` and `stat`.
 
 use alloc::vec::Vec;
 use serde::de::Error;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct Time {
     /// Whole seconds.
     pub seconds: i64,
-    /// Nanoseconds after the second; 999,999,999 at most. More does not decode: to the system calls
-    /// that set times, some larger numbers are commands of their own.
+    /// Nanoseconds after the second; 999,999,999 at most. Larger numbers do not decode: the system calls that set times
+    /// give some of them a special meaning.
     #[serde(deserialize_with = "below_a_second")]
     pub nanoseconds: u32,
 }
@@ -24,7 +24,7 @@ fn below_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
     }
 }
 
-/// What sort of thing a name stands for.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file.
@@ -33,16 +33,16 @@ pub enum FileKind {
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A socket, a pipe or a device: seen, never transferred.
+    /// A socket, a pipe or a device: listed, never transferred.
     Special,
 }
 
-/// One name and what is behind it. A symbolic link is told of as itself.
+/// A name with its attributes. Those of a symbolic link are the link's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The name: bytes, as the disk has them. A receiver checks it before it uses it as a path.
+    /// The name as on the disk: bytes. A receiver must check it before it uses it as a path.
     pub name: Vec<u8>,
-    /// What it is.
+    /// Its type.
     pub kind: FileKind,
     /// Length in bytes.
     pub size: u64,
@@ -50,18 +50,18 @@ pub struct Entry {
     pub mtime: Time,
     /// Permission bits, `0o7777` at most.
     pub mode: u32,
-    /// How many names the file has.
+    /// The number of hard links.
     pub links: u64,
-    /// Where a symbolic link points: bytes, as they stand in it. Empty for anything else.
+    /// The target of a symbolic link, as stored: bytes. Empty for other types.
     pub target: Vec<u8>,
 }
 
-/// Some entries of one directory, in no order. `ls` sends as many of these as it takes.
+/// Part of the entries of one directory, unordered. `ls` sends any number of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entries {
-    /// The directory, relative to the one that was asked for; empty for that one itself. A
-    /// directory comes before those inside it, and all its frames come one after the other.
+    /// The directory, relative to the requested one; empty for that one itself. A directory precedes its
+    /// subdirectories, and its frames are consecutive.
     pub directory: Vec<u8>,
-    /// The entries, `.` and `..` left out.
+    /// The entries, without `.` and `..`.
     pub entries: Vec<Entry>,
 }

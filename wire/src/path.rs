@@ -4,23 +4,23 @@ use crate::display::Escaped;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The longest path that is accepted, in bytes: Linux's own limit, less the NUL.
+/// The longest accepted path, in bytes: Linux's limit without the NUL.
 pub const MAX_PATH: usize = 4095;
 
-/// An absolute path in a home, as it was spelled and not resolved. `..` stays where it is, for only the
-/// kernel knows what links are before it; so does what says that a directory is meant: a `/`, `.` or `..` at
-/// the end. Only what means nothing to the kernel either is left out: repeated slashes, and any other `.`.
+/// An absolute path in a home, as spelled, not resolved. `..` is kept, since only the kernel knows the links before it,
+/// and so is a final `/`, `.` or `..`, which requires a directory. Only repeated slashes and other `.` are removed: the
+/// kernel ignores them as well.
 ///
-/// Names are bytes, not text, without NUL. Two spellings can be of one file, so this is for asking the
-/// kernel and for telling people, never for finding out whether two are the same. What keeps a user inside the
-/// home is the kernel's resolution below the home's directory handle, not this.
+/// Names are bytes, not text, without NUL. Two spellings can name one file, so use it for system calls and messages,
+/// never to compare files. It does not confine users: the kernel does, as it resolves paths below the home's directory
+/// handle.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RemotePath(Vec<u8>);
 
-/// Why bytes are no path.
+/// Why bytes are not a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// There is a NUL in it.
+    /// It contains a NUL.
     #[error("a path cannot contain a NUL byte")]
     Nul,
     /// It is longer than [`MAX_PATH`].
@@ -35,11 +35,11 @@ impl RemotePath {
         RemotePath(b"/".to_vec())
     }
 
-    /// The path that `path` means in the directory `self`: itself if it is absolute. An empty one is the
-    /// directory, as `.` is.
+    /// `path` relative to the directory `self`; `path` itself if it is absolute. An empty path is the directory, as `.`
+    /// is.
     ///
     /// # Errors
-    /// If there is a NUL in it, or the path or the result is too long.
+    /// If it contains a NUL, or the path or the result is too long.
     pub fn join(&self, path: &[u8]) -> Result<RemotePath, PathError> {
         if path.contains(&0) {
             return Err(PathError::Nul);
@@ -50,7 +50,7 @@ impl RemotePath {
         let base = if path.first() == Some(&b'/') { &b"/"[..] } else { &self.0 };
         let base = base.strip_suffix(b"/.").unwrap_or(base);
         let mut out = base.strip_suffix(b"/").unwrap_or(base).to_vec();
-        // What comes after the last name.
+        // The part after the last name.
         let mut end: &[u8] = if path.is_empty() { b"/." } else { b"" };
         for component in path.split(|byte| *byte == b'/') {
             match component {
@@ -64,7 +64,7 @@ impl RemotePath {
                 }
             }
         }
-        // `..` is a directory, and need not say so.
+        // `..` is a directory without a slash, too.
         if !out.ends_with(b"/..") {
             out.extend_from_slice(end);
         }
@@ -80,19 +80,19 @@ impl RemotePath {
         &self.0
     }
 
-    /// Whether the path says itself that it is a directory: it ends in `/`, `.` or `..`.
+    /// Whether the path requires a directory: it ends in `/`, `.` or `..`.
     #[must_use]
     pub fn names_directory(&self) -> bool {
         self.0.ends_with(b"/") || matches!(self.last(), Some(b"." | b".."))
     }
 
-    /// The components on the way, none for the top; `..` is one.
+    /// The components including `..`; none for the top.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }
 
-    /// The directory that the path is in, and the last component, which may be `.` or `..`; none for the top. A
-    /// slash at the end belongs to neither.
+    /// The parent directory, and the last component, which may be `.` or `..`; `None` for the top. A final slash
+    /// belongs to neither.
     #[must_use]
     pub fn split(&self) -> Option<(RemotePath, &[u8])> {
         let path = self.0.strip_suffix(b"/").unwrap_or(&self.0);
@@ -101,7 +101,7 @@ impl RemotePath {
         Some((RemotePath(parent.to_vec()), path.get(slash + 1..)?))
     }
 
-    /// The name at the end, with or without a slash behind it; none for the top, and after `.` or `..`.
+    /// The last name, without a final slash; `None` for the top, and for a path that ends in `.` or `..`.
     #[must_use]
     pub fn file_name(&self) -> Option<&[u8]> {
         self.last().filter(|name| !matches!(*name, b"." | b".."))

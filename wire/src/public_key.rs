@@ -1,13 +1,13 @@
-//! Files of public keys as they are found on people's disks, read by both sides.
+//! Files of public keys in the forms and encodings that users have, for client and server.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The text of a file of public keys, whatever wrote it: a byte order mark is left out, UTF-16 with one is decoded
-/// (PowerShell's `>` writes it), and what is no UTF-8 is Latin-1, as comments of old keys are. Before a form that
-/// ssh-keygen converts the mark stays, since it does not find the form behind one.
+/// Decodes a file of public keys: removes a byte order mark, decodes UTF-16 with one (PowerShell's `>` writes it), and
+/// reads bytes that are not UTF-8 as Latin-1, as in comments of old keys. The mark is kept before a form that
+/// ssh-keygen converts, since ssh-keygen does not recognize the form after it: see [`OtherForm`].
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     match bytes {
@@ -39,8 +39,9 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Options of a line of `authorized_keys` (sshd(8)) that switch off, or on, what sshd has beyond a session: ports,
-/// agents, terminals, a script at the start. There is none of it here, so they change nothing.
+/// Options of a line of `authorized_keys` (sshd(8)) that enable or disable features of sshd beyond a session:
+/// forwarding of ports and agents, terminals, a script at the start. sshomed has none of them, so these options have no
+/// effect.
 const IDLE_OPTIONS: [&str; 11] = [
     "restrict",
     "pty",
@@ -55,13 +56,13 @@ const IDLE_OPTIONS: [&str; 11] = [
     "no-user-rc",
 ];
 
-/// Whether an option changes nothing here, in whatever case.
+/// Whether an option has no effect, in any case of its letters.
 #[must_use]
 pub fn is_idle_option(name: &str) -> bool {
     IDLE_OPTIONS.iter().any(|option| option.eq_ignore_ascii_case(name))
 }
 
-/// Whether a word is the type that a public key begins with.
+/// Whether a word is the type of a public key.
 #[must_use]
 pub fn is_key_type(word: &str) -> bool {
     ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| word.starts_with(start))
@@ -93,7 +94,7 @@ pub fn each_option(options: &str) -> impl Iterator<Item = &str> {
 /// If one of them would restrict the key: its name.
 pub fn without_idle_options(line: &str) -> Result<&str, &str> {
     let (options, key) = split_options(line);
-    // A line without a key has no options either.
+    // A line without a key has no options.
     if !key.split_whitespace().next().is_some_and(is_key_type) {
         return Ok(line);
     }
@@ -103,7 +104,7 @@ pub fn without_idle_options(line: &str) -> Result<&str, &str> {
     }
 }
 
-/// Follows a text in quotes, in which `\"` is a quote of its own.
+/// Tracks quotes in a text, in which `\"` is an escaped quote.
 #[derive(Default)]
 struct Quotes {
     open: bool,
@@ -120,28 +121,28 @@ impl Quotes {
     }
 }
 
-/// A form of keys that neither OpenSSH nor this program takes as a line of `authorized_keys`.
+/// A form of keys other than a line of `authorized_keys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherForm {
-    /// That of SSH2, RFC 4716: PuTTYgen and Tectia write it.
+    /// SSH2, RFC 4716: PuTTYgen and Tectia write it.
     Rfc4716,
     /// PEM of an RSA key, PKCS #1.
     Pem,
     /// PEM of any key, the `SubjectPublicKeyInfo` of X.509: openssl writes it.
     Pkcs8,
-    /// The same of an Ed25519 key, which ssh-keygen does not convert.
+    /// The same for an Ed25519 key, which ssh-keygen does not convert.
     Pkcs8Ed25519,
-    /// One of these forms behind a byte order mark.
+    /// One of these forms after a byte order mark.
     Marked,
-    /// A private key of PuTTY's, which holds the public one as well.
+    /// A private key of PuTTY, which contains the public key as well.
     Putty,
 }
 
-/// What the Base64 of an Ed25519 key's `SubjectPublicKeyInfo` begins with: all but the 32 bytes of the key.
+/// The start of the Base64 of an Ed25519 key's `SubjectPublicKeyInfo`: all but the 32 bytes of the key.
 const ED25519_START: &str = "MCowBQYDK2VwAyEA";
 
 impl OtherForm {
-    /// The form that a file's text begins in; none if it is no such form.
+    /// The form of a text; `None` if it is a different one.
     #[must_use]
     pub fn of(text: &str) -> Option<OtherForm> {
         if let Some(text) = text.strip_prefix(BYTE_ORDER_MARK) {
@@ -160,7 +161,7 @@ impl OtherForm {
         }
     }
 
-    /// What the file is, and the command that converts it: follows "FILE is".
+    /// The description of the form and the command that converts it, to follow "FILE is".
     #[must_use]
     pub fn told(self, file: &str) -> String {
         let (form, name) = match self {

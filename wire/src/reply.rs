@@ -1,4 +1,4 @@
-//! What a server answers.
+//! The server's answers.
 
 use crate::{Digest, Entry, Status};
 use alloc::string::String;
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 /// The answer that ends a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// What became of the request.
+    /// The result of the request.
     pub status: Status,
-    /// What happened, to what, and where it helps what to do about it. Empty where the status says it all.
+    /// The event, its object, and possibly the remedy. Empty if the status suffices.
     pub message: String,
-    /// What was asked for.
+    /// The requested value.
     pub payload: Payload,
 }
 
 impl Reply {
-    /// A reply of a status and words.
+    /// A reply with a status and a message.
     #[must_use]
     pub fn new(status: Status, message: impl Into<String>) -> Reply {
         Reply { status, message: message.into(), payload: Payload::None }
     }
 
-    /// A reply 204 with what was asked for.
+    /// A reply 204 with a payload.
     #[must_use]
     pub fn with(payload: Payload) -> Reply {
         Reply { status: Status::Done, message: String::new(), payload }
@@ -41,7 +41,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What a reply brings besides its status. New ones go to the end.
+/// The content of a reply besides its status. Append new variants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing.
@@ -54,7 +54,7 @@ pub enum Payload {
     Hash(Hashed),
     /// Quota and use.
     Usage(Usage),
-    /// The keys that log in to an account; those that the user has installed come first.
+    /// The keys of an account; those installed by the user come first.
     Keys(Vec<Key>),
     /// Quota and use, for a client that announced [`Features::CREDIT`](crate::Features::CREDIT).
     CreditedUsage(CreditedUsage),
@@ -63,7 +63,7 @@ pub enum Payload {
 /// The answer to `hash`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashed {
-    /// BLAKE3 of what is on the disk now.
+    /// The BLAKE3 of the file's current content on the disk.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
@@ -74,27 +74,26 @@ pub struct Hashed {
 /// The answer to `df`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Bytes in files and in the targets of symbolic links, each counted once however many names it has.
+    /// Bytes in files and in the targets of symbolic links, each counted once for all its names.
     pub used: u64,
-    /// Bytes that uploads and partial uploads have on the disk or have reserved.
+    /// Bytes that uploads and partial uploads occupy or have reserved.
     pub reserved: u64,
-    /// How many bytes may be used; none where there is no limit.
+    /// The quota in bytes; `None` if unlimited.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
-    /// How many there may be; none where there is no limit.
+    /// The limit on them; `None` if unlimited.
     pub max_entries: Option<u64>,
     /// Free bytes on the disk that holds the home.
     pub disk_free: u64,
 }
 
-/// The answer to `df`, with what a client needs to tell what is left.
+/// The answer to `df`, with credit, so that a client can compute the remaining space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreditedUsage {
     /// Quota and use.
     pub usage: Usage,
-    /// Bytes of `usage.reserved` that do not count: they take the place of stored files, which will be
-    /// replaced.
+    /// Bytes of `usage.reserved` that are not charged: they take the place of stored files that will be replaced.
     pub credited: u64,
 }
 
@@ -105,14 +104,14 @@ impl CreditedUsage {
         self.usage.used.saturating_add(self.usage.reserved).saturating_sub(self.credited)
     }
 
-    /// Bytes that can still be stored: as far as both the quota and the disk allow.
+    /// Bytes that can still be stored: the smaller of what quota and disk allow.
     #[must_use]
     pub fn left(&self) -> u64 {
         let quota = self.usage.quota.unwrap_or(u64::MAX);
         quota.saturating_sub(self.charged()).min(self.usage.disk_free)
     }
 
-    /// The same for a client that knows nothing of credit: as reserved it has what counts.
+    /// The same for a client without credit: `reserved` contains only charged bytes.
     #[must_use]
     pub fn without_credit(&self) -> Usage {
         let reserved = self.usage.reserved.saturating_sub(self.credited);
@@ -127,9 +126,9 @@ pub struct Key {
     pub fingerprint: String,
     /// Its type, as in `authorized_keys`: `ssh-ed25519`.
     pub algorithm: String,
-    /// Its comment: bytes that somebody chose, the first 255 of them.
+    /// Its comment: untrusted bytes, the first 255 of them.
     pub comment: Vec<u8>,
-    /// Whether the user has installed it, and may remove it. The others are the administrator's.
+    /// Whether the user installed it, and may remove it. Other keys were set by the administrator.
     pub own: bool,
 }
 
@@ -138,11 +137,11 @@ impl Key {
     pub const MAX_PER_REPLY: usize = 500;
 }
 
-/// How far a long request has come; comes before its answer, any number of times.
+/// The progress of a long request; sent any number of times before its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Bytes dealt with.
+    /// Processed bytes.
     pub done: u64,
-    /// Bytes in all; 0 where that is not known.
+    /// Total bytes; 0 if unknown.
     pub total: u64,
 }

@@ -1,14 +1,14 @@
-//! What a client asks for.
+//! The client's requests.
 
 use crate::{StreamId, Time};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// One request. Paths are bytes as typed: absolute, or relative to the conversation's working
-/// directory. The server makes a [`RemotePath`](crate::RemotePath) of them.
+/// One request. Paths are bytes as typed: absolute, or relative to the conversation's working directory. The server
+/// turns them into a [`RemotePath`](crate::RemotePath).
 ///
-/// New requests go to the end: the position is the number on the wire.
+/// Append new requests: the position is the number on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The working directory. Answered with `Payload::Path`.
@@ -18,47 +18,46 @@ pub enum Request {
         /// The directory.
         path: Vec<u8>,
     },
-    /// List a directory: frames of `Entries`, then a reply with `Payload::Stat` of the path itself.
-    /// What is no directory is listed as one entry.
+    /// List a directory: frames of `Entries`, then a reply with `Payload::Stat` of the path itself. A path that is not
+    /// a directory yields one entry.
     Ls {
-        /// What to list.
+        /// The path.
         path: Vec<u8>,
-        /// Also all directories below. Symbolic links are told of, not followed.
+        /// List subdirectories recursively. Symbolic links are listed, not followed.
         recursive: bool,
     },
-    /// Tell of one path. Answered with `Payload::Stat`.
+    /// Get the attributes of one path. Answered with `Payload::Stat`.
     Stat {
         /// The path.
         path: Vec<u8>,
-        /// Tell of what a symbolic link points at, rather than of the link.
+        /// Follow a symbolic link.
         follow: bool,
     },
-    /// Make a directory. 203 where it exists, an error only without `parents`.
+    /// Create a directory. Answered with 203 if it exists, which is an error only without `parents`.
     Mkdir {
         /// The directory.
         path: Vec<u8>,
-        /// Make what is missing on the way, too.
+        /// Create missing parents, too.
         parents: bool,
-        /// Permission bits of a new directory; the server's default where none are given. Of those that
-        /// keep its owner out, the directory gets the rest, and these with `FinishDirectory`.
+        /// Permission bits of a new directory; `None` for the server's default. A mode that excludes the owner is
+        /// applied by `FinishDirectory`; until then the owner has access.
         mode: Option<u32>,
     },
     /// Send a file: `Header`, data, `End`; or a reply with an error.
     Get {
         /// The file.
         path: Vec<u8>,
-        /// How many digests of blocks that the client has already follow, in `Blocks` frames. The
-        /// data begin after the last of them that agrees with the file; the digest in `End` covers
-        /// the whole file all the same.
+        /// The number of digests that follow in `Blocks` frames, of blocks that the client already has. The data start
+        /// after the last block that matches the file; the digest in `End` covers the whole file nevertheless.
         known: u32,
     },
     /// Receive a file; data and `End` follow at once. One reply.
     Put(Put),
     /// Remove a file or symbolic link.
     Rm {
-        /// What to remove.
+        /// The path.
         path: Vec<u8>,
-        /// A directory, too, with all that is in it.
+        /// Include directories with their contents.
         recursive: bool,
     },
     /// Remove an empty directory.
@@ -66,20 +65,20 @@ pub enum Request {
         /// The directory.
         path: Vec<u8>,
     },
-    /// Rename; into `to` if that is a directory. A file in the way is replaced.
+    /// Rename; into `to` if that is a directory. An existing file is replaced.
     Mv {
-        /// What to rename.
+        /// The old name.
         from: Vec<u8>,
         /// The new name.
         to: Vec<u8>,
     },
     /// Copy on the server; into `to` if that is a directory.
     Cp {
-        /// What to copy.
+        /// The source.
         from: Vec<u8>,
         /// The copy.
         to: Vec<u8>,
-        /// A directory, too, with all that is in it.
+        /// Include directories with their contents.
         recursive: bool,
     },
     /// BLAKE3 of a file's content. Answered with `Payload::Hash`.
@@ -91,70 +90,69 @@ pub enum Request {
     },
     /// Quota and use. Answered with `Payload::Usage`.
     Df,
-    /// Answered when everything before it is on the disk.
+    /// Flush. Answered when all earlier changes are on the disk.
     Sync,
-    /// Whether part of a file is there from an upload that was cut. 205: no; 206: its digests came
-    /// before, in `Blocks` frames, and the part is kept for this conversation's next put of the path.
+    /// Look for a partial upload. Answered with 205 if there is none; with 206 after the digests of its blocks in
+    /// `Blocks` frames: it is then leased to this conversation for its next put of the path.
     PartStatus {
-        /// Where the file was to go.
+        /// The target.
         path: Vec<u8>,
         /// Length of the source in bytes.
         size: u64,
         /// When the source's content last changed.
         mtime: Time,
     },
-    /// List what is left of uploads that were cut: `Parts` frames, then a reply.
+    /// List partial uploads: `Parts` frames, then a reply.
     Parts,
-    /// Remove what is left of uploads that were cut.
+    /// Discard partial uploads.
     Discard {
-        /// Of this path; of all where none is given.
+        /// Their target; `None` for all.
         path: Option<Vec<u8>>,
     },
     /// Make a symbolic link.
     Symlink {
         /// The link.
         path: Vec<u8>,
-        /// What stands in it.
+        /// The target.
         target: Vec<u8>,
     },
-    /// Receive a file as for `Put`, from a source that cannot be read twice. While the data come,
-    /// `Stored` frames say how much of them need not be sent again.
+    /// Receive a file as for `Put`, from a source that cannot be read twice. `Stored` frames acknowledge data that need
+    /// not be sent again.
     PutStream {
         /// Which stream.
         id: StreamId,
-        /// The file. Its `source` says nothing.
+        /// The file. Its `source` is ignored.
         put: Put,
     },
-    /// What is left of a stream whose connection was lost; answered as `PartStatus`. A conversation that
-    /// still has the stream is ended first.
+    /// Look for the partial upload of a stream whose connection was lost. Answered as `PartStatus`. A conversation that
+    /// still holds the stream is ended first.
     StreamStatus {
-        /// Where the file was to go.
+        /// The target.
         path: Vec<u8>,
         /// Which stream.
         id: StreamId,
     },
-    /// List the keys that log in to one's account. Answered with `Payload::Keys`.
+    /// List the keys of the user's account. Answered with `Payload::Keys`.
     Keys,
-    /// Let a key of one's own log in, from the next login on. One that does so already is no error.
+    /// Install a key for the user's account, from the next login on. A key that is installed already is not an error.
     InstallKey {
         /// A line as of `authorized_keys` (sshd(8)) without options: type, key, comment.
         line: String,
     },
-    /// Let a key of one's own log in no more.
+    /// Remove an installed key.
     RemoveKey {
         /// Its fingerprint, as `SHA256:…`.
         fingerprint: String,
     },
-    /// Nothing more goes into a directory: it gets its time, and the mode that its `Mkdir` gave it, if
-    /// that has had to wait.
+    /// Finish a directory: set its time, and the deferred mode of its `Mkdir`.
     FinishDirectory {
         /// The directory. A link is not followed.
         path: Vec<u8>,
         /// When its content last changed.
         mtime: Time,
     },
-    /// The path without links, `.` and `..` that a path leads to; its last name may be missing. Answered with
-    /// `Payload::Path`. Announced by `Features::REAL_PATH`.
+    /// Resolve a path to one without links, `.` and `..`; its last name may be missing. Answered with `Payload::Path`.
+    /// Announced by `Features::REAL_PATH`.
     RealPath {
         /// The path.
         path: Vec<u8>,
@@ -162,7 +160,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The paths that it names.
+    /// The paths in the request.
     pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
         let (one, other) = match self {
             Request::Pwd
@@ -192,7 +190,7 @@ impl Request {
         one.into_iter().chain(other).map(Vec::as_slice)
     }
 
-    /// How many bytes of what its sender chose it holds.
+    /// The number of variable-length bytes that it holds.
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
@@ -205,18 +203,17 @@ impl Request {
 /// A file that the client wants to store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {
-    /// Where to.
+    /// The target.
     pub path: Vec<u8>,
-    /// Length in bytes, if it is known. The space is reserved before any data are accepted.
+    /// Length in bytes, if known. The space is reserved before any data is accepted.
     pub size: Option<u64>,
-    /// When the content last changed, if that is to be kept.
+    /// The modification time to set, if any.
     pub mtime: Option<Time>,
-    /// When the source's content last changed: an upload that is cut can be gone on with only if
-    /// this is given and still the same.
+    /// The modification time of the source: an interrupted upload can be resumed only if this is given and unchanged.
     pub source: Option<Time>,
-    /// Permission bits; without them those of the replaced file stay.
+    /// Permission bits; `None` keeps those of the replaced file.
     pub mode: Option<u32>,
-    /// How many blocks of the part that `PartStatus` or `StreamStatus` told of are kept. The data go on after them; the
-    /// digest in `End` covers the whole file all the same. 0 begins anew.
+    /// The number of blocks to keep of the partial upload that `PartStatus` or `StreamStatus` reported. The data
+    /// continues after them; the digest in `End` covers the whole file nevertheless. 0 starts over.
     pub resume: u32,
 }

@@ -1,4 +1,4 @@
-//! The status that every reply carries.
+//! The status of every reply.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// What became of a request. Codes from 400 on are errors.
+/// The result of a request. Codes from 400 on are errors.
 ///
 /// The numbers are part of the protocol and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum Status {
     Done,
     /// 205: there is enough space; begin.
     EnoughSpace,
-    /// 206: a part is there; go on after its blocks that agree.
+    /// 206: there is a partial upload; continue after its matching blocks.
     Resuming,
     /// 400: the login was refused.
     AuthenticationFailed,
@@ -36,13 +36,13 @@ pub enum Status {
     NoSuchDirectory,
     /// 404: the command failed for a reason that has no number of its own.
     Failed,
-    /// 405: it would not fit into the quota.
+    /// 405: it would exceed the quota.
     QuotaExceeded,
     /// 406: permission denied.
     PermissionDenied,
-    /// 407: the digest does not match what was sent or stored; nothing was published.
+    /// 407: the digest does not match; nothing was published.
     DigestMismatch,
-    /// 408: it is a directory where a file is needed, or the other way round.
+    /// 408: a directory where a file is needed, or the reverse.
     WrongType,
     /// 409: busy, or a limit is reached.
     Busy,
@@ -50,11 +50,11 @@ pub enum Status {
     Changed,
     /// 411: cancelled.
     Cancelled,
-    /// 412: nobody knows whether it was done: look before you repeat it.
+    /// 412: the outcome is unknown: look before you repeat it.
     OutcomeUnknown,
 }
 
-/// One row a status: the number, and the words that a person reads.
+/// One row per status: its number and its message.
 const STATUS_TABLE: [(Status, u16, &str); 20] = [
     (Status::Authenticated, 200, "authenticated"),
     (Status::Understood, 201, "command understood"),
@@ -85,26 +85,25 @@ impl Status {
         self.row().1
     }
 
-    /// The words for people, without the number.
+    /// The message for users, without the number.
     #[must_use]
     pub fn words(self) -> &'static str {
         self.row().2
     }
 
-    /// Whether the request failed. 203 is no failure by number; `mkdir` alone treats it as one.
+    /// Whether the request failed. 203 does not count as a failure; only `mkdir` treats it as one.
     #[must_use]
     pub fn is_error(self) -> bool {
         self.code() >= 400
     }
 
-    /// What a person reads about a refusal: the reason once, then the number. `message` says what it
-    /// happened to.
+    /// The text of a refusal for users: the reason once, then the number. `message` names the object.
     #[must_use]
     pub fn explain(self, message: &str) -> String {
         format!("{} ({})", self.describe(message), self.code())
     }
 
-    /// The same without the number, to be part of another message.
+    /// The same without the number, as part of a longer message.
     #[must_use]
     pub fn describe(self, message: &str) -> String {
         let words = self.words();

@@ -22,12 +22,12 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The server's first answer to a get that it can serve; the data follow.
+/// The server's first answer to a successful get; the data follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Length of the whole file in bytes, when it was opened.
     pub size: u64,
-    /// Where the data begin, in bytes: after the last block that the client has already.
+    /// The offset of the data, in bytes: after the last block that the client already has.
     pub offset: u64,
     /// When the file's content last changed.
     pub mtime: Time,
@@ -35,8 +35,8 @@ pub struct Header {
     pub mode: u32,
 }
 
-/// Digests of a file's blocks, in order; as many frames as it takes. A block of 4 MiB is told of only
-/// if at least a byte of the file comes after it. See [`BlockHasher`](crate::BlockHasher).
+/// Digests of a file's blocks, in order, in any number of frames. Only blocks of 4 MiB that at least one byte of the
+/// file follows have one. See [`BlockHasher`](crate::BlockHasher).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocks {
     /// The digests.
@@ -48,38 +48,38 @@ impl Blocks {
     pub const MAX_PER_FRAME: usize = 4096;
 }
 
-/// Names one stream: a random number of the client's, so that nobody else means the same one.
+/// Identifies a stream: a random number chosen by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamId(pub [u8; 16]);
 
-/// How much of a stream the server has, so that the client need not keep it.
+/// How much of a stream the server has stored, so that the client can drop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// Bytes, from the first on: whole blocks, each with at least a byte after it.
+    /// Bytes from the start: complete blocks that at least one byte follows.
     pub bytes: u64,
 }
 
 /// A partial upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Where the file was to go: an absolute path in the home.
+    /// The target: an absolute path in the home.
     pub path: Vec<u8>,
     /// Bytes that have arrived.
     pub length: u64,
-    /// Length of the source in bytes; 0 if it is a stream, of which nobody knows.
+    /// Length of the source in bytes; 0 for a stream, whose length is unknown.
     pub size: u64,
-    /// When the last of it arrived.
+    /// When its last byte arrived.
     pub since: Time,
 }
 
-/// The last frame of a file's bytes, sent by whoever sent them.
+/// The last frame of a file's data, from the sender of the data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// 204, or why the data are not to be used: the source changed, failed, or the get was cancelled.
+    /// 204, or why the data must not be used: the source changed, failed, or the get was cancelled.
     pub status: Status,
-    /// Words for people; empty when all is well.
+    /// A message for users; empty on success.
     pub message: String,
-    /// BLAKE3 of the whole file, from its first byte on, wherever the data began.
+    /// The BLAKE3 of the whole file from its first byte, independent of the offset of the data.
     pub digest: Digest,
     /// Length of the whole file in bytes.
     pub size: u64,

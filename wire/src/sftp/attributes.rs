@@ -3,8 +3,8 @@ use super::fields::{Fields, Flaw, put_extensions};
 use alloc::vec::Vec;
 use bytes::BufMut;
 
-/// Which attributes are there, section 5. Bits that are not of these say nothing, as with OpenSSH: if
-/// they meant a field, the packet would not end where it should.
+/// The bits of present attributes, section 5. Other bits are ignored, as in OpenSSH: if one meant a field, the packet
+/// would have the wrong length.
 mod flag {
     pub(super) const SIZE: u32 = 0x1;
     pub(super) const UIDGID: u32 = 0x2;
@@ -13,14 +13,14 @@ mod flag {
     pub(super) const EXTENDED: u32 = 0x8000_0000;
 }
 
-/// What is told of a file, or is to become so (section 5). What is none is not told.
+/// Attributes of a file, reported or to be set (section 5). `None` is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SftpAttributes {
     /// Length in bytes.
     pub size: Option<u64>,
     /// Numbers of the owner and the group.
     pub owner: Option<Owner>,
-    /// The mode as `stat(2)` has it, with the bits of the file's type.
+    /// The mode as in `stat(2)`, with the bits of the file type.
     pub permissions: Option<u32>,
     /// Times.
     pub times: Option<Times>,
@@ -64,7 +64,7 @@ impl SftpAttributes {
             attributes.times = Some(Times { atime: fields.u32()?, mtime: fields.u32()? });
         }
         if has(flag::EXTENDED) {
-            // Each has at least its two lengths: the count alone makes nothing big.
+            // Each has at least its two lengths, so a false count allocates nothing.
             for _ in 0..fields.u32()? {
                 attributes.extended.push(fields.extension()?);
             }

@@ -3,10 +3,10 @@ use super::{Flaw, MAX_PACKET};
 use crate::chunks::Chunks;
 use bytes::{Buf, Bytes};
 
-/// Why a stream cannot be read any further. The channel ends on it.
+/// Why a stream cannot be decoded. It ends the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// The length has no room for a kind.
+    /// The length is too small for a kind.
     #[error("a packet of length 0")]
     Empty,
     /// The length is over the limit.
@@ -14,17 +14,17 @@ pub enum PacketError {
     TooLong(u32),
 }
 
-/// Takes a stream apart into packets. Holds no more than what was pushed into it.
+/// Splits a stream into packets. It holds no more than the pushed bytes.
 #[derive(Debug, Default)]
 pub struct SftpDecoder {
     chunks: Chunks,
     /// The length of the packet that is being waited for, once it has arrived.
     length: Option<usize>,
-    /// After an error nothing that follows can be trusted.
+    /// After an error the rest of the stream is invalid.
     broken: Option<PacketError>,
 }
 
-/// One packet, as it lies in what was pushed.
+/// One packet, not copied.
 #[derive(Debug)]
 pub struct Packet {
     kind: u8,
@@ -38,38 +38,38 @@ impl SftpDecoder {
         SftpDecoder::default()
     }
 
-    /// Takes the next bytes of the stream.
+    /// Adds the next bytes of the stream.
     pub fn push(&mut self, chunk: Bytes) {
         self.chunks.push(chunk);
     }
 
-    /// How many bytes were pushed and not yet handed out.
+    /// The number of pushed bytes that were not returned yet.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.chunks.len()
     }
 
-    /// How many pieces those bytes lie in.
+    /// The number of pieces of those bytes.
     #[must_use]
     pub fn pieces(&self) -> usize {
         self.chunks.count()
     }
 
-    /// Whether [`next`](SftpDecoder::next) has something to say before more is pushed.
+    /// Whether [`next`](SftpDecoder::next) has a result before more bytes are pushed.
     pub fn is_ready(&mut self) -> bool {
         self.length().map_or(true, |length| length.is_some_and(|length| self.buffered() >= length))
     }
 
-    /// Whether the stream may end here: not in the middle of a packet.
+    /// Whether the stream is between two packets and may end.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
         self.buffered() == 0 && self.length.is_none() && self.broken.is_none()
     }
 
-    /// The next packet; none until more is pushed.
+    /// The next packet; `None` until more bytes are pushed.
     ///
     /// # Errors
-    /// If the stream is no stream of packets. Every later call says the same.
+    /// If the stream is malformed. Every later call returns the same error.
     #[allow(clippy::should_implement_trait)] // an iterator has no way to say that more may come later
     pub fn next(&mut self) -> Result<Option<Packet>, PacketError> {
         let Some(length) = self.length()? else { return Ok(None) };
@@ -79,7 +79,7 @@ impl SftpDecoder {
         Ok(Some(Packet { kind: kind.get_u8(), body }))
     }
 
-    /// The length of the next packet; none until it has arrived.
+    /// The length of the next packet; `None` until it has arrived.
     fn length(&mut self) -> Result<Option<usize>, PacketError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -104,7 +104,7 @@ impl SftpDecoder {
 }
 
 impl Packet {
-    /// What it is, see [`super::kind`].
+    /// Its kind, see [`super::kind`].
     #[must_use]
     pub fn kind(&self) -> u8 {
         self.kind
@@ -117,8 +117,7 @@ impl Packet {
         read(&mut fields).map_err(|flaw| Malformed { kind, id: None, flaw })
     }
 
-    /// Reads a body that begins with a request's id. Whoever minds what stands behind it asks for the
-    /// [`end`](Fields::end).
+    /// Reads a body that begins with a request's id. Use [`end`](Fields::end) to refuse trailing bytes.
     pub(super) fn read_with_id<T>(
         self,
         read: impl FnOnce(&mut Fields) -> Result<T, Flaw>,

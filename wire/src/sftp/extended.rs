@@ -12,15 +12,15 @@ use bytes::{BufMut, Bytes};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are those of the extension's description
 pub enum Extended {
-    /// `posix-rename@openssh.com`: renames, and replaces what is there.
+    /// `posix-rename@openssh.com`: renames, and replaces an existing file.
     PosixRename { from: Bytes, to: Bytes },
-    /// `statvfs@openssh.com`: how full the disk is.
+    /// `statvfs@openssh.com`: space and usage of the disk.
     Statvfs { path: Bytes },
-    /// `fstatvfs@openssh.com`: the same, of an open file.
+    /// `fstatvfs@openssh.com`: the same for an open file.
     Fstatvfs { handle: Bytes },
-    /// `hardlink@openssh.com`: another name for a file.
+    /// `hardlink@openssh.com`: a second name for a file.
     Hardlink { from: Bytes, to: Bytes },
-    /// `fsync@openssh.com`: what was written is to be on the disk.
+    /// `fsync@openssh.com`: flushes an open file to the disk.
     Fsync { handle: Bytes },
     /// `lsetstat@openssh.com`: sets attributes of a link itself.
     Lsetstat { path: Bytes, attributes: SftpAttributes },
@@ -32,32 +32,32 @@ pub enum Extended {
     UsersGroupsById { users: Vec<u32>, groups: Vec<u32> },
     /// `copy-data`: copies between open files; a length of 0 means up to the end.
     CopyData { from: Bytes, from_offset: u64, length: u64, to: Bytes, to_offset: u64 },
-    /// `home-directory`: where a user's home is.
+    /// `home-directory`: the path of a user's home.
     HomeDirectory { user: Bytes },
     /// `check-file-name`, `check-file-handle` and `check-file`: digests.
     CheckFile(CheckFile),
-    /// `vendor-id`: what the client is.
+    /// `vendor-id`: the program of the client.
     VendorId(Vendor),
-    /// Any other: its name, and what came with it.
+    /// Any other extension: its name and data.
     Unknown(Extension),
 }
 
-/// Asks for digests of a file.
+/// A request for digests of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckFile {
-    /// Which file.
+    /// The file.
     pub subject: Subject,
-    /// Names of algorithms with commas between them, the best first.
+    /// Names of algorithms, comma-separated, best first.
     pub algorithms: Bytes,
-    /// Where to begin, in bytes.
+    /// The start, in bytes.
     pub offset: u64,
-    /// How many bytes; 0 means up to the end.
+    /// The number of bytes; 0 means up to the end.
     pub length: u64,
     /// A digest for each block of this many bytes; 0 means one for all.
     pub block_size: u32,
 }
 
-/// Which file digests are asked of.
+/// The file to compute digests of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// `check-file-name`.
@@ -68,10 +68,10 @@ pub enum Subject {
     HandleNamed(Bytes),
 }
 
-/// What a program is. The server tells the same of itself in VERSION.
+/// Name and version of a program. The server sends its own in VERSION.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vendor {
-    /// Who makes it.
+    /// Its vendor.
     pub vendor: Bytes,
     /// Its name.
     pub product: Bytes,
@@ -100,8 +100,8 @@ mod name {
 }
 
 impl Extended {
-    /// The names of what is known here with the versions of it, as VERSION announces them: OpenSSH's
-    /// client uses an extension only with exactly this version.
+    /// The supported extensions with their versions, as VERSION announces them: OpenSSH's client uses an extension only
+    /// with exactly this version.
     pub const KNOWN: &'static [(&'static [u8], &'static [u8])] = &[
         (name::POSIX_RENAME, b"1"),
         (name::STATVFS, b"2"),
@@ -258,7 +258,7 @@ impl Vendor {
     }
 }
 
-/// A string that is a row of `u32`.
+/// A string of consecutive `u32`s.
 fn numbers(fields: &mut Fields) -> Result<Vec<u32>, Flaw> {
     let mut packed = Fields::from(fields.string()?);
     let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! The fields that packets are made of, section 3 and RFC 4251 section 5: numbers and strings.
+//! The fields of packets, section 3 and RFC 4251 section 5: numbers and strings.
 
 use super::{Extension, MAX_HANDLE, MAX_PACKET, MAX_PATH};
 use crate::chunks::Chunks;
@@ -12,7 +12,7 @@ pub enum Flaw {
     /// It ends before its last field does.
     #[error("it ends too soon")]
     Short,
-    /// It goes on after its last field.
+    /// It has bytes after its last field.
     #[error("it has data after its end")]
     Trailing,
     /// A path of more than [`MAX_PATH`] bytes.
@@ -21,18 +21,18 @@ pub enum Flaw {
     /// A handle of more than [`MAX_HANDLE`] bytes.
     #[error("a handle is longer than {MAX_HANDLE} bytes")]
     LongHandle,
-    /// The draft has no such kind, or the other side sends it.
+    /// The draft has no such kind, or only the other side sends it.
     #[error("the request is unknown")]
     UnknownKind,
 }
 
-/// A packet whose body is not what its kind says.
+/// A packet whose body does not decode as its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("packet of kind {kind}: {flaw}")]
 pub struct Malformed {
     /// Its kind.
     pub kind: u8,
-    /// The request's id, for the answer. If there is none, the stream cannot be read any further.
+    /// The request's id, for the answer. `None` if it is missing: the stream cannot be decoded further.
     pub id: Option<u32>,
     /// What is wrong.
     pub flaw: Flaw,
@@ -43,7 +43,7 @@ pub struct Malformed {
 #[error("a packet of {0} bytes would be over the limit of {MAX_PACKET}")]
 pub struct TooLong(pub usize);
 
-/// The data of a WRITE or a READ, in the pieces that they arrived in: they are not copied.
+/// The data of a WRITE or a READ, in the pieces in which they arrived, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     pieces: VecDeque<Bytes>,
@@ -55,13 +55,13 @@ impl Data {
         self.pieces.iter()
     }
 
-    /// Bytes in all.
+    /// Total bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
@@ -75,7 +75,7 @@ impl From<Bytes> for Data {
 }
 
 impl PartialEq for Data {
-    /// The same bytes, however they are cut.
+    /// Equal bytes, independent of the pieces.
     fn eq(&self, other: &Data) -> bool {
         self.pieces.iter().flatten().eq(other.pieces.iter().flatten())
     }
@@ -104,7 +104,7 @@ impl Fields {
         self.take(8)?.try_get_u64().map_err(|_| Flaw::Short)
     }
 
-    /// A string: a length and as many bytes.
+    /// A string: a length and that number of bytes.
     pub(super) fn string(&mut self) -> Result<Bytes, Flaw> {
         let length = self.u32()?;
         self.take(length as usize)
@@ -137,12 +137,12 @@ impl Fields {
         Ok(Extension { name: self.string()?, data: self.string()? })
     }
 
-    /// All that is left.
+    /// All remaining bytes.
     pub(super) fn rest(&mut self) -> Result<Bytes, Flaw> {
         self.take(self.0.len())
     }
 
-    /// Says that there is to be nothing more.
+    /// Refuses trailing bytes.
     pub(super) fn end(&self) -> Result<(), Flaw> {
         if self.is_empty() { Ok(()) } else { Err(Flaw::Trailing) }
     }
@@ -182,7 +182,7 @@ pub(super) fn put_extensions(out: &mut Vec<u8>, extensions: &[Extension]) {
     }
 }
 
-/// Appends a packet of this kind; if it is too long, `out` stays as it was.
+/// Appends a packet of this kind; if it is too long, `out` is unchanged.
 pub(super) fn put_packet(
     out: &mut Vec<u8>,
     kind: u8,

@@ -1,11 +1,11 @@
 //! SFTP version 3, draft-ietf-secsh-filexfer-02, and the extensions that its clients use.
 //!
-//! A packet is a big-endian `u32` length, a `u8` kind and a body (section 3). [`SftpDecoder`] takes a
-//! stream apart into [`Packet`]s; [`ClientPacket`] and [`ServerPacket`] are what they say. Both sides
-//! decode and encode here, so that each can be driven by hand. Names are bytes.
+//! A packet is a big-endian `u32` length, a `u8` kind and a body (section 3). [`SftpDecoder`] splits a stream into
+//! [`Packet`]s; [`ClientPacket`] and [`ServerPacket`] are their contents. Both sides are encoded and decoded here, so
+//! that tests can drive each. Names are bytes.
 //!
-//! A stream is at its end when a length is over [`MAX_PACKET`] or there is not even a request's id;
-//! anything else that does not decode whole is [`Malformed`], which the server can answer.
+//! A stream ends with an error if a length exceeds [`MAX_PACKET`] or a request's id is missing; any other packet that
+//! does not decode is [`Malformed`], which the server can answer.
 
 mod attributes;
 mod decoder;
@@ -27,16 +27,16 @@ pub use status::StatusCode;
 
 use bytes::Bytes;
 
-/// The version that is spoken.
+/// The protocol version.
 pub const SFTP_VERSION: u32 = 3;
 
-/// The longest packet that is read or written, in bytes, without its length: what OpenSSH takes.
+/// The longest packet that is read or written, in bytes, without its length: OpenSSH's limit.
 pub const MAX_PACKET: u32 = 256 << 10;
 
-/// The most data that one READ or WRITE carries, in bytes: a packet less room for what else is in it.
+/// The most data of one READ or WRITE, in bytes: a packet less space for its other fields.
 pub const MAX_DATA: u32 = MAX_PACKET - 1024;
 
-/// The longest path that is read, in bytes.
+/// The longest accepted path, in bytes.
 pub const MAX_PATH: usize = 4096;
 
 /// The longest handle, in bytes (section 6.3).
@@ -74,11 +74,11 @@ pub mod kind {
     pub const EXTENDED_REPLY: u8 = 201;
 }
 
-/// A name and what belongs to it: in INIT and VERSION (section 4) and in attributes (section 5).
+/// A name with data: in INIT and VERSION (section 4) and in attributes (section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// Which extension.
+    /// The name of the extension.
     pub name: Bytes,
-    /// As the extension defines it.
+    /// Its data, as the extension defines it.
     pub data: Bytes,
 }

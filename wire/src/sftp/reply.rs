@@ -1,4 +1,4 @@
-//! What extensions answer in an EXTENDED_REPLY; see [`super::extended`] for where they are described.
+//! The answers to extensions, in an EXTENDED_REPLY; [`super::extended`] names their specifications.
 
 use super::fields::{Fields, Flaw, put_string};
 use super::response::Response;
@@ -19,7 +19,7 @@ pub struct SftpLimits {
 }
 
 impl SftpLimits {
-    /// As an answer.
+    /// Encodes it as an answer.
     #[must_use]
     pub fn response(&self) -> Response {
         row(&[self.packet, self.read, self.write, self.handles])
@@ -28,7 +28,7 @@ impl SftpLimits {
     /// Reads an answer.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is malformed.
     pub fn decode(body: Bytes) -> Result<SftpLimits, Flaw> {
         let [packet, read, write, handles] = numbers(body)?;
         Ok(SftpLimits { packet, read, write, handles })
@@ -54,7 +54,7 @@ pub struct Statvfs {
 }
 
 impl Statvfs {
-    /// As an answer.
+    /// Encodes it as an answer.
     #[must_use]
     pub fn response(&self) -> Response {
         row(&[
@@ -75,7 +75,7 @@ impl Statvfs {
     /// Reads an answer.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is malformed.
     pub fn decode(body: Bytes) -> Result<Statvfs, Flaw> {
         let [bsize, frsize, blocks, bfree, bavail, files, ffree, favail, fsid, flag, namemax] =
             numbers(body)?;
@@ -83,7 +83,7 @@ impl Statvfs {
     }
 }
 
-/// The answer to `users-groups-by-id@openssh.com`: a name for each number, empty where there is none.
+/// The answer to `users-groups-by-id@openssh.com`: a name for each number, empty if unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsersGroups {
     /// The users'.
@@ -93,7 +93,7 @@ pub struct UsersGroups {
 }
 
 impl UsersGroups {
-    /// As an answer.
+    /// Encodes it as an answer.
     #[must_use]
     pub fn response(&self) -> Response {
         let mut out = Vec::new();
@@ -108,7 +108,7 @@ impl UsersGroups {
     /// Reads an answer.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is malformed.
     pub fn decode(body: Bytes) -> Result<UsersGroups, Flaw> {
         let mut fields = Fields::from(body);
         let mut names = || {
@@ -135,7 +135,7 @@ pub struct CheckedFile {
 }
 
 impl CheckedFile {
-    /// As an answer; `named` puts the extension's name first, as Paramiko's `check-file` has it.
+    /// Encodes it as an answer; `named` puts the extension's name first, as in Paramiko's `check-file`.
     #[must_use]
     pub fn response(&self, named: bool) -> Response {
         let mut out = Vec::new();
@@ -150,7 +150,7 @@ impl CheckedFile {
     /// Reads an answer without the extension's name.
     ///
     /// # Errors
-    /// If it is not one.
+    /// If it is malformed.
     pub fn decode(body: Bytes) -> Result<CheckedFile, Flaw> {
         let mut fields = Fields::from(body);
         Ok(CheckedFile { algorithm: fields.string()?, digests: fields.rest()? })

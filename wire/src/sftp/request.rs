@@ -8,26 +8,26 @@ use super::{Extension, kind};
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
 
-/// What a client sends.
+/// A packet of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientPacket {
     /// Its first packet, section 4.
     Init {
-        /// The newest version that it speaks.
+        /// The newest version that it supports.
         version: u32,
-        /// What it can do besides.
+        /// Its extensions.
         extensions: Vec<Extension>,
     },
     /// Any other.
     Request {
         /// For the answer.
         id: u32,
-        /// What is asked for.
+        /// The request.
         request: SftpRequest,
     },
 }
 
-/// How a file is to be opened, section 6.3.
+/// How to open a file, section 6.3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenFlags(pub u32);
 
@@ -36,13 +36,13 @@ impl OpenFlags {
     pub const READ: OpenFlags = OpenFlags(0x01);
     /// For writing.
     pub const WRITE: OpenFlags = OpenFlags(0x02);
-    /// Every write goes to the end.
+    /// Every write appends.
     pub const APPEND: OpenFlags = OpenFlags(0x04);
-    /// Made if it is not there.
+    /// Create it if missing.
     pub const CREAT: OpenFlags = OpenFlags(0x08);
-    /// Emptied if it is.
+    /// Truncate it.
     pub const TRUNC: OpenFlags = OpenFlags(0x10);
-    /// With CREAT: refused if it is there.
+    /// With CREAT: fail if it exists.
     pub const EXCL: OpenFlags = OpenFlags(0x20);
 
     /// Whether all of `flags` are set.
@@ -60,7 +60,7 @@ impl core::ops::BitOr for OpenFlags {
     }
 }
 
-/// What a client asks for, section 6.
+/// A request of the client, section 6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are the draft's
 pub enum SftpRequest {
@@ -72,9 +72,9 @@ pub enum SftpRequest {
     Read { handle: Bytes, offset: u64, length: u32 },
     /// Writes, 6.4.
     Write { handle: Bytes, offset: u64, data: Data },
-    /// Tells of a link itself, 6.8.
+    /// Gets the attributes of a path, of a link itself, 6.8.
     Lstat { path: Bytes },
-    /// Tells of an open file, 6.8.
+    /// Gets the attributes of an open file, 6.8.
     Fstat { handle: Bytes },
     /// Sets attributes, 6.9.
     Setstat { path: Bytes, attributes: SftpAttributes },
@@ -82,7 +82,7 @@ pub enum SftpRequest {
     Fsetstat { handle: Bytes, attributes: SftpAttributes },
     /// Opens a directory, 6.7.
     Opendir { path: Bytes },
-    /// Reads on in a directory, 6.7.
+    /// Reads the next entries of a directory, 6.7.
     Readdir { handle: Bytes },
     /// Removes a file, 6.5.
     Remove { path: Bytes },
@@ -92,26 +92,26 @@ pub enum SftpRequest {
     Rmdir { path: Bytes },
     /// Makes a path absolute and plain, 6.11.
     Realpath { path: Bytes },
-    /// Tells of what a path stands for, 6.8.
+    /// Gets the attributes of a path, links followed, 6.8.
     Stat { path: Bytes },
     /// Renames, 6.5.
     Rename { from: Bytes, to: Bytes },
-    /// Where a link points, 6.10.
+    /// Reads the target of a link, 6.10.
     Readlink { path: Bytes },
-    /// Makes a link, 6.10. The target stands first on the wire, as OpenSSH has it and everybody after
-    /// it; the draft has it the other way round.
+    /// Creates a symbolic link, 6.10. The target comes first on the wire, as in OpenSSH and all later implementations;
+    /// the draft has the reverse order.
     Symlink { target: Bytes, path: Bytes },
     /// An extension, section 8.
     Extended(Extended),
 }
 
 impl ClientPacket {
-    /// Reads a packet. What stands behind a request's last field is left alone, as OpenSSH does: rclone
-    /// 1.60 sends its whole buffer behind the data of a WRITE that did not fill it. So is what follows the
-    /// version in an INIT and is no extension.
+    /// Reads a packet. Bytes after a request's last field are ignored, as in OpenSSH: rclone 1.60 sends its whole
+    /// buffer after the data of a WRITE that did not fill it. So are bytes after the version of an INIT that are not an
+    /// extension.
     ///
     /// # Errors
-    /// If it is not what its kind says.
+    /// If it does not decode as its kind.
     pub fn decode(packet: Packet) -> Result<ClientPacket, Malformed> {
         let kind = packet.kind();
         if kind == kind::INIT {
@@ -131,7 +131,7 @@ impl ClientPacket {
     /// Appends the packet to `out`.
     ///
     /// # Errors
-    /// If it is too long; `out` is then as it was.
+    /// If it is too long; `out` is then unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             ClientPacket::Init { version, extensions } => put_packet(out, kind::INIT, |out| {
@@ -147,7 +147,7 @@ impl ClientPacket {
 }
 
 impl SftpRequest {
-    /// The kind of packet that it travels in, see [`super::kind`].
+    /// The kind of its packet, see [`super::kind`].
     #[must_use]
     pub fn kind(&self) -> u8 {
         match self {

@@ -8,19 +8,19 @@ use super::{Extension, kind};
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
 
-/// What a server sends.
+/// A packet of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerPacket {
     /// Its first packet, section 4.
     Version {
-        /// The version that is spoken.
+        /// The protocol version.
         version: u32,
-        /// What it can do besides.
+        /// Its extensions.
         extensions: Vec<Extension>,
     },
     /// Any other.
     Response {
-        /// Of the request that it answers.
+        /// The id of the request.
         id: u32,
         /// The answer.
         response: Response,
@@ -32,21 +32,20 @@ pub enum ServerPacket {
 pub enum Response {
     /// How the request ended.
     Status {
-        /// How.
+        /// The code.
         code: StatusCode,
-        /// What happened, as UTF-8.
+        /// The message, in UTF-8.
         message: Bytes,
     },
-    /// A file or a directory that was opened: at most [`super::MAX_HANDLE`] bytes that only the server
-    /// understands.
+    /// The handle of an opened file or directory: at most [`super::MAX_HANDLE`] opaque bytes.
     Handle(Bytes),
-    /// Bytes of a file. To put out much see [`data_head`], which copies none.
+    /// Bytes of a file. For large data use [`data_head`], which does not copy.
     Data(Data),
     /// Names of files.
     Name(Vec<SftpName>),
-    /// What a file is.
+    /// Attributes of a file.
     Attrs(SftpAttributes),
-    /// What an extension answers; its request says how to read it.
+    /// The answer to an extension; its request determines the format.
     Extended(Bytes),
 }
 
@@ -55,16 +54,16 @@ pub enum Response {
 pub struct SftpName {
     /// Its name.
     pub name: Bytes,
-    /// A line to be shown, as `ls -l` has it.
+    /// A line for display, as of `ls -l`.
     pub long_name: Bytes,
-    /// What it is.
+    /// Its attributes.
     pub attributes: SftpAttributes,
 }
 
 /// Bytes of a DATA packet before its data: length, kind, id, length of the data.
 pub const DATA_HEAD: usize = 13;
 
-/// What stands before `length` bytes of data, at most [`super::MAX_DATA`].
+/// The head of a packet with `length` bytes of data, at most [`super::MAX_DATA`].
 #[must_use]
 pub fn data_head(id: u32, length: u32) -> [u8; DATA_HEAD] {
     let [a, b, c, d] = (length + 9).to_be_bytes();
@@ -77,7 +76,7 @@ impl ServerPacket {
     /// Reads a packet.
     ///
     /// # Errors
-    /// If it is not what its kind says, to its last byte.
+    /// If it does not decode as its kind, or has trailing bytes.
     pub fn decode(packet: Packet) -> Result<ServerPacket, Malformed> {
         let kind = packet.kind();
         if kind == kind::VERSION {
@@ -96,7 +95,7 @@ impl ServerPacket {
     /// Appends the packet to `out`.
     ///
     /// # Errors
-    /// If it is too long; `out` is then as it was.
+    /// If it is too long; `out` is then unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             ServerPacket::Version { version, extensions } => put_packet(out, kind::VERSION, |out| {
@@ -112,7 +111,7 @@ impl Response {
     /// Appends the packet that answers request `id` to `out`.
     ///
     /// # Errors
-    /// If it is too long; `out` is then as it was.
+    /// If it is too long; `out` is then unchanged.
     pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
         put_packet(out, self.kind(), |out| {
             out.put_u32(id);
@@ -153,7 +152,7 @@ impl Response {
         Ok(match kind {
             kind::STATUS => {
                 let (code, message) = (StatusCode::of(fields.u32()?), fields.string()?);
-                // In what language the message is.
+                // The language tag of the message.
                 fields.string()?;
                 Response::Status { code, message }
             }

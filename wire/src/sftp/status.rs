@@ -1,10 +1,10 @@
-/// How a request ended, section 7. These are all that version 3 has.
+/// How a request ended, section 7: all codes of version 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum StatusCode {
     /// It was done.
     Ok = 0,
-    /// There is no more: of a file's data, or of a directory's entries.
+    /// The end of a file's data or a directory's entries.
     Eof = 1,
     /// The file does not exist.
     NoSuchFile = 2,
@@ -12,11 +12,11 @@ pub enum StatusCode {
     PermissionDenied = 3,
     /// It failed, and no other code says why.
     Failure = 4,
-    /// The packet is not what its kind says, or what it says cannot be meant.
+    /// The packet is malformed or makes no sense.
     BadMessage = 5,
-    /// The client's own: there is no connection yet.
+    /// Only within a client: it has no connection yet.
     NoConnection = 6,
-    /// The client's own: the connection is lost.
+    /// Only within a client: the connection is lost.
     ConnectionLost = 7,
     /// The server does not know this request.
     OpUnsupported = 8,
@@ -38,7 +38,7 @@ impl StatusCode {
         ]
     };
 
-    /// What OpenSSH's server says with it.
+    /// The message of OpenSSH's server.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
