@@ -59,7 +59,7 @@ pub struct ClientCli {
     /// Log each step of connecting and logging in
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Where to. The help has brackets, which would be links in a comment
+    /// The destination. The help has brackets, which would be links in a comment
     #[arg(value_name = "HOST", help = DESTINATION_HELP, value_parser = DestinationParser)]
     pub destination: Destination,
     /// A command as at the prompt, with its arguments
@@ -67,7 +67,7 @@ pub struct ClientCli {
     pub command: Vec<OsString>,
 }
 
-/// Where to connect to, as given.
+/// A destination as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Who logs in.
@@ -78,10 +78,10 @@ pub struct Destination {
     pub port: Option<u16>,
 }
 
-/// The schemes of a URL, in any case.
+/// The schemes of a URL, in any case of its letters.
 const URL_SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
 
-/// Without the text: it would stay on the screen, and in logs of it.
+/// Without the text, which would stay on the screen and in logs.
 const PASSWORD_IN_ADDRESS: &str =
     "the address must not contain a password: omit it and its colon, and sshome asks for it";
 
@@ -98,7 +98,7 @@ impl FromStr for Destination {
             return Err("unsupported URL: use ssh://[USER@]HOST[:PORT], sftp://… or scp://…".to_owned());
         }
         let is_url = scheme.is_some();
-        // In a URL a path follows. Elsewhere a user's name may have an @ in it, a host's may not.
+        // In a URL a path follows. Otherwise a user's name may contain an @, a host's may not.
         let (authority, path) = if is_url { rest.split_once('/').unwrap_or((rest, "")) } else { (rest, "") };
         let (user, place) = match authority.rsplit_once('@') {
             Some(("", _)) => return Err("the user's name is missing before the @".to_owned()),
@@ -119,13 +119,13 @@ impl FromStr for Destination {
             return Err(PASSWORD_IN_ADDRESS.to_owned());
         }
         if let Some(path) = Some(path).filter(|path| !path.is_empty()).or(path_after_colon(place)) {
-            // An @ behind the / may be the end of a password with a / in it.
+            // An @ after the / may be the end of a password that contains a /.
             let path = if path.contains('@') { "FOLDER" } else { path };
             return Err(format!(
                 "the address must not contain a folder: omit it, and name it in the command, as in ls {path}"
             ));
         }
-        // Without the text: behind the colon of a forgotten @HOST is a password.
+        // Without the text: if @HOST was forgotten, a password follows the colon.
         let wrong_port = "the port after the : is not a number from 1 to 65535";
         let port =
             port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or(wrong_port)).transpose()?;
@@ -179,14 +179,14 @@ fn host_and_port(place: &str) -> Result<(&str, Option<&str>), String> {
     }
 }
 
-/// What scp would take as a path: `HOST:/DIR`.
+/// A path in scp's syntax: `HOST:/DIR`.
 fn path_after_colon(place: &str) -> Option<&str> {
     let after = place.rsplit_once(']').map_or(place, |(_, after)| after);
     let (_, path) = after.split_once(':')?;
     path.starts_with(['/', '~', '.']).then_some(path)
 }
 
-/// The user's name in a URL. What may follow it behind a semicolon (draft-ietf-secsh-scp-sftp-ssh-uri) is not supported.
+/// The user's name in a URL. Parameters after a semicolon (draft-ietf-secsh-scp-sftp-ssh-uri) are not supported.
 fn user_of_url(user: &str) -> Result<String, String> {
     match user.split_once(';') {
         Some(_) => {
@@ -196,8 +196,7 @@ fn user_of_url(user: &str) -> Result<String, String> {
     }
 }
 
-/// Replaces `%` and two hexadecimal digits by the byte that they stand for (RFC 3986; for the zone of an address RFC
-/// 6874).
+/// Replaces `%` and two hexadecimal digits by their byte (RFC 3986; for the zone of an address RFC 6874).
 fn decoded(text: &str) -> Result<String, String> {
     let wrong =
         || "a % in a URL must be followed by two hexadecimal digits: write %25 for a % itself".to_owned();

@@ -386,11 +386,11 @@ fn handle(signal: i32) {
 /// Restores the modes and ends the program as the signal does.
 pub(crate) fn end_by(signal: i32) {
     restore();
-    // If this does not end the program, nothing else can be done.
+    // If this does not end the program, nothing will.
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
-/// The signals that the program was started to ignore, as bits, signal 1 first; 0 if /proc does not tell.
+/// The signals that the program was started to ignore, as bits, signal 1 first; 0 if /proc is unavailable.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! A folder shown again through FUSE, with a watcher that can refuse each change, and is told of each that was made.
+//! A folder mirrored through FUSE, with a watcher that can refuse each change, and sees each change that was made.
 
 mod backing;
 mod filesystem;
@@ -15,16 +15,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What is asked of a disk, and can fail.
+/// An operation of a disk, which can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskOperation {
-    /// A file that is there is opened.
+    /// An existing file is opened.
     Open,
-    /// A file is made.
+    /// A file is created.
     Create,
-    /// A directory or a symbolic link is made.
+    /// A directory or a symbolic link is created.
     Make,
-    /// Another name is made for a file.
+    /// A hard link is created.
     Link,
     /// Bytes are written.
     Write,

@@ -1,5 +1,5 @@
-//! One byte that is another one: in what is left of a transfer, in a source between the cut and the
-//! resume, and in a stored file. It is found, never published, and never passed on.
+//! One corrupt byte: in a partial file, in a source between the cut and the resume, and in a stored file. It is found,
+//! never published, and never passed on.
 //!
 //! What a part that rots does to a client that does not compare is in `resume.rs`
 //! (`resuming_after_a_corrupt_block_publishes_nothing`).

@@ -54,7 +54,7 @@ fn visit(host: &Host, user: &str, from: &str) -> Outcome {
     command(host, user, from, &[host.key_file()]).output().unwrap().into()
 }
 
-/// What a server says to who says nothing, up to its end of the connection.
+/// The output of a server to a silent client, until it disconnects.
 fn heard(host: &Host) -> String {
     let mut text = Vec::new();
     let mut stream = TcpStream::connect(host.address()).unwrap();

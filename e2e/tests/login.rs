@@ -188,7 +188,7 @@ async fn options_of_ssh_config_are_applied_or_refused() {
         assert_eq!((refused.code, refused.stdout.len()), (Some(2), 0), "{refused}");
         assert!(refused.err().contains("config:2: ") && refused.err().contains(says), "{refused}");
     }
-    // For another host it says nothing to us.
+    // A section for another host does not apply.
     fs::write(&config, "Host elsewhere\n  ProxyJump bastion\n").unwrap();
     let mut command = client.bare().unwrap();
     command.args(["-P", &client.port(), "--known-hosts"]).arg(client.known_hosts());

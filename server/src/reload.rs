@@ -153,7 +153,7 @@ impl Reloader {
         let name = user.to_owned();
         let problem = spawn_blocking(move || world.homes.problem_of(&name)).await?;
         let unavailable = problem.map(|home| home.why);
-        // Without a change of the file, a removed key may be all that there was to apply.
+        // Without a change of the file, a removed key may be the only change.
         let pending = match revoke::is_unparsable(&mistakes) {
             true => Vec::new(),
             false => revoke::pending(&now, &file, user),
@@ -186,7 +186,7 @@ impl Reloader {
                     continue;
                 }
                 () = self.accounts.key_removed() => {
-                    // Who has removed the key that they logged in with gets the answer.
+                    // A user who removed the key of the own session still gets the answer.
                     tokio::time::sleep(SETTLE_TIME).await;
                     self.renew_keys().await;
                     continue;
@@ -195,7 +195,7 @@ impl Reloader {
             };
             // A link may lead elsewhere now.
             watch.renew(&config);
-            // A touch, or the file of somebody's editor beside it, is no change.
+            // A touch, or a temporary file of an editor, is not a change.
             let mut changed = self.see();
             if changed && config.digest().is_err() {
                 // Perhaps it is just being replaced.
@@ -203,7 +203,7 @@ impl Reloader {
                 changed = self.see() || config.digest().is_err();
             }
             if asked || changed {
-                // What came of it is in the log.
+                // The log has the result.
                 let _ = self.reload().await;
             }
         }
@@ -333,7 +333,7 @@ pub(crate) fn retry_homes(shared: &ServerState) -> Vec<HomeProblem> {
     homes.problems()
 }
 
-/// The same, and looks for directories in the other homes that cannot be read any more.
+/// The same, and looks for directories in the other homes that became unreadable.
 pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<HomeProblem> {
     let unavailable = retry_homes(shared);
     shared.homes.inspect();

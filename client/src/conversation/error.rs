@@ -40,7 +40,7 @@ impl From<PathError> for ConversationError {
     }
 }
 
-/// A reply, safe to show: the message comes from the server.
+/// A reply, safe to show: its message is untrusted.
 fn shown(reply: &Reply) -> String {
     reply.status.explain(&Escaped(reply.message.as_bytes()).to_string())
 }

@@ -121,7 +121,7 @@ impl FrameSender {
         FrameSender { queue, task }
     }
 
-    /// Waits for a place in the queue; `None` if nothing can be sent any more. Cancel-safe.
+    /// Waits for a place in the queue; `None` if nothing can be sent anymore. Cancel-safe.
     pub(super) async fn place(&self) -> Option<mpsc::Permit<'_, Bytes>> {
         self.queue.reserve().await.ok()
     }

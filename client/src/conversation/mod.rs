@@ -43,7 +43,7 @@ const MAX_PIPELINED_REQUESTS: usize = 256;
 pub struct Conversation {
     incoming: FrameReceiver,
     outgoing: FrameSender,
-    /// Frames that came while something was being sent.
+    /// Frames that arrived during a send.
     receive_queue: ReceiveQueue,
     /// Requests that have no answer yet.
     outstanding: usize,
@@ -66,7 +66,7 @@ impl Conversation {
 
     async fn greet(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
         let (read, write) = channel.split();
-        // Success is not waited for: the server reads in order, and a refusal comes as a failure.
+        // Success is not awaited: the server reads in order, and a refusal arrives as a failure.
         let asked = write.request_subsystem(true, SUBSYSTEM).await;
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
         let outgoing = FrameSender::new(write);
@@ -96,7 +96,7 @@ impl Conversation {
         self.incoming.idle_timeout = Some(idle_timeout);
     }
 
-    /// From now on a loss is explained by what is noted there.
+    /// Later losses are explained by the reason recorded there.
     pub(crate) fn explain_loss_by(&mut self, loss: LossReason) {
         self.incoming.loss = Some(loss);
     }
@@ -106,8 +106,7 @@ impl Conversation {
         self.incoming.loss.as_ref().and_then(LossReason::get)
     }
 
-    /// The server's words for the person at the prompt. They come from the other side: show them
-    /// escaped.
+    /// The server's message for the user. It is untrusted: show it escaped.
     #[must_use]
     pub fn greeting(&self) -> &str {
         &self.hello.message
@@ -119,7 +118,7 @@ impl Conversation {
         &self.cwd
     }
 
-    /// Asks for what is answered by one reply. A `Cd` that succeeds changes [`cwd`](Self::cwd).
+    /// Sends a request with a single reply. A successful `Cd` changes [`cwd`](Self::cwd).
     ///
     /// # Errors
     /// `Refused` where the reply's status is an error (203 is none); `Cancelled` after a cancellation.
@@ -131,7 +130,7 @@ impl Conversation {
         self.request_with_progress(request, cancel, &mut |_| {}).await
     }
 
-    /// The same, and hears how far a long request has come.
+    /// The same, with the progress of a long request.
     ///
     /// # Errors
     /// As of [`request`](Self::request).
@@ -273,7 +272,7 @@ impl Conversation {
         self.hello.max_frame.min(MAX_FRAME) as usize
     }
 
-    /// Asks one thing; what comes before its reply goes to `each`.
+    /// Sends one request; frames before its reply go to `each`.
     async fn answer(
         &mut self,
         request: Request,
@@ -284,7 +283,7 @@ impl Conversation {
         let mut reply = None;
         match self.exchange(bytes, cancel, each).await {
             Err(ConversationError::Cancelled) => {
-                // The answer may have been on its way; what was done is not called cancelled.
+                // The answer may have been in flight; a completed request is not reported as cancelled.
                 self.abandon(&mut |frame| {
                     if let Frame::Reply(last) = frame {
                         reply = Some(last);
@@ -321,7 +320,7 @@ impl Conversation {
         if bytes.is_empty() {
             return Ok(());
         }
-        // What came before this was asked for.
+        // Earlier frames were requested.
         self.incoming.taken();
         loop {
             let frame = tokio::select! {
@@ -341,7 +340,7 @@ impl Conversation {
         }
     }
 
-    /// Counts the answers, so that one too many is noticed where it comes.
+    /// Counts the answers, so that a surplus one is detected on arrival.
     fn account(&mut self, frame: &Frame) -> Result<(), ConversationError> {
         if self.outstanding == 0 || matches!(frame, Frame::Hello(_)) {
             return Err(unexpected(frame));
@@ -353,7 +352,7 @@ impl Conversation {
     }
 }
 
-/// What a frame that has no business where it came is called.
+/// The error for an unexpected frame.
 pub(crate) fn unexpected(frame: &Frame) -> ConversationError {
     ConversationError::Protocol(format!("it sent a {:?} frame where none belongs", frame.kind()))
 }

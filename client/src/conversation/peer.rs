@@ -19,7 +19,7 @@ pub(crate) struct ScriptedPeer {
     decoder: Decoder,
 }
 
-/// A conversation with a script, and the tasks behind it.
+/// A conversation with a script, and its tasks.
 pub(crate) struct Talk {
     pub(crate) conversation: Conversation,
     _connection: Handle<Anybody>,

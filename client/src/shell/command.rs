@@ -3,7 +3,7 @@
 use super::flag::Flag;
 use std::fmt::Write;
 
-/// What a command does.
+/// The action of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table says it
 pub enum Verb {
@@ -64,7 +64,7 @@ impl Operand {
 /// A row of the table.
 #[derive(Debug)]
 pub struct CommandSpec {
-    /// What it does.
+    /// Its action.
     pub verb: Verb,
     /// Its name.
     pub name: &'static str,
@@ -87,7 +87,7 @@ pub struct CommandSpec {
 /// Why words are not a valid command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such command.
+    /// The command is unknown.
     #[error("unknown command {0}: try \"help\"")]
     Unknown(String),
     /// It is a command of sftp that is not supported.

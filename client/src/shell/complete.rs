@@ -8,7 +8,7 @@ use super::quoted::quoted;
 use super::table::COMMANDS;
 use super::words::{Partial, Word, partial, quote};
 
-/// What is needed to complete a line.
+/// The context for completing a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CompletionQuery {
     /// One of these words, with this prefix.

@@ -26,7 +26,7 @@ pub trait GlobSource {
     fn names(&mut self, directory: &[u8]) -> impl Future<Output = Result<Vec<GlobEntry>, Self::Error>>;
 }
 
-/// The paths that match a word, sorted; the word itself if it is no glob. Names that begin with a dot match only
+/// The paths that match a word, sorted; the word itself if it is not a glob. Names that begin with a dot match only
 /// patterns that do.
 ///
 /// # Errors
@@ -144,7 +144,7 @@ mod tests {
             self.1 += 1;
             let mut directory = String::from_utf8(directory.to_vec()).unwrap().replace("./", "");
             if directory.ends_with("/.") {
-                // Of `X/../`, all that is left above.
+                // The rest above `X/../`.
                 directory.clear();
             }
             let below =

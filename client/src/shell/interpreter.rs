@@ -302,7 +302,7 @@ impl GlobSource for RemoteTree<'_> {
         let mut each = |entries: Entries| found.extend(entries.entries);
         match self.conversation.list(path, false, self.cancel, &mut each).await {
             Ok(entry) if entry.kind == FileKind::Directory => {}
-            // Nothing matches in what is not a directory, or cannot be read.
+            // Nothing matches in a path that is not a directory, or is unreadable.
             Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }

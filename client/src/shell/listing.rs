@@ -264,7 +264,7 @@ mod tests {
             assert!(shown.lines().all(|line| line.width() <= width), "{width}");
             assert_eq!(shown.split_whitespace().count(), names.len(), "{width}");
         }
-        // One that is wider than the terminal still stands on a line of its own.
+        // A name wider than the terminal has a line of its own.
         assert_eq!(columns(&["wide".into(), "wider".into()], 2), "wide\nwider\n");
         assert_eq!(columns(&[], 80), "");
     }

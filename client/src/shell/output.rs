@@ -122,7 +122,7 @@ impl ShellOutput {
         self.tally().batch_line = batch_line;
     }
 
-    /// Reports why a command failed, unless that was done before or the error is no failure.
+    /// Reports why a command failed, unless that was done before or the error is not a failure.
     pub fn failed(&self, error: &ShellError) {
         let status = match error {
             ShellError::Reported => return,

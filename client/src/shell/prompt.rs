@@ -42,7 +42,7 @@ pub(super) enum PromptEvent {
     Failed(String),
     /// Tab: the names in a directory are needed.
     Names(CompletionQuery, blocking::Sender<CompletionReply>),
-    /// The names are not needed any more; the line stays.
+    /// The names are obsolete; the line stays.
     NamesUnwanted,
 }
 
@@ -135,12 +135,12 @@ impl LineReader {
         #[cfg(unix)]
         let _hold = self.hold(prompt);
         let read = self.editor.readline(prompt);
-        // Ctrl-C ends the line like Enter: an error would lose what was typed after it.
+        // Ctrl-C ends the line like Enter: an error would lose later input.
         let cleared = self.keys.take_cleared();
         match read {
             Ok(_) if cleared => PromptEvent::Cleared,
             Ok(line) => {
-                // A history that cannot be written is no error.
+                // A history that cannot be written is not an error.
                 let _ = self.editor.add_history_entry(&line);
                 if let Some(file) = &self.history {
                     let _ = self.editor.append_history(file);

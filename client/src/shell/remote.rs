@@ -99,7 +99,7 @@ impl Shell {
             Ok(Reply { payload: Payload::Stat(entry), .. }) if entry.kind == FileKind::Directory => {
                 Some("is a directory: mv moves into it")
             }
-            // A missing target is no obstacle; other refusals apply to the rename as well.
+            // A missing target is fine; other refusals apply to the rename as well.
             Ok(_) | Err(ShellError::Conversation(ConversationError::Refused(_))) => None,
             Err(error) => return Err(error),
         };

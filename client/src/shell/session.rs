@@ -116,7 +116,7 @@ async fn complete(
         () = pressed.next() => {
             let _ = answer.send(CompletionReply::Cleared);
         }
-        // The names are not needed any more, or the terminal was closed, which the next event says as well.
+        // The names are obsolete, or the terminal was closed, which the next event reports as well.
         _ = prompt.event() => {}
     }
 }

@@ -141,7 +141,7 @@ mod tests {
             row.split_once("  ").unwrap().1.trim().to_owned()
         };
         assert_eq!(left(Usage { quota: Some(1), ..usage }), "0 B");
-        // No more than what the disk takes.
+        // At most the free space of the disk.
         assert_eq!(left(Usage { disk_free: 5, ..usage }), "5 B");
         assert_eq!(left(Usage { quota: None, ..usage }), "5.0 GiB");
     }

@@ -181,7 +181,7 @@ struct Lexer<'a> {
     words: Vec<(usize, Word)>,
     /// Whether the last word may continue.
     in_word: bool,
-    /// What is unfinished at the end of the line.
+    /// The unfinished part at the end of the line.
     open: Option<WordsError>,
 }
 

@@ -67,8 +67,8 @@ impl From<ssh_encoding::Error> for AgentError {
 }
 
 impl Agent {
-    /// An agent at the other end of this stream. `limit` is the time limit of each answer. By default a list may take a
-    /// few seconds, and a signature as long as a user needs to confirm it.
+    /// An agent on this stream. `limit` is the time limit of each answer. By default a list may take a few seconds, and
+    /// a signature as long as a user needs to confirm it.
     pub(super) fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         limit: Option<Duration>,

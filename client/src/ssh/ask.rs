@@ -258,13 +258,13 @@ struct SecretBuffer(Zeroizing<Vec<u8>>);
 #[cfg(unix)]
 impl SecretBuffer {
     fn new() -> SecretBuffer {
-        // A vector that grows leaves copies behind.
+        // A growing vector leaves copies in memory.
         SecretBuffer(Zeroizing::new(Vec::with_capacity(1024)))
     }
 
     /// Processes a key, as a terminal with these control keys edits a line.
     fn key(&mut self, byte: u8, keys: &crate::terminal::ControlKeys) -> PromptKey {
-        // 0 is no key.
+        // 0 is not a key.
         let is = |key| byte != 0 && key == byte;
         match byte {
             b'\r' | b'\n' => return PromptKey::Enter,

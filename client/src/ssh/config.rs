@@ -36,7 +36,7 @@ pub(super) struct HostConfig {
     pub keyboard_interactive: Option<bool>,
     /// Whether keys may be used.
     pub public_key: Option<bool>,
-    /// The time limit for connecting; zero is no limit.
+    /// The time limit for connecting; zero for none.
     pub connect_timeout: Option<Duration>,
     /// The silence after which a keepalive is sent; zero is never.
     pub keepalive_interval: Option<Duration>,

@@ -117,7 +117,7 @@ mod tests {
     use sshome_ssh::LayeredStream;
     use tokio::io::AsyncReadExt;
 
-    /// What is read of these bytes, and why the server sends the client away.
+    /// The bytes that are consumed, and the server's reason for a refusal.
     async fn read(bytes: &[u8]) -> (io::Result<Vec<u8>>, Option<String>) {
         let said = BannerText::default();
         let (mut read, mut greeted) =

@@ -275,7 +275,7 @@ mod tests {
             assert!(!home.path().join(".ssh").exists());
         }
         check(home.path(), UnknownHost::Accept).check(&first).await.unwrap();
-        // From now on it is known, and another key is a change, whatever was said.
+        // Now it is known, and a different key is a change, whatever was answered.
         check(home.path(), UnknownHost::Refuse).check(&first).await.unwrap();
         let changed = check(home.path(), UnknownHost::Accept).check(&second).await.unwrap_err();
         let said = changed.to_string();

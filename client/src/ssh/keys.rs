@@ -153,7 +153,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     let text = Zeroizing::new(public_key::text(&bytes));
     let in_agent = |public: &PublicKey| held.iter().any(|key| key.key_data() == public.key_data());
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
-        // A public key stands for one of the agent's.
+        // A public key selects a key of the agent.
         return match in_agent(&public) {
             true => Ok(Some(KeyCandidate { public: Some(public), origin, file: None })),
             false => {
@@ -297,7 +297,7 @@ mod tests {
         let error =
             candidate.file.as_mut().unwrap().auth_sign(&public.clone().into(), None, Vec::new()).await;
         assert!(matches!(error, Err(SignError::Passphrase { error: AskError::Forbidden, .. })));
-        // What the agent has is left to the agent.
+        // Keys that the agent has are left to it.
         assert!(read_one(&identity, &[public]).file.is_none());
     }
 

@@ -11,7 +11,7 @@ pub(super) enum Treatment {
     Refused,
 }
 
-/// The treatment of a keyword, whatever its case; `None` if it is unknown.
+/// The treatment of a keyword, in any case of its letters; `None` if it is unknown.
 #[must_use]
 pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(keyword));

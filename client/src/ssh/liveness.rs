@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// When a server counts as gone: `ServerAliveInterval` and `ServerAliveCountMax` of ssh_config.
+/// When a server counts as dead: `ServerAliveInterval` and `ServerAliveCountMax` of ssh_config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
     /// The silence after which a keepalive is sent; `None` for never.

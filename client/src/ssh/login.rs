@@ -124,7 +124,7 @@ enum AnswerSource<'a> {
 }
 
 impl LoginAttempt<'_> {
-    /// Asks the server for its methods if no key was tried, before the user is asked for a password in vain.
+    /// Asks the server for its methods if no key was tried, so that the user is not asked for a useless password.
     async fn ask_for_methods(&mut self, asker: &Asker) -> Result<(), LoginError> {
         if self.remaining.is_some() {
             return Ok(());

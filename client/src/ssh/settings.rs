@@ -44,7 +44,7 @@ pub struct Settings {
     pub keyboard_interactive: bool,
     /// The time limit for connecting.
     pub connect_timeout: Duration,
-    /// When a server counts as gone.
+    /// When a server counts as dead.
     pub keepalive: Keepalive,
     /// The largest number of consecutive reconnects.
     pub retries: u32,

@@ -13,7 +13,7 @@ const BAR_COLUMNS: usize = 12;
 pub(crate) fn line_style() -> ProgressStyle {
     let columns = || terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0);
     let show = move |state: &ProgressState, out: &mut dyn Write| {
-        // A bar that cannot be drawn is no failure.
+        // A bar that cannot be drawn is not a failure.
         let _ = out.write_str(&numbers(state, columns()));
     };
     style(LINE_TEMPLATE).with_key("numbers", show)

@@ -22,14 +22,14 @@ pub enum Jobs {
     /// Decided by the number of files, their size and the local cores.
     #[default]
     Auto,
-    /// This many, but no more than files.
+    /// This number, but at most one per file.
     Exactly(NonZeroUsize),
 }
 
 /// The amount of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
-    /// Files, whatever their length.
+    /// Files of any length.
     pub(super) files: u64,
     /// Their length in bytes.
     pub(super) bytes: u64,
@@ -43,7 +43,7 @@ impl Load {
 }
 
 impl Jobs {
-    /// One connection, and no more.
+    /// A single connection.
     pub const ONE: Jobs = Jobs::Exactly(NonZeroUsize::MIN);
 
     /// The number of connections that this load is worth, on a machine with this many cores.

@@ -44,7 +44,7 @@ mod tests {
             let news = connections.iter().filter(|connection| connection.is_news("lost: reset")).count();
             assert_eq!(news, 1);
         }
-        // What one connection alone is told is news again.
+        // The loss of a single connection is printed again.
         assert!(connections[1].is_news("lost: reset") && !connections[2].is_news("lost: reset"));
         assert!(connections[2].is_news("lost: closed"));
     }

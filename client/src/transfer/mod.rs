@@ -47,7 +47,7 @@ use std::path::Path;
 use std::sync::Arc;
 use summary::{CONTENT_DIFFERS, IS_DIRECTORY, NAMED_TWICE};
 
-/// How many links a path may lead through; as many as Linux follows.
+/// The largest number of links in a path: Linux's limit.
 const MAX_LINKS: usize = 40;
 
 /// What makes a get a get and a put a put.
@@ -55,14 +55,14 @@ trait Transfer {
     /// What the connections do.
     type Work: SharedWork;
 
-    /// Finds out what there is to do next; none at the end.
+    /// Finds the next work; `None` at the end.
     async fn next(
         &mut self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<Option<Self::Work>, ConversationError>;
 
-    /// Does what comes after this work, and tells what became of it; of a get also after an error.
+    /// Completes this work and reports its results; for a get also after an error.
     async fn end(
         &mut self,
         ctx: &mut TransferContext<'_>,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Work that the connections of a transfer share.
 pub(super) trait SharedWork: Send + Sync + 'static {
-    /// The share of one connection. Dropping it returns what is unfinished to the others.
+    /// The share of one connection. Dropping it returns its unfinished work to the others.
     type Share;
 
     /// The amount of work. May block.
@@ -187,7 +187,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         result
     }
 
-    /// Runs an additional worker on a thread of its own. A lost connection is no error: the others continue.
+    /// Runs an additional worker on a thread of its own. A lost connection is not an error: the others continue.
     fn run_thread(
         self,
         reconnect: Box<dyn Reconnect>,

@@ -253,7 +253,7 @@ impl ProgressDisplay {
         });
     }
 
-    /// Bytes that counted as transferred have to be transferred again, and no file is in progress any more.
+    /// Bytes that counted as transferred must be transferred again, and no file is in progress.
     pub(super) fn rewind(&self, bytes: u64) {
         if let Some(observer) = &self.observer {
             observer.rewind(bytes);
@@ -336,7 +336,7 @@ impl ProgressDisplay {
             clear(&mut total.line);
             *total = Total::default();
         });
-        // A terminal that was closed is no failure of the transfer.
+        // A closed terminal is not a failure of the transfer.
         let _ = self.lines.clear();
     }
 

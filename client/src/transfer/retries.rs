@@ -20,7 +20,7 @@ pub(super) struct Retries {
 /// Progress of a connection's work that a loss cannot undo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reached {
-    /// Finished items, whatever their result.
+    /// Finished items, successful or not.
     settled: u64,
     /// The offset at which the next file was resumed, in bytes.
     offset: u64,

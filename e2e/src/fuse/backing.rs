@@ -85,7 +85,7 @@ impl Backing {
         self.open().handles.remove(&handle.0);
     }
 
-    /// The kernel knows an inode so many times less.
+    /// The kernel drops this number of references to an inode.
     pub(super) fn forget(&self, ino: INodeNo, times: u64) {
         let nodes = &mut self.open().nodes;
         if let Some((_, known)) = nodes.get_mut(&ino.0) {

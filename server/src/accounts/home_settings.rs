@@ -1,4 +1,4 @@
-//! What a store needs to know of an account.
+//! The settings of an account that a store needs.
 
 use super::{Access, Account, unfit_root};
 use sshome_store::HomeSettings;

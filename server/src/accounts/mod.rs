@@ -36,13 +36,13 @@ pub struct Account {
     /// Whether the server creates the root if it is missing. True only for `homes/NAME`: if an explicit root is missing, its
     /// disk is not mounted.
     pub make_root: bool,
-    /// The quota in bytes. `None` is no limit.
+    /// The quota in bytes. `None` if unlimited.
     pub quota: Option<u64>,
-    /// The largest number of files, directories and links. `None` is no limit.
+    /// The largest number of files, directories and links. `None` if unlimited.
     pub max_files: Option<u64>,
-    /// The upload rate over all connections, in bytes a second. `None` is no limit.
+    /// The upload rate over all connections, in bytes a second. `None` if unlimited.
     pub upload_rate: Option<u64>,
-    /// The download rate over all connections, in bytes a second. `None` is no limit.
+    /// The download rate over all connections, in bytes a second. `None` if unlimited.
     pub download_rate: Option<u64>,
     /// The user's permissions.
     pub access: Access,
@@ -105,7 +105,7 @@ pub trait AccountStore: Send + Sync {
     /// The account of that name.
     ///
     /// # Errors
-    /// If the store is unavailable. An unknown name is no error.
+    /// If the store is unavailable. An unknown name is not an error.
     async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, AccountStoreError>;
 
     /// All accounts, by name.

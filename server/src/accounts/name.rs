@@ -1,4 +1,4 @@
-//! What a user's name may be.
+//! Rules for users' names.
 
 /// The longest name, in bytes.
 const MAX_NAME: usize = 32;

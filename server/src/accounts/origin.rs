@@ -24,7 +24,7 @@ enum AddressPattern {
 /// Why a pattern is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// There is nothing between two commas, or nothing at all.
+    /// An empty pattern, or no pattern.
     #[error("from=\"…\" has an empty pattern in it")]
     Empty,
     /// All patterns are negated, so no client could match.

@@ -46,7 +46,7 @@ pub enum OwnKeysError {
     /// It is too long.
     #[error("the key and its comment take more than {MAX_LINE_BYTES} bytes: shorten the comment")]
     TooLong,
-    /// There are too many.
+    /// Too many keys.
     #[error("{MAX_KEYS} keys are installed, which is the limit: remove one first")]
     TooMany,
     /// The administrator has set the key.
@@ -168,7 +168,7 @@ impl OwnKeys {
         }
     }
 
-    /// A user's file. The name is one component without a dot before it, or it is no name.
+    /// A user's file. The name is one component without a leading dot.
     fn file(&self, user: &str) -> io::Result<PathBuf> {
         check_name(user).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         Ok(self.folder.join(user))

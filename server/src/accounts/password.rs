@@ -225,7 +225,7 @@ mod tests {
     fn the_dummy_is_worked_through_like_any_other_hash() {
         let dummy = PasswordHash::dummy();
         assert!(dummy.has_usual_cost());
-        // "Wrong password" comes only after the work; a faulty hash would be another error, at once.
+        // "Wrong password" is returned only after the work; a faulty hash would be a different, immediate error.
         let result = Argon2::default().verify_password(b"anything", &dummy.phc);
         assert_eq!(result, Err(Error::PasswordInvalid));
     }

@@ -2,7 +2,7 @@
 
 use toml_edit::DocumentMut;
 
-/// What a comment line is without its mark.
+/// The setting in a commented line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     /// Text for people.

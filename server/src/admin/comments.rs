@@ -27,7 +27,7 @@ pub(super) fn unset(document: &mut DocumentMut, user: &str, key: &str) {
     change_text_after(document, position, |below| format!("{above}{below}"));
 }
 
-/// Changes the text between the table at a position and what comes next: a table, or the file's end.
+/// Changes the text between the table at a position and the next table or the file's end.
 fn change_text_after(
     document: &mut DocumentMut,
     position: Option<isize>,
@@ -45,7 +45,7 @@ fn change_text_after(
     }
 }
 
-/// The first table whose header comes after `position` in the file.
+/// The first table whose header is after `position` in the file.
 fn next_table(within: &mut Table, position: Option<isize>) -> Option<&mut Table> {
     let tables = within.iter_mut().filter_map(|(_, item)| item.as_table_mut());
     let later = tables.filter_map(|table| {

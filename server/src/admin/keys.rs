@@ -112,7 +112,7 @@ impl Admin {
         Ok(columns(&rows) + &unread)
     }
 
-    /// A user's account; [`AdminError::Config`] if the settings are such that nobody can tell whether there is one.
+    /// A user's account; [`AdminError::Config`] if invalid settings make it unknown whether it exists.
     pub(super) fn account(&self, name: &str) -> Result<Arc<Account>, AdminError> {
         let (config, mut mistakes) = config::parse(&self.location, &self.location.read()?, &[]);
         let account = config.accounts.into_iter().find(|account| account.name == name);
@@ -175,7 +175,7 @@ pub(super) fn add_lines(
         if known.iter().any(|known| known.is(key.public_key())) {
             return Err(AdminError::KeyExists { user: name.to_owned(), fingerprint: key.fingerprint() });
         }
-        // A comment behind the last value stays in place.
+        // A comment after the last value stays in place.
         let before = array.trailing().as_str().unwrap_or_default().trim_end();
         let value = Value::from(line).decorated(format!("{before}\n    "), "");
         array.set_trailing("\n");

@@ -132,7 +132,7 @@ fn edits_of_the_shipped_file_leave_every_commented_line_with_its_table() {
     let found = commented(SHIPPED);
     assert!(found.values().any(|path| path == ".defaults.own-keys"), "{found:?}");
     assert!(!found.values().any(|path| path.starts_with(".users.")), "{found:?}");
-    // Only what is right above a setting of [defaults] applies to everybody.
+    // Only a comment directly above a setting of [defaults] applies to all users.
     let count = found.values().filter(|path| path.starts_with(".defaults.")).count();
     assert_eq!(count, 6, "{found:?}");
 }

@@ -20,7 +20,8 @@ impl Admin {
         Ok(table(&config))
     }
 
-    /// All users as a line of JSON: `{"users": […]}`. Sizes are in bytes, rates in bytes a second, and `null` is no limit.
+    /// All users as a line of JSON: `{"users": […]}`. Sizes are in bytes, rates in bytes a second, and `null` is
+    /// unlimited.
     ///
     /// # Errors
     /// If the file cannot be read or has mistakes.

@@ -126,7 +126,7 @@ pub enum AdminError {
     ManyKeys {
         /// Whose.
         user: String,
-        /// What was asked for.
+        /// The request.
         key: String,
     },
     /// The key is in a file with other keys.

@@ -19,7 +19,7 @@ pub fn ask_password(user: &str) -> Result<Password, AdminError> {
 /// Reads a new password: one line, all that the input holds.
 ///
 /// # Errors
-/// If there is more than a line, it is no text, or the password is too short.
+/// If there is more than one line, it is not UTF-8, or the password is too short.
 pub fn read_password(input: impl Read) -> Result<Password, AdminError> {
     // Allocate once: a growing text leaves copies in memory.
     let mut text = Zeroizing::new(String::with_capacity(2 * MAX_INPUT as usize));

@@ -52,7 +52,7 @@ pub trait AuditableError: Display {
     fn refusal(&self) -> Option<AuditRefusal<'_>>;
 }
 
-/// What was refused.
+/// The refused operation.
 #[derive(Clone, Copy, Debug)]
 pub enum AuditRefusal<'a> {
     /// Bytes or entries beyond the quota.

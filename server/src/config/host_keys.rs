@@ -1,4 +1,4 @@
-//! The host keys: which files there are, and whether each is fit for use.
+//! The host keys: the files, and whether each is usable.
 
 use super::{Algorithms, ConfigLocation, Diagnostics, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
@@ -53,7 +53,7 @@ pub(super) fn named(
 }
 
 /// What to say of a file that holds something else than a private key. It may be the key that all clients know the
-/// server by, damaged: nobody is to be sent to remove it.
+/// server by, damaged: the message must not suggest removing it.
 fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
     let bytes = fs::read(full).unwrap_or_default();
     if bytes.starts_with(b"\xef\xbb\xbf") {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use toml::de::DeValue;
 
-/// The largest number of anything.
+/// The largest count of a setting.
 const MAX_COUNT: usize = 1_000_000;
 
 pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> ConnectionLimits {
@@ -45,7 +45,7 @@ pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> Connecti
     limits
 }
 
-/// A number of seconds, one at least.
+/// A number of seconds, at least one.
 fn some_time(value: &DeValue<'_>) -> Result<Duration, String> {
     match seconds(value)? {
         Duration::ZERO => Err("is 0, which would allow no login: the minimum is one second".into()),
@@ -53,7 +53,7 @@ fn some_time(value: &DeValue<'_>) -> Result<Duration, String> {
     }
 }
 
-/// A number of seconds, or none.
+/// A number of seconds, or `unlimited`.
 fn time_or_none(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
     if value.as_str() == Some("unlimited") {
         return Ok(None);
@@ -73,7 +73,7 @@ fn startups(value: &DeValue<'_>) -> Result<MaxStartups, String> {
     text.parse().map_err(|want| format!("\"{text}\" is not {want}"))
 }
 
-/// A network, or an address, which is one of its own.
+/// A network, or an address, which is a network of one.
 fn network(value: &DeValue<'_>) -> Result<IpNet, String> {
     let text = string(value)?;
     let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));

@@ -72,7 +72,7 @@ pub(super) fn deciding_folders(file: &Path) -> Vec<PathBuf> {
                 }
                 ahead.extend(parts(&target).into_iter().rev());
             }
-            // An absolute target begins at the root, whatever is before it.
+            // An absolute target replaces the path before it.
             _ => at.push(name),
         }
     }

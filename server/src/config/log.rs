@@ -11,25 +11,25 @@ use toml::de::DeValue;
 /// The smallest file that is kept, in bytes.
 const MIN_FILE_BYTES: u64 = 4 << 10;
 
-/// The most files that are kept beside the one that is written to.
+/// The largest number of rotated files.
 const MAX_KEPT_FILES: i64 = 1000;
 
 /// The settings of `[server.log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// How lines look on standard error.
+    /// The format of lines on standard error.
     pub format: LogFormat,
-    /// A file that gets them as JSON, as well.
+    /// A file that gets them as JSON as well.
     pub file: Option<PathBuf>,
     /// The size at which it is rotated, in bytes.
     pub max_size: u64,
-    /// How many of them are kept besides.
+    /// The number of rotated files to keep.
     pub keep: usize,
-    /// Whether files that are read have a line each.
+    /// Whether downloads are logged.
     pub reads: bool,
 }
 
-/// How lines of the log look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.

@@ -129,7 +129,7 @@ mod tests {
     const HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-    /// What comes of a configuration in a file and a folder of these modes.
+    /// The errors of a configuration in a file and a folder with these modes.
     fn loaded(file_mode: u32, folder_mode: u32) -> Result<Config, ConfigError> {
         let dir = TempDir::new().unwrap();
         let (folder, file) = (dir.path().join("etc"), dir.path().join("etc/users.toml"));

@@ -26,7 +26,7 @@ pub enum Algorithms {
 pub enum Confine {
     /// No sandbox, for debugging.
     Off,
-    /// Whatever the kernel supports.
+    /// As much as the kernel supports.
     #[default]
     BestEffort,
     /// The complete sandbox, or the server does not start.

@@ -34,7 +34,7 @@ pub(super) fn check(
         }
     }
 
-    // In the order of their components, all that lies in a folder comes right after the folder.
+    // Sorted by components, the contents of a folder follow the folder directly.
     let mut sorted = served;
     sorted.sort_by_key(|user| &user.account.root);
     let mut outer: Option<&UserSection> = None;

@@ -7,7 +7,7 @@ pub struct Setting {
     pub name: &'static str,
     /// The default value in TOML. `None` if there is no fixed one.
     pub default: Option<&'static str>,
-    /// What it does, in one line.
+    /// Its meaning, in one line.
     pub summary: &'static str,
 }
 

@@ -17,13 +17,13 @@ const SIZE_UNITS: [(&str, u64); 13] = [
     ("EB", 1_000_000_000_000_000_000),
 ];
 
-/// The largest size: what a file's length can be on Linux.
+/// The largest size: the limit of a file's length on Linux.
 const MAX_BYTES: u128 = i64::MAX as u128;
 
-/// Why a text is no size.
+/// Why a text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// It is no number with a unit.
+    /// It is not a number with a unit.
     #[error(
         "invalid size \"{0}\": use \"100 MiB\", \"1.5 GiB\", \"700 MB\", a number of bytes, or \"unlimited\""
     )]
@@ -41,10 +41,10 @@ pub enum SizeError {
     TooLarge(String),
 }
 
-/// Reads a size in bytes; none for `unlimited`. A fraction of a byte is left out.
+/// Reads a size in bytes; `None` for `unlimited`. A fraction of a byte is dropped.
 ///
 /// # Errors
-/// If the text is no size, or a size that nobody means.
+/// If the text is not a size, or a nonsensical one.
 pub fn parse_limit(text: &str) -> Result<Option<u64>, SizeError> {
     let text = text.trim();
     if text == "unlimited" {

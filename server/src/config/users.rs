@@ -149,8 +149,8 @@ fn password(
     (password.map(|found| found.value.with_demo(demo)), Some(span))
 }
 
-/// An explicit root. If it cannot be opened, that is no mistake in the file: its disk may not be mounted yet, and only its
-/// user is affected.
+/// An explicit root. A root that cannot be opened is not an error of the file: its disk may not be mounted yet, and
+/// only its user is affected.
 fn named_root<'a>(location: &ConfigLocation, value: &'a DeValue<'a>) -> Result<PathBuf, String> {
     Ok(resolve(&location.path(value::path(value)?)))
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    /// The users of a text, and what is wrong with it.
+    /// The users of a text, and its errors.
     fn users(text: &str) -> (Vec<Account>, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("users.toml");

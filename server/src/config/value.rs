@@ -10,10 +10,10 @@ use toml::de::DeValue;
 /// The longest period of grace, in seconds: a day.
 const MAX_GRACE: u64 = 86_400;
 
-/// The lowest rate, in bytes a second: what is under way when somebody cancels is waited for.
+/// The lowest rate, in bytes a second: a cancelled transfer waits for its bytes in flight.
 const MIN_RATE: u64 = 64 << 10;
 
-/// The longest time that a part may be kept, in days.
+/// The largest `part-expiry`, in days.
 const MAX_DAYS: u64 = 3650;
 
 pub(super) fn string<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
@@ -32,7 +32,7 @@ pub(super) fn path<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
     }
 }
 
-/// Bytes, none for no limit.
+/// Bytes, `None` for no limit.
 pub(super) fn quota(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     let text = match (value, integer(value)) {
         (DeValue::String(text), _) => text.to_string(),
@@ -42,7 +42,7 @@ pub(super) fn quota(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     parse_limit(&text).map_err(|error| error.to_string())
 }
 
-/// Bytes a second, none for no limit.
+/// Bytes a second, `None` for no limit.
 pub(super) fn rate(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     let want = "a rate: \"10 MiB/s\" or \"unlimited\"";
     let text = value.as_str().ok_or_else(|| is_not(value, want))?;
@@ -59,7 +59,7 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     }
 }
 
-/// A number of entries, none for no limit.
+/// A number of entries, `None` for no limit.
 pub(super) fn max_files(value: &DeValue<'_>) -> Result<Option<u64>, String> {
     let want = "a number of files (at least 1), or \"unlimited\"";
     match (value.as_str(), integer(value)) {

@@ -169,7 +169,7 @@ pub struct AppliedSettings {
 pub struct UnavailableHomeReport {
     /// Whose.
     pub user: String,
-    /// Where it should be; bytes that are no text are escaped.
+    /// Its path; bytes that are not UTF-8 are escaped.
     pub root: String,
     /// Why, with what to do.
     pub why: String,
@@ -240,7 +240,7 @@ pub struct SessionReport {
 pub struct TransferReport {
     /// `upload`, `download` or `copy`.
     pub direction: String,
-    /// The file; bytes that are no text are escaped.
+    /// The file; bytes that are not UTF-8 are escaped.
     pub path: String,
     /// Bytes that were moved.
     pub done: u64,
@@ -262,11 +262,11 @@ pub struct HomeReport {
     /// The part of `reserved` that does not count, because it replaces existing files.
     #[serde(default)]
     pub credited: u64,
-    /// The quota in bytes. `None` is no limit.
+    /// The quota in bytes. `None` if unlimited.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
-    /// The limit of entries. `None` is no limit.
+    /// The limit of entries. `None` if unlimited.
     pub max_entries: Option<u64>,
     /// Free bytes on its disk. `None` if unknown.
     #[serde(default)]
@@ -282,7 +282,7 @@ pub struct HomeReport {
 /// The unreadable entries of a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadableReport {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
     /// The first of them.
     pub first: Vec<UnreadableEntryReport>,
@@ -291,7 +291,7 @@ pub struct UnreadableReport {
 /// An entry that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadableEntryReport {
-    /// Its path in the home; bytes that are no text are escaped.
+    /// Its path in the home; bytes that are not UTF-8 are escaped.
     pub path: String,
     /// Why.
     pub why: String,
@@ -302,7 +302,7 @@ pub struct UnreadableEntryReport {
 pub struct PenaltyReport {
     /// An address, or a network.
     pub source: String,
-    /// Seconds that are left.
+    /// Remaining seconds.
     pub left: f64,
     /// The seconds for which it is refused. `None` if it is admitted.
     pub refused: Option<f64>,

@@ -285,7 +285,7 @@ fn reopen(shared: &ServerState, user: String) -> ControlResponse {
     }
 }
 
-/// The message about a user who may not log in, and whose home is not open therefore.
+/// The message about a user who cannot log in, and whose home is therefore closed.
 fn not_served(config: &Config, user: &str) -> String {
     let name = sshome_wire::display::Escaped(user.as_bytes());
     match config.accounts.iter().any(|account| account.name == user) {

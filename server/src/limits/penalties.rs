@@ -7,7 +7,7 @@ use super::source::SourceAddress;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The largest number of sources in the table. Another one replaces the source whose penalty ends first.
+/// The largest number of sources in the table. A further one replaces the source whose penalty ends first.
 const MAX_SOURCES: usize = 16_384;
 
 /// An offence of a connection.
@@ -21,7 +21,7 @@ pub enum Offence {
     TooLong,
 }
 
-/// The penalties of offences. Zero is no penalty.
+/// The penalties of offences. Zero for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PenaltySettings {
     /// A connection on which a login failed and none succeeded.

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(read(&log.old(1)), "four\nfive\n");
         assert_eq!(read(&log.old(2)), "three\n");
         assert!(!log.old(3).exists());
-        // It goes on where it was.
+        // It continues where it was.
         let mut log = LogFile::open(&path, 100, 2).unwrap();
         log.write_all(b"six\n").unwrap();
         assert_eq!(read(&path), "a long line\nsix\n");
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_partly_written_line_is_removed() {
-        // The limit of a file's length is the process's, so another one writes.
+        // The limit of a file's length applies to a process, so a child process writes.
         const LIMIT: &str = "SSHOMED_TEST_LOG";
         if let Some(path) = std::env::var_os(LIMIT) {
             let mut log = LogFile::open(Path::new(&path), 1 << 20, 2).unwrap();

@@ -66,7 +66,7 @@ async fn answer<F: Future<Output = String>>(
     stream.shutdown().await
 }
 
-/// Reads up to the empty line that ends the head, or as much as is read at all.
+/// Reads up to the empty line that ends the head, or up to the limit.
 async fn head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(1024);
     while head.len() < MAX_HEAD_BYTES && !head.windows(4).any(|end| end == b"\r\n\r\n") {

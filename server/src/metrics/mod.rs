@@ -74,7 +74,7 @@ pub struct HomeMetrics {
     pub used: u64,
     /// Bytes that are reserved besides.
     pub reserved: u64,
-    /// The quota in bytes. `None` is no limit.
+    /// The quota in bytes. `None` if unlimited.
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
@@ -286,7 +286,7 @@ mod tests {
         }
         assert!(text.contains("\nsshomed_log_lines_lost_total "));
         assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
-        // Who is no more has nothing.
+        // A removed user has no values.
         let text = metrics.render(&MetricsSnapshot { homes: vec![zcl], ..MetricsSnapshot::default() });
         assert!(!text.contains("ann") && !text.contains("ben") && text.contains("sshomed_settings_stale 0"));
     }

@@ -118,7 +118,7 @@ mod tests {
     const HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-    /// What of `after` is applied to `before`: the revocations, and what is then pending for ann.
+    /// The changes of `after` that are applied to `before`: the revocations, and the pending ones for ann.
     fn revoked(before: &str, after: &str) -> (Vec<Revocation>, Vec<String>) {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("users.toml");

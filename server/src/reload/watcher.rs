@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What has changed on the disk and was not looked at yet.
+/// Changes on the disk that were not processed yet.
 #[derive(Default)]
 pub(super) struct ChangeSignals {
     pub(super) settings: Notify,

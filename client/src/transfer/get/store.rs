@@ -103,7 +103,7 @@ pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory>
 #[derive(Default)]
 pub(super) struct Unsynced {
     directories: Vec<Rc<LocalDirectory>>,
-    /// There are more than these, on the filesystem of the first.
+    /// Whether there are more than these, on the filesystem of the first.
     more: bool,
     failed: Option<io::Error>,
 }

@@ -135,7 +135,7 @@ impl TreeListing {
     }
 }
 
-/// Directories in an order in which those in the last one found come last, so that a tree is walked depth first and few
+/// Directories in an order that puts those inside the last one found last, so that a tree is walked depth first and few
 /// directories wait.
 fn in_order(unlisted: HashMap<Vec<u8>, Unlisted>) -> Vec<(Box<[u8]>, Unlisted)> {
     let named = unlisted.into_iter().map(|(relative, of)| (last(&relative).into(), of));
@@ -213,7 +213,7 @@ mod tests {
         let left: Vec<_> = left.iter().map(|one| one.place().unwrap().remote.to_string()).collect();
         assert_eq!(left, ["/c", "/b", "/a/z", "/a/y"]);
         assert_eq!((plan.places.len(), plan.files.len()), (3, 1));
-        // Where nothing but the top has come, that is all to be listed again.
+        // If only the top has arrived, it alone is listed again.
         let mut tree = begin(&mut plan, b"/other", vec![]);
         tree.add(&mut plan, entries(b"", vec![entry(b"f", FileKind::File)]));
         assert!(tree.is_at_top() && tree.truncate(&mut plan).is_none());

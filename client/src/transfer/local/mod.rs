@@ -1,7 +1,7 @@
 //! The local disk, accessed through directory handles.
 //!
-//! A name from the server is only used as a single component below a handle, and links are not followed. Whatever is
-//! planted in the destination, nothing is written outside it.
+//! A name from the server is only used as a single component below a handle, and links are not followed. No file or
+//! link planted in the destination makes it write outside.
 
 #[cfg(any(not(unix), test))]
 #[cfg_attr(unix, allow(dead_code, reason = "on Unix only the tests use it"))]
@@ -67,7 +67,7 @@ pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
     mode
 }
 
-/// The identity of a directory, whatever the path to it; `None` if the system has none.
+/// The identity of a directory, independent of the path to it; `None` if the system has none.
 #[cfg_attr(not(unix), allow(unused_variables))]
 pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
@@ -80,7 +80,7 @@ pub(super) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     identity
 }
 
-/// The version of a file, which tells whether it was written to, even if its modification time was set back: the time
+/// The version of a file, which shows whether it was written to, even if its modification time was set back: the time
 /// of the last change of its attributes cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {

@@ -80,7 +80,7 @@ pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<Uploa
     std::iter::successors(from.as_ref(), |directory| directory.within.as_ref())
 }
 
-/// Walks through the sources. A directory is read when its turn comes, so memory use does not depend on the size of the
+/// Walks through the sources. A directory is read when it is reached, so memory use does not depend on the size of the
 /// tree. It may yield more items after `None`: directories that were filled since.
 pub(super) struct UploadWalk {
     recursive: bool,

@@ -57,7 +57,7 @@ enum StreamEnd {
     Refused(Reply),
     /// The file on the server has changed.
     Changed,
-    /// The output takes no more.
+    /// The output was closed.
     Unwanted,
 }
 

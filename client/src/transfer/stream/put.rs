@@ -102,7 +102,7 @@ enum ResumePoint {
     Block(u32),
     /// Nowhere: it is stored.
     Stored,
-    /// Nowhere: the server has lost what it had acknowledged.
+    /// None: the server has lost acknowledged data.
     Nowhere,
 }
 

@@ -87,7 +87,7 @@ fn differs(hasher: &BlockHasher, expected: ExpectedContent) -> String {
 mod tests {
     use super::*;
 
-    /// What is made of a stream: the frames' data, the blocks, and the end.
+    /// The output of the reader: the data of frames, the blocks, and the end.
     fn made(
         input: impl Read + Send + 'static,
         expected: ExpectedContent,

@@ -216,7 +216,7 @@ fn umask() -> u32 {
     })
 }
 
-/// Opens a file to be sent, without waiting for a pipe's other end. A link is followed if `follow`.
+/// Opens a file to be sent, without waiting for the writer of a pipe. A link is followed if `follow`.
 pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<File> {
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, !follow);
@@ -261,7 +261,7 @@ mod tests {
         let open = || top.subdirectory(b"d").unwrap();
         assert!(open().open_to_fill(0o555, true).unwrap());
         assert_eq!(mode(), 0o755);
-        // The next, after that was killed; and one more, when it has come to its end.
+        // The next get after a killed one, and one after a completed one.
         let noted = open().open_to_fill(0o555, false).unwrap();
         if noted {
             open().finish(Some(0o555), mtime).unwrap();

@@ -83,7 +83,7 @@ impl UnixDirectory {
         match rustix::fs::linkat(&self.handle, part, &self.handle, name, AtFlags::empty()) {
             Ok(()) => self.remove(part).map(|()| true),
             Err(Errno::EXIST) => Ok(false),
-            // There are no hard links: an empty file reserves the name, and is replaced.
+            // Without hard links an empty file reserves the name, and is replaced.
             Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 match rustix::fs::openat(&self.handle, name, create, Mode::RUSR | Mode::WUSR) {
