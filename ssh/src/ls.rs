@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_those_of_ls() {
+    fn modes_match_ls() {
         for (kind, mode, wanted) in [
             ('-', 0o100_644, "-rw-r--r--"),
             ('d', 0o755, "drwxr-xr-x"),

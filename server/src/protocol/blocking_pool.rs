@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_turns_have_few_threads() {
+    async fn many_slices_share_few_threads() {
         let pool = BlockingPool::with(2).unwrap();
         let mut seen = HashSet::new();
         for _ in 0..50 {

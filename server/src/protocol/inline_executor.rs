@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_turn_is_stuck_the_others_are_served() {
+    fn a_stuck_slice_does_not_block_the_others() {
         let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         let executor = runtime.block_on(async { InlineExecutor::of_this_runtime() });
         for _ in 0..5 {

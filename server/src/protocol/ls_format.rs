@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_those_of_ls() {
+    fn modes_match_ls() {
         for (raw, wanted) in [
             (0o100_644, "-rw-r--r--"),
             (0o040_755, "drwxr-xr-x"),

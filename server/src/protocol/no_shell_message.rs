@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_have_the_port_unless_it_is_their_usual_one() {
+    fn commands_include_the_port_unless_it_is_the_default() {
         for (port, want) in [
             (2222, ["sshome ann@HOST", "sftp -P 2222 ann@HOST", "ssh -p 2222 ann@HOST help"]),
             (22, ["sshome -P 22 ann@HOST", "sftp ann@HOST", "ssh ann@HOST help"]),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_said_with_its_limits() {
+    fn usage_is_shown_with_its_limits() {
         let usage = Usage {
             used: 1 << 20,
             reserved: 0,

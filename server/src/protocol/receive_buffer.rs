@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_is_not_a_cut_and_what_follows_it_is_still_taken() {
+    async fn an_end_of_input_is_not_a_close() {
         let data = || Arrival::Data(Bytes::from_static(b"x"));
         let cases = [
             (vec![data(), Arrival::Eof], Some(InputEnd::Eof), false),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_wants_is_taken_and_costs_nothing() {
+    async fn unwanted_input_is_discarded_and_uses_no_budget() {
         let mut inbox = ReceiveBuffer::new(Endless(0));
         inbox.ignore();
         inbox.during(true, a_while(10_000)).await;

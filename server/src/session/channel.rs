@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stands_right_behind_a_request_is_not_before_it() {
+    async fn data_after_a_request_is_not_processed_before_it() {
         let (start, receiver) = oneshot::channel();
         let begun = started(receiver, &mut Hasty(Some(start))).await;
         assert_eq!(begun, Some((7, Some(Arrival::Eof))));

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_client_sent_is_blamed_and_not_the_server() {
+    fn decode_errors_are_attributed_to_the_client() {
         let key = |error| Error::SshKey(ssh_key::Error::Encoding(error));
         for (error, want) in [
             (

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_becomes_of_a_connection_it_gives_back_what_it_held() {
+    fn a_connection_returns_its_budget_however_it_ends() {
         let memory = MemoryBudgets::default();
         let flow = Arc::new(FlowControl::default());
         // Before the login nothing is the user's, and afterwards all of it.

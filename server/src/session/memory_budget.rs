@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_all_leaves_enough_for_the_next() {
+    fn a_user_at_the_budget_leaves_enough_for_the_next() {
         let memory = MemoryBudgets::default();
         let greedy: Vec<_> = (0..20).map(|number| memory.of(&number.to_string())).collect();
         for round in 1.. {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_used_is_soon_gone() {
+    async fn unused_rate_expires() {
         let rates = rates();
         assert!(rates.received(1).is_some_and(|paid| paid <= Instant::now()));
         tokio::time::sleep(Duration::from_secs(3600)).await;

@@ -20,7 +20,7 @@ fn size(length: u64) -> SetAttributes {
 }
 
 #[test]
-fn what_is_overwritten_is_not_counted_again() {
+fn overwritten_bytes_are_not_counted_again() {
     let world = World::new("quota = 100");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -87,7 +87,7 @@ fn a_hole_counts_as_its_length() {
 }
 
 #[test]
-fn what_the_disk_refuses_is_not_counted() {
+fn writes_that_the_disk_refuses_are_not_counted() {
     let world = World::new("quota = \"unlimited\"");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -99,7 +99,9 @@ fn what_the_disk_refuses_is_not_counted() {
     let set = file.set_attributes(&user, &size(most));
     world.assert_accounting(0);
     if written.is_ok() || set.is_ok() {
-        println!("skipped: what_the_disk_refuses_is_not_counted: this disk takes files of any length");
+        println!(
+            "skipped: writes_that_the_disk_refuses_are_not_counted: this disk takes files of any length"
+        );
     }
 }
 
@@ -303,7 +305,7 @@ fn a_get_of_a_file_rewritten_with_its_old_time_fails() {
 }
 
 #[test]
-fn the_directory_that_is_missing_is_named() {
+fn a_missing_directory_is_reported() {
     let world = World::new("");
     let user = world.user();
     let no_directory = |result: service::Result<()>| {

@@ -24,7 +24,7 @@ fn mode_of(world: &World, name: &str) -> u32 {
 }
 
 #[test]
-fn a_handle_does_what_it_was_opened_for() {
+fn a_handle_allows_only_its_access_mode() {
     let world = World::new("");
     let user = world.user();
     assert_eq!(status(OpenFile::open(&user, &path("f"), READ)), Status::NoSuchFile);

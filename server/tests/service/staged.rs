@@ -304,12 +304,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_staged_is_counted_after_each_step(steps in prop::collection::vec(step(), 1..50)) {
+    fn staged_bytes_are_counted_after_each_step(steps in prop::collection::vec(step(), 1..50)) {
         check("atomic", steps);
     }
 
     #[test]
-    fn what_is_staged_is_counted_beside_writes_in_place(steps in prop::collection::vec(step(), 1..50)) {
+    fn staged_bytes_are_counted_beside_writes_in_place(steps in prop::collection::vec(step(), 1..50)) {
         check("in-place", steps);
     }
 }

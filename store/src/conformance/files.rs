@@ -5,7 +5,7 @@ use super::world::*;
 use crate::{Cause, FileType, OpenMode, SetAttributes, StoreError};
 use sshome_wire::Time;
 
-pub fn a_handle_does_what_it_was_opened_for(host: NewHost<'_>) {
+pub fn a_handle_allows_only_its_access_mode(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     assert_eq!(cause(user.try_open("f", READ)), Cause::NotFound);

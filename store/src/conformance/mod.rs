@@ -75,7 +75,7 @@ macro_rules! conformance_tests {
                 renaming_is_exact [],
                 hard_links_are_of_files_and_links [hard_links],
                 a_canonical_path_has_no_links_in_it [],
-                the_directory_that_is_missing_is_named [],
+                a_missing_directory_is_reported [],
                 links_lead_as_in_a_chroot [],
                 forty_links_are_followed [],
                 a_trailing_slash_means_a_directory [],
@@ -95,7 +95,7 @@ macro_rules! conformance_tests {
                 a_directory_knows_what_is_below_it [],
             }
             files {
-                a_handle_does_what_it_was_opened_for [],
+                a_handle_allows_only_its_access_mode [],
                 only_regular_files_are_opened [],
                 a_write_through_a_dangling_link_makes_its_target [],
                 modes_lose_set_id_bits [],
@@ -112,12 +112,12 @@ macro_rules! conformance_tests {
                 old_content_that_changes_meanwhile_is_no_mixture [],
             }
             quota {
-                what_is_overwritten_is_not_counted_again [in_place_write],
+                overwritten_bytes_are_not_counted_again [in_place_write],
                 appending_writes_at_the_end_and_stops_at_the_quota [append, in_place_write],
                 truncation_gives_back_and_growth_takes [],
                 a_write_far_beyond_the_quota_does_not_touch_the_file [],
                 a_hole_counts_as_its_length [in_place_write],
-                what_the_disk_refuses_is_not_counted [],
+                writes_that_the_disk_refuses_are_not_counted [],
                 entries_have_a_limit [],
                 links_count_their_length [],
                 a_hard_link_takes_an_entry_and_no_bytes [hard_links],
@@ -175,8 +175,8 @@ macro_rules! conformance_tests {
                 accounting_is_what_a_count_finds_after_each_step_with_staged_files [],
             }
             staging_model {
-                what_is_staged_is_counted_after_each_step [],
-                what_is_staged_is_counted_beside_writes_in_place [],
+                staged_bytes_are_counted_after_each_step [],
+                staged_bytes_are_counted_beside_writes_in_place [],
             }
             races {
                 eight_writers_fill_the_quota_to_the_byte [in_place_write],

@@ -97,7 +97,7 @@ pub fn a_canonical_path_has_no_links_in_it(host: NewHost<'_>) {
     assert_eq!(user.home.read_link(&path("up")).unwrap(), b"../../../a");
 }
 
-pub fn the_directory_that_is_missing_is_named(host: NewHost<'_>) {
+pub fn a_missing_directory_is_reported(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.put("f", b"1").unwrap();

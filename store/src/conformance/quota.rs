@@ -7,7 +7,7 @@ use crate::{Cause, MakeDirectory, OpenMode, Replace};
 
 const GIB: u64 = 1 << 30;
 
-pub fn what_is_overwritten_is_not_counted_again(host: NewHost<'_>) {
+pub fn overwritten_bytes_are_not_counted_again(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let user = world.user();
     let file = user.open("f", WRITE);
@@ -71,7 +71,7 @@ pub fn a_hole_counts_as_its_length(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn what_the_disk_refuses_is_not_counted(host: NewHost<'_>) {
+pub fn writes_that_the_disk_refuses_are_not_counted(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.put("f", &[1; 100]).unwrap();

@@ -22,11 +22,11 @@ const UPLOADS: usize = 3;
 const HANDLES: usize = 3;
 const CASES: u32 = 24;
 
-pub fn what_is_staged_is_counted_after_each_step(host: NewHost<'_>) {
+pub fn staged_bytes_are_counted_after_each_step(host: NewHost<'_>) {
     run_steps(CASES, prop::collection::vec(step(), 1..50), |steps| check(host, true, steps));
 }
 
-pub fn what_is_staged_is_counted_beside_writes_in_place(host: NewHost<'_>) {
+pub fn staged_bytes_are_counted_beside_writes_in_place(host: NewHost<'_>) {
     run_steps(CASES, prop::collection::vec(step(), 1..50), |steps| check(host, false, steps));
 }
 

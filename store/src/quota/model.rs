@@ -292,7 +292,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_charged_is_what_the_model_says_and_within_the_quota(
+    fn charges_match_the_model_and_stay_within_the_quota(
         steps in prop::collection::vec(step(), 1..100),
     ) {
         let mut model = Model::new();

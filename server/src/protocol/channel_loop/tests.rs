@@ -65,7 +65,7 @@ impl ChannelProtocol for Fours {
 }
 
 #[tokio::test]
-async fn half_a_packet_is_not_worth_a_turn_and_no_packet_is_left() {
+async fn half_a_packet_starts_no_slice_and_no_packet_is_left() {
     let (slice_permits, seen) = std::sync::mpsc::channel();
     let mut pieces = vec![Arrival::Data(Bytes::from_static(b"x")); 11];
     pieces.push(Arrival::Eof);
@@ -115,7 +115,7 @@ impl ChannelProtocol for Broken {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_turn_that_panics_ends_its_channel_in_order_wherever_it_runs() {
+async fn a_slice_that_panics_ends_its_channel_in_order_wherever_it_runs() {
     let pool = BlockingPool::of_this_runtime().unwrap();
     for inline in [Some(pool.inline()), None] {
         let pieces = vec![Arrival::Data(Bytes::from_static(b"x"))].into_iter();

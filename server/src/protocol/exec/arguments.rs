@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn options_and_operands_come_apart() {
+    fn options_and_operands_are_separated() {
         let read = |line| super::tests::read(line).unwrap();
         let all = read("-ab x --size=5 y");
         assert!(all.has("a") && all.has("xb") && !all.has("x"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_the_usage() {
+    fn usage_errors_include_the_usage() {
         for (line, wanted) in [
             ("-ax x", "unknown option -x; usage: put [-ab] [--size N] NAME"),
             ("--big x", "unknown option --big; usage: put [-ab] [--size N] NAME"),

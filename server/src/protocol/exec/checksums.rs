@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_those_of_coreutils() {
+    fn lines_match_coreutils() {
         for (name, wanted) in [
             (&b"-"[..], &b"00ff  -"[..]),
             (b"a b", b"00ff  a b"),

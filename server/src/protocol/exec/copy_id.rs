@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ssh_copy_id_sends_is_known_and_no_other_script() {
+    fn only_the_script_of_ssh_copy_id_is_recognized() {
         let script = "cd ; umask 077 ; mkdir -p \".ssh\" && { [ -z `tail -1c .ssh/authorized_keys 2>/dev/null` ] || \
                       echo >> \".ssh/authorized_keys\" || exit 1; } && cat >> \".ssh/authorized_keys\" || exit 1 ;";
         assert!(is_it(&words(&format!("exec sh -c '{script}'"))));

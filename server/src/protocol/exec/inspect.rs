@@ -215,7 +215,7 @@ mod tests {
     use sshome_wire::Usage;
 
     #[test]
-    fn df_shows_the_quota_and_what_the_disk_has_left_of_it() {
+    fn df_shows_the_quota_limited_by_the_disk() {
         let usage = Usage {
             used: 1025,
             reserved: 0,

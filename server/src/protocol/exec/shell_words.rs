@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_that_a_shell_would_pass_on() {
+    fn words_are_split_as_by_a_shell() {
         let cases: [(&str, &[&str]); 17] = [
             ("", &[]),
             (" \t ", &[]),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_shell_is_refused_and_never_misread() {
+    fn shell_features_are_refused_and_never_misread() {
         use SyntaxError::{Dangling, Expansion, Operator, Unclosed};
         for (line, wanted) in [
             ("ls | wc", Operator('|')),

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_are_read_back_and_nothing_else_is() {
+    fn only_digests_are_parsed() {
         let digest = Digest(*blake3::hash(b"x").as_bytes());
         assert_eq!(hexadecimal(digest.to_string().as_bytes()).unwrap(), digest);
         assert_eq!(hexadecimal(digest.to_string().to_uppercase().as_bytes()).unwrap(), digest);

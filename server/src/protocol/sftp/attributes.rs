@@ -72,7 +72,7 @@ mod tests {
     use sshome_store::quota::FileId;
 
     #[test]
-    fn who_is_not_known_is_a_number() {
+    fn an_unknown_owner_is_a_number() {
         let names = OwnerNames { uid: 5, gid: 6, name: "ann".to_owned() };
         let time = Time { seconds: 0, nanoseconds: 0 };
         let info = FileInfo {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_as_near_as_version_3_can() {
+    fn a_time_is_clamped_to_the_range_of_version_3() {
         assert_eq!([seconds(-1), seconds(7), seconds(i64::MAX)], [0, 7, u32::MAX]);
     }
 }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_used_again_and_no_more_is_kept_than_is_good() {
+    fn sent_buffers_are_reused_up_to_a_limit() {
         static SMALL_POOL: BufferPool = BufferPool::new(2);
         let lent: Vec<Bytes> = (0..5u8)
             .map(|number| {

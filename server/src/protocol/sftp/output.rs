@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_out_keeps_its_order_whatever_its_size() {
+    fn output_of_every_size_keeps_its_order() {
         let mut output = SftpOutput::default();
         let mut expected = Vec::new();
         let sizes = [

@@ -33,7 +33,7 @@ async fn a_write_does_not_wait_for_a_peer_that_does_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_read_keeps_to_the_rate_and_what_is_queued_goes_out_meanwhile() {
+async fn reads_keep_to_the_rate_while_queued_output_is_sent() {
     const RATE: u64 = 1 << 20;
     let (mut socket, mut peer, flow, _cut) = pair().await;
     let rates = UserRateLimits::default();
@@ -63,7 +63,7 @@ async fn what_is_read_keeps_to_the_rate_and_what_is_queued_goes_out_meanwhile() 
 }
 
 #[tokio::test]
-async fn who_sends_much_is_not_read_for_ever_in_one_go() {
+async fn a_busy_sender_is_not_read_for_ever_in_one_poll() {
     // Bytes without end, none of which has to be waited for.
     let endless = tokio::io::join(tokio::io::repeat(3), tokio::io::sink());
     let mut socket =
@@ -155,7 +155,7 @@ async fn nothing_is_read_while_too_much_is_held() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_not_read_from_for_ever() {
+async fn a_peer_that_does_not_read_is_not_read_from_for_ever() {
     let (mut socket, mut peer, flow, _cut) = pair().await;
     while flow.progress().0 <= MAX_QUEUED_BYTES_WHILE_READING {
         socket.write_all(&[0; 1 << 16]).await.unwrap();

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_or_is_no_record_is_refused() {
+    fn invalid_records_and_names_are_refused() {
         for line in [
             &b""[..],
             b"X",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_answers_come_in_any_pieces() {
+    fn lines_and_answers_may_arrive_in_pieces() {
         let mut reader = ScpReader::default();
         let mut input = CommandInput::default();
         let push =
