@@ -8,8 +8,8 @@ use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, Stream
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::service::{
-    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, SlicePermits,
-    StepLimit, Upload, User,
+    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, RecursiveRemoval, SetAttributes, SlicePermits,
+    StepLimit, PutUpload, User,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl Session {
         hasher.update(&source.content);
         let agree = found.iter().zip(hasher.whole_blocks()).take_while(|(found, own)| *found == own).count();
         let (put, start) = (source.put(agree as u32), agree * BLOCK_BYTES as usize);
-        let upload = Upload::begin(&self.0, &put, &path(&source.path), part, source.stream);
+        let upload = PutUpload::begin(&self.0, &put, &path(&source.path), part, source.stream);
         match upload.and_then(|upload| self.fill(upload, source, start)) {
             Ok(pending) => {
                 let (published, synced) = service::publish(&self.0, vec![pending], Vec::new());
@@ -167,16 +167,16 @@ impl Session {
         }
     }
 
-    fn begin(&self, source: &Source, part: Option<CheckedPartial>) -> service::Result<Upload> {
-        Upload::begin(&self.0, &source.put(0), &path(&source.path), part, source.stream)
+    fn begin(&self, source: &Source, part: Option<CheckedPartial>) -> service::Result<PutUpload> {
+        PutUpload::begin(&self.0, &source.put(0), &path(&source.path), part, source.stream)
     }
 
     fn fill(
         &self,
-        mut upload: Upload,
+        mut upload: PutUpload,
         source: &Source,
         start: usize,
-    ) -> service::Result<service::PendingPublish> {
+    ) -> service::Result<service::VerifiedUpload> {
         source.content[start..].chunks(WRITE_BYTES).try_for_each(|data| upload.write(data))?;
         let digest = sshome_wire::Digest(blake3::hash(&source.content).into());
         let (message, size) = (String::new(), source.content.len() as u64);
@@ -214,7 +214,7 @@ impl Session {
     }
 
     pub(crate) fn remove_tree(&self, name: &str) -> Result<bool> {
-        let mut removal = Removal::begin(&self.0, &path(name))?;
+        let mut removal = RecursiveRemoval::begin(&self.0, &path(name))?;
         while !removal.step(&self.0, StepLimit::bytes(u64::MAX))? {}
         Ok(true)
     }

@@ -2,7 +2,8 @@
 
 use super::names::into_directory;
 use super::{
-    Download, Error, PendingPublish, Result, StepLimit, Upload, User, make_directory, make_symlink, publish,
+    Download, Error, PutUpload, Result, StepLimit, User, VerifiedUpload, make_directory, make_symlink,
+    publish,
 };
 use crate::metrics::TransferDirection;
 use sshome_store::{
@@ -23,7 +24,7 @@ pub struct Copy {
     to: RemotePath,
     tree: Option<Box<dyn TreeWalk>>,
     file: Option<FileCopy>,
-    batch: Vec<PendingPublish>,
+    batch: Vec<VerifiedUpload>,
     /// New directories and links that were not synced yet.
     made: Vec<EntryRef>,
     done: u64,
@@ -33,7 +34,7 @@ pub struct Copy {
 
 struct FileCopy {
     source: Download,
-    upload: Upload,
+    upload: PutUpload,
     buffer: Vec<u8>,
 }
 
@@ -216,7 +217,7 @@ impl FileCopy {
     fn begin(user: &User, from: &RemotePath, to: &RemotePath) -> Result<FileCopy> {
         let source = Download::open(user, from)?;
         let (size, mode) = (source.size(), source.info().mode & 0o777);
-        let upload = Upload::begin_new(user, to, Some(size), mode, TransferDirection::Copy)?;
+        let upload = PutUpload::begin_new(user, to, Some(size), mode, TransferDirection::Copy)?;
         Ok(FileCopy { source, upload, buffer: Vec::with_capacity(256 << 10) })
     }
 
@@ -228,7 +229,7 @@ impl FileCopy {
         Ok((read > 0).then_some(read as u64))
     }
 
-    fn finish(mut self) -> Result<PendingPublish> {
+    fn finish(mut self) -> Result<VerifiedUpload> {
         let digest = self.source.finish()?;
         self.upload.finish_at_eof(Some(digest))
     }

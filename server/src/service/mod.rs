@@ -37,12 +37,12 @@ pub use names::{
 };
 pub use open_file::OpenFile;
 pub use partial_uploads::{PartCheck, discard, find_stream, parts, target_id};
-pub use publish::{PendingPublish, publish};
-pub use remove::{Removal, remove};
+pub use publish::{VerifiedUpload, publish};
+pub use remove::{RecursiveRemoval, remove};
 pub use slice_permits::SlicePermits;
 pub use space::{HomeSpace, space};
 pub use sshome_store::{OpenMode, SetAttributes, StepLimit};
-pub use upload::Upload;
+pub use upload::PutUpload;
 
 use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;

@@ -7,7 +7,7 @@ use sshome_store::{EntryRef, PublishItem, PublishResult, Published};
 /// A complete and verified upload, ready to be published. Dropped before that, as when the connection is lost, it becomes a
 /// partial upload.
 #[derive(Debug)]
-pub struct PendingPublish {
+pub struct VerifiedUpload {
     pub(super) item: PublishItem,
     pub(super) transfer: Transfer,
 }
@@ -17,11 +17,11 @@ pub struct PendingPublish {
 /// The results are in the order of `items`; the second value is the result for `names`.
 pub fn publish(
     user: &User,
-    items: Vec<PendingPublish>,
+    items: Vec<VerifiedUpload>,
     names: Vec<EntryRef>,
 ) -> (Vec<Result<()>>, Result<()>) {
     let (mut uploads, mut stored) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    for PendingPublish { item, transfer } in items {
+    for VerifiedUpload { item, transfer } in items {
         uploads.push((item.size, item.digest, transfer));
         stored.push(item);
     }

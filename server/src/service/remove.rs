@@ -16,22 +16,22 @@ pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
 
 /// The removal of a whole tree, in steps. Links in it are removed, not followed.
 #[derive(Debug)]
-pub struct Removal {
+pub struct RecursiveRemoval {
     removal: Box<dyn TreeRemoval>,
     removed: u64,
     failed: u64,
     first_failure: Option<String>,
 }
 
-impl Removal {
+impl RecursiveRemoval {
     /// Begins. Anything but a directory is removed immediately.
     ///
     /// # Errors
     /// If it does not exist.
-    pub fn begin(user: &User, path: &RemotePath) -> Result<Removal> {
+    pub fn begin(user: &User, path: &RemotePath) -> Result<RecursiveRemoval> {
         let removal =
             user.change(|home| home.remove_tree(path, &mut |path, directory| log(user, path, directory)))?;
-        Ok(Removal { removal, removed: 0, failed: 0, first_failure: None })
+        Ok(RecursiveRemoval { removal, removed: 0, failed: 0, first_failure: None })
     }
 
     /// Entries removed so far.
@@ -45,7 +45,7 @@ impl Removal {
     /// # Errors
     /// At the end, if an entry could not be removed. All others are removed by then.
     pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<bool> {
-        let Removal { removal, removed, failed, first_failure } = self;
+        let RecursiveRemoval { removal, removed, failed, first_failure } = self;
         let mut on_removed = |path: &RemotePath, directory: bool| {
             *removed += 1;
             log(user, path, directory);

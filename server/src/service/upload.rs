@@ -1,20 +1,19 @@
 //! Storing a file: `put`.
 
-use super::{Error, PendingPublish, Result, User};
+use super::{Error, Result, User, VerifiedUpload};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
 use sshome_store::{
-    CheckedPartial, NEW_FILE_MODE, StoreResult, Upload as StoredUpload, UploadPermissions, UploadSource,
-    UploadSpec,
+    CheckedPartial, NEW_FILE_MODE, StoreResult, Upload, UploadPermissions, UploadSource, UploadSpec,
 };
 use sshome_wire::{Digest, End, Put, RemotePath, StreamId};
 
 /// A file that is being received. Dropping it keeps a partial upload of a large file or of a stream, and deletes anything
 /// else.
 #[derive(Debug)]
-pub struct Upload {
+pub struct PutUpload {
     path: RemotePath,
-    upload: Box<dyn StoredUpload>,
+    upload: Box<dyn Upload>,
     is_stream: bool,
     announced: Option<u64>,
     /// Bytes of a stream that were acknowledged to its client.
@@ -22,7 +21,7 @@ pub struct Upload {
     transfer: Transfer,
 }
 
-impl Upload {
+impl PutUpload {
     /// Begins an upload, of a stream if `stream` is given: checks the target and reserves space, before any data arrive.
     /// `part` is the partial upload that was checked for this path; the put says whether it is resumed.
     ///
@@ -35,7 +34,7 @@ impl Upload {
         path: &RemotePath,
         part: Option<CheckedPartial>,
         stream: Option<StreamId>,
-    ) -> Result<Upload> {
+    ) -> Result<PutUpload> {
         let file = || Some(UploadSource::File { size: put.size?, mtime: put.source? });
         let spec = UploadSpec {
             size: put.size,
@@ -46,24 +45,24 @@ impl Upload {
                 .map_or(UploadPermissions::Inherited(NEW_FILE_MODE), UploadPermissions::Exact),
             resume: put.resume,
         };
-        Upload::begin_as(user, path, &spec, part, TransferDirection::Upload)
+        PutUpload::begin_as(user, path, &spec, part, TransferDirection::Upload)
     }
 
     /// Begins the upload of a new file of `size` bytes, if that is known, whose mode is a creation mode: a replaced file keeps
     /// its own, and the umask or the directory's default access control list applies.
     ///
     /// # Errors
-    /// As [`Upload::begin`].
+    /// As [`PutUpload::begin`].
     pub fn begin_new(
         user: &User,
         path: &RemotePath,
         size: Option<u64>,
         mode: u32,
         direction: TransferDirection,
-    ) -> Result<Upload> {
+    ) -> Result<PutUpload> {
         let permissions = UploadPermissions::Inherited(mode);
         let spec = UploadSpec { size, mtime: None, source: None, permissions, resume: 0 };
-        Upload::begin_as(user, path, &spec, None, direction)
+        PutUpload::begin_as(user, path, &spec, None, direction)
     }
 
     fn begin_as(
@@ -72,13 +71,13 @@ impl Upload {
         spec: &UploadSpec,
         part: Option<CheckedPartial>,
         direction: TransferDirection,
-    ) -> Result<Upload> {
+    ) -> Result<PutUpload> {
         let upload = user.change(|home| home.begin_upload(path, spec, part, &user.takeover()))?;
         let transfer = user.audit.transfer(direction, upload.logged_path(), spec.size);
         let reported = upload.written();
         transfer.skip(reported);
         let is_stream = spec.source.is_some_and(|source| source.is_stream());
-        Ok(Upload { path: path.clone(), upload, is_stream, announced: spec.size, reported, transfer })
+        Ok(PutUpload { path: path.clone(), upload, is_stream, announced: spec.size, reported, transfer })
     }
 
     /// Whether the source is a stream.
@@ -119,7 +118,7 @@ impl Upload {
     ///
     /// # Errors
     /// If the sender aborted it, or size or digest differ. Nothing is kept then.
-    pub fn finish(mut self, end: &End) -> Result<PendingPublish> {
+    pub fn finish(mut self, end: &End) -> Result<VerifiedUpload> {
         if end.status.is_error() {
             let (path, status) = (self.path.clone(), end.status);
             // The sender's own words are sent back to it, truncated.
@@ -137,15 +136,15 @@ impl Upload {
     ///
     /// # Errors
     /// If size or digest differ. Nothing is kept then.
-    pub fn finish_at_eof(self, digest: Option<Digest>) -> Result<PendingPublish> {
+    pub fn finish_at_eof(self, digest: Option<Digest>) -> Result<VerifiedUpload> {
         let size = self.announced.unwrap_or(self.upload.written());
         self.seal(size, digest)
     }
 
-    fn seal(self, size: u64, digest: Option<Digest>) -> Result<PendingPublish> {
-        let Upload { upload, transfer, .. } = self;
+    fn seal(self, size: u64, digest: Option<Digest>) -> Result<VerifiedUpload> {
+        let PutUpload { upload, transfer, .. } = self;
         match upload.finish(size, digest) {
-            Ok(item) => Ok(PendingPublish { item, transfer }),
+            Ok(item) => Ok(VerifiedUpload { item, transfer }),
             Err(error) => {
                 let error = Error::from(error);
                 transfer.refused(&error);

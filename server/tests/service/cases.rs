@@ -5,7 +5,7 @@ use sshome_store::quota::Comparison;
 use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::Status;
 use sshomed::service::{
-    self, CopyData, Download, OpenFile, OpenMode, Removal, SetAttributes, StepLimit, User,
+    self, CopyData, Download, OpenFile, OpenMode, RecursiveRemoval, SetAttributes, StepLimit, User,
 };
 use std::os::unix::fs::MetadataExt;
 
@@ -363,7 +363,7 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
         world.count(),
         Comparison::Compared { recorded, found, .. } if recorded == found && found.entries == 3002
     ));
-    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    let mut removal = RecursiveRemoval::begin(&user, &path("d")).unwrap();
     while !removal.step(&user, StepLimit::entries(100)).unwrap() {}
     assert_eq!(service::usage(&user).unwrap().usage.entries, 0);
     world.assert_accounting(0);

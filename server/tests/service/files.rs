@@ -6,8 +6,8 @@ use sshome_store::MakeDirectory;
 use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Status, Time};
 use sshomed::service::{
-    self, DigestAlgorithm, DigestRange, Download, FileDigest, OpenFile, OpenMode, Removal, SetAttributes,
-    StepLimit,
+    self, DigestAlgorithm, DigestRange, Download, FileDigest, OpenFile, OpenMode, RecursiveRemoval,
+    SetAttributes, StepLimit,
 };
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -135,7 +135,7 @@ fn a_directory_is_open_to_its_owner_until_it_is_finished() {
     service::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
     assert_eq!(finish(), 0o750);
     service::set_attributes(&user, &path("d"), true, &mode(0o500)).unwrap();
-    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    let mut removal = RecursiveRemoval::begin(&user, &path("d")).unwrap();
     assert!(removal.step(&user, StepLimit::entries(10)).unwrap() && !world.home().join("d").exists());
     world.assert_accounting(0);
 }

@@ -6,13 +6,13 @@ use sshome_store::quota::Comparison;
 use sshome_store::{CheckedPartial, MakeDirectory, StoreError};
 use sshome_store_posix::STAGING_DIRECTORY;
 use sshome_wire::{Put, StreamId, Time};
-use sshomed::service::{self, Error, PartCheck, PendingPublish, StepLimit, Upload, User};
+use sshomed::service::{self, Error, PartCheck, PutUpload, StepLimit, User, VerifiedUpload};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 /// Begins a put of this many MiB, sends part of it, and loses the connection.
 fn cut(user: &User, name: &str, mib: u64, sent: u64) {
-    let mut upload = Upload::begin(user, &put_of(mib, false, 0), &path(name), None, None).unwrap();
+    let mut upload = PutUpload::begin(user, &put_of(mib, false, 0), &path(name), None, None).unwrap();
     (0..sent).for_each(|_| upload.write(&vec![0; SLICE]).unwrap());
 }
 
@@ -98,10 +98,10 @@ fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
 }
 
 /// A complete upload of 9 MiB with this mode, which is not published yet.
-fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPartial>) -> PendingPublish {
+fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPartial>) -> VerifiedUpload {
     let resumed = part.as_ref().map_or(0, |part| part.digests.len() as u64);
     let put = Put { mode: Some(mode), ..put_of(9, false, resumed as u32) };
-    let mut upload = Upload::begin(user, &put, &path(name), part, None).unwrap();
+    let mut upload = PutUpload::begin(user, &put, &path(name), part, None).unwrap();
     upload.write(&zeros(9 - resumed * 4)).unwrap();
     upload.finish_at_eof(None).unwrap()
 }
@@ -146,7 +146,7 @@ fn a_file_that_is_renamed_away_ends_its_credit() {
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
     // An upload under way does not fit beside it: the renaming has to wait.
-    let mut upload = Upload::begin(&user, &put_of(20, false, 0), &path("f"), None, None).unwrap();
+    let mut upload = PutUpload::begin(&user, &put_of(20, false, 0), &path("f"), None, None).unwrap();
     upload.write(&zeros(8)).unwrap();
     let refused = service::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
     assert!(matches!(refused, Error::Store(StoreError::BeingReplaced { .. })), "{refused}");
@@ -226,7 +226,7 @@ fn a_partial_upload_borrows_again_after_a_restart() {
 }
 
 /// Publishes what came.
-fn publish(user: &User, upload: Upload) {
+fn publish(user: &User, upload: PutUpload) {
     let placement = upload.finish_at_eof(None).unwrap();
     let (placed, synced) = service::publish(user, vec![placement], Vec::new());
     placed.into_iter().chain([synced]).for_each(|result| result.unwrap());
@@ -249,7 +249,7 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
             assert_eq!(service::parts(&user).len(), 2, "lends: {lends}");
         };
         prepare();
-        let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
+        let mut upload = PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         for _ in 0..20 {
             upload.write(&zeros(1)).unwrap();
             assert!(service::usage(&user).unwrap().charged() <= QUOTA);
@@ -262,7 +262,7 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
         assert_eq!(parts, [b"/other"], "lends: {lends}");
 
         prepare();
-        let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
+        let mut upload = PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         (0..20).for_each(|_| upload.write(&zeros(1)).unwrap());
         publish(&user, upload);
         assert_eq!(service::usage(&user).unwrap().charged(), 24 * MIB, "lends: {lends}");
@@ -282,11 +282,11 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
 fn a_stream_that_was_cut_keeps_its_room() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
-    let stream = || Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, Some(StreamId([1; 16])));
+    let stream = || PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, Some(StreamId([1; 16])));
     let mut upload = stream().unwrap();
     (0..16).for_each(|_| upload.write(&zeros(1)).unwrap());
     drop(upload);
-    let mut upload = Upload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
+    let mut upload = PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
     (0..8).for_each(|_| upload.write(&zeros(1)).unwrap());
     let refused = upload.write(&zeros(1)).unwrap_err().to_string();
     assert!(refused.contains("partial uploads hold 16.0 MiB"), "{refused}");

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use rand::{RngExt, SeedableRng};
-use sshomed::service::{self, Download, OpenFile, OpenMode, Removal, SetAttributes};
+use sshomed::service::{self, Download, OpenFile, OpenMode, RecursiveRemoval, SetAttributes};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -139,5 +139,5 @@ fn act_at_random(world: &World, seed: u64, quota: u64) {
         assert!(service::usage(&user).unwrap().charged() <= quota);
     }
     // It fails if the file does not exist.
-    let _ = Removal::begin(&user, &path("f0"));
+    let _ = RecursiveRemoval::begin(&user, &path("f0"));
 }

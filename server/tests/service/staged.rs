@@ -9,7 +9,7 @@ use sshome_store::quota::{Comparison, QuotaExceeded};
 use sshome_store::{MakeDirectory, StoreError};
 use sshome_wire::{BLOCK_BYTES, Put, Status, StreamId, Time};
 use sshomed::service::{
-    self, Error, OpenFile, OpenMode, PartCheck, Removal, SetAttributes, StepLimit, Upload, User,
+    self, Error, OpenFile, OpenMode, PartCheck, PutUpload, RecursiveRemoval, SetAttributes, StepLimit, User,
 };
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -81,7 +81,7 @@ struct Run {
     settings: String,
     /// None only while it is restarted.
     world: Option<(World, User)>,
-    uploads: [Option<(Upload, u64)>; UPLOADS],
+    uploads: [Option<(PutUpload, u64)>; UPLOADS],
     open: [Option<OpenFile>; HANDLES],
     streams: u8,
     zeros: Vec<u8>,
@@ -140,9 +140,9 @@ impl Run {
                 let upload = match stream {
                     true => {
                         self.streams += 1;
-                        Upload::begin(user, &put, &at(name), None, Some(StreamId([self.streams; 16])))?
+                        PutUpload::begin(user, &put, &at(name), None, Some(StreamId([self.streams; 16])))?
                     }
-                    false => Upload::begin(user, &put, &at(name), None, None)?,
+                    false => PutUpload::begin(user, &put, &at(name), None, None)?,
                 };
                 self.uploads[slot] = Some((upload, if stream { u64::MAX } else { mib * MIB }));
             }
@@ -175,7 +175,8 @@ impl Run {
                     }
                 };
                 let blocks = part.digests.len() as u32;
-                let upload = Upload::begin(user, &put_of(mib, false, blocks), &at(name), Some(part), None)?;
+                let upload =
+                    PutUpload::begin(user, &put_of(mib, false, blocks), &at(name), Some(part), None)?;
                 self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK_BYTES));
             }
             Step::Discard { name } => drop(service::discard(user, name.map(at).as_ref()).unwrap()),
@@ -201,7 +202,7 @@ impl Run {
             }
             Step::Remove { name } => service::remove(user, &at(name))?,
             Step::RemoveTree { name } => {
-                let mut removal = Removal::begin(user, &at(name))?;
+                let mut removal = RecursiveRemoval::begin(user, &at(name))?;
                 while !removal.step(user, StepLimit::entries(2))? {}
             }
             Step::MakeDirectory => drop(service::make_directory(

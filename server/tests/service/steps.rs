@@ -6,7 +6,7 @@ use sshome_store::MakeDirectory;
 use sshome_wire::{BLOCK_BYTES, Time};
 use sshomed::service::{
     self, Copy, CopyData, DigestAlgorithm, DigestRange, FileDigest, Hashing, Listing, OpenMode, PartCheck,
-    Removal, Result, StepLimit, Upload, User,
+    PutUpload, RecursiveRemoval, Result, StepLimit, User,
 };
 
 const MIB: usize = 1 << 20;
@@ -39,7 +39,7 @@ fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
     let mut copy = Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
     // Each file ends in a step of its own.
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 5);
-    let mut removal = Removal::begin(&user, &path("d")).unwrap();
+    let mut removal = RecursiveRemoval::begin(&user, &path("d")).unwrap();
     // Three files, the directory before and after them, and the top.
     assert_eq!(steps(|limit| Ok(removal.step(&user, limit)?.then_some(()))), 6);
 }
@@ -80,7 +80,7 @@ fn a_partial_upload_is_checked_a_chunk_at_a_time() {
         mode: None,
         resume: 0,
     };
-    let mut upload = Upload::begin(&user, &put, &path("f"), None, None).unwrap();
+    let mut upload = PutUpload::begin(&user, &put, &path("f"), None, None).unwrap();
     (0..2 * BLOCK_BYTES).step_by(MIB).for_each(|_| upload.write(&vec![0; MIB]).unwrap());
     drop(upload);
     let mut check = PartCheck::begin(&user, &path("f"), size, source).unwrap().unwrap();

@@ -7,7 +7,7 @@ use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::service::{self, OpenFile, OpenMode, Result, SlicePermits, Upload, User, publish};
+use sshomed::service::{self, OpenFile, OpenMode, PutUpload, Result, SlicePermits, User, publish};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -133,7 +133,7 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
         mode: None,
         resume: 0,
     };
-    let mut upload = Upload::begin(user, &put, &path(name), None, None)?;
+    let mut upload = PutUpload::begin(user, &put, &path(name), None, None)?;
     upload.write(content)?;
     let mut hasher = BlockHasher::new();
     hasher.update(content);

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, TaskState, each};
-use crate::service::{self, Copy, Removal, StepLimit, User, publish};
+use crate::service::{self, Copy, RecursiveRemoval, StepLimit, User, publish};
 use sshome_store::{Cause, MakeDirectory};
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
@@ -38,7 +38,7 @@ pub(super) fn rm(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     Ok(each(arguments.operands, move |user, _, operand| {
         let path = path(operand)?;
         let begun = match recursive {
-            true => Removal::begin(user, &path).map(Some),
+            true => RecursiveRemoval::begin(user, &path).map(Some),
             false => service::remove(user, &path).map(|()| None),
         };
         match begun {
@@ -68,7 +68,7 @@ pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     }))
 }
 
-impl CommandTask for Removal {
+impl CommandTask for RecursiveRemoval {
     fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
         Ok(if self.step(user, StepLimit::entries(STEP_ENTRIES))? {
             TaskState::Done(0)

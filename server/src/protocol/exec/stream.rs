@@ -4,7 +4,7 @@ use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
 use crate::metrics::TransferDirection;
-use crate::service::{self, Download, Upload, User};
+use crate::service::{self, Download, PutUpload, User};
 use sshome_store::NEW_FILE_MODE;
 use sshome_wire::{Digest, RemotePath};
 
@@ -58,7 +58,7 @@ struct PutTask {
     path: RemotePath,
     size: Option<u64>,
     digest: Option<Digest>,
-    upload: Option<Upload>,
+    upload: Option<PutUpload>,
 }
 
 impl CommandTask for PutTask {
@@ -86,12 +86,12 @@ impl CommandTask for PutTask {
     }
 }
 
-fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<Upload> {
-    Ok(Upload::begin_new(user, path, size, NEW_FILE_MODE, TransferDirection::Upload)?)
+fn begin(user: &User, path: &RemotePath, size: Option<u64>) -> Result<PutUpload> {
+    Ok(PutUpload::begin_new(user, path, size, NEW_FILE_MODE, TransferDirection::Upload)?)
 }
 
 /// Publishes a complete upload.
-pub(super) fn publish(user: &User, upload: Upload, digest: Option<Digest>) -> Result<()> {
+pub(super) fn publish(user: &User, upload: PutUpload, digest: Option<Digest>) -> Result<()> {
     let placement = upload.finish_at_eof(digest)?;
     let (placed, synced) = service::publish(user, vec![placement], Vec::new());
     for result in placed.into_iter().chain([synced]) {

@@ -6,7 +6,7 @@ use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
-use crate::service::{Upload, User};
+use crate::service::{PutUpload, User};
 use bytes::Bytes;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
@@ -35,7 +35,7 @@ const MAX_JOB_WAIT: Duration = Duration::from_secs(10);
 /// What the connection is receiving.
 pub(super) enum ReceiveState {
     Nothing,
-    Upload(Box<Upload>),
+    Upload(Box<PutUpload>),
     /// A put that was refused and answered. Its remaining data is dropped.
     Refused,
     /// A get, and how many block digests must arrive before it begins.

@@ -3,7 +3,7 @@
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
-use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, Removal, StepLimit, User};
+use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User};
 use sshome_store::{CheckedPartial, Wait};
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
@@ -24,7 +24,7 @@ pub(super) enum NativeJob {
     List(Box<Listing>),
     Hash(Box<Hashing>),
     Copy(Box<Copy>),
-    Remove(Box<Removal>),
+    Remove(Box<RecursiveRemoval>),
     Part(PartCheck),
     Stream { path: RemotePath, id: StreamId },
 }

@@ -1,5 +1,5 @@
 use super::output::NativeOutput;
-use crate::service::{self, PendingPublish, User};
+use crate::service::{self, User, VerifiedUpload};
 use sshome_store::EntryRef;
 use sshome_wire::{Reply, Status};
 
@@ -17,7 +17,7 @@ pub(super) struct PublishGroup {
 }
 
 enum PendingReply {
-    File(Box<PendingPublish>),
+    File(Box<VerifiedUpload>),
     /// A directory that gets its mtime after the files are published.
     Directory(EntryRef),
     /// A reply that is valid once the new names are durable.
@@ -35,7 +35,7 @@ impl PublishGroup {
     }
 
     /// Adds a file. Its reply comes when it is published.
-    pub(super) fn add(&mut self, placement: PendingPublish) {
+    pub(super) fn add(&mut self, placement: VerifiedUpload) {
         self.files += 1;
         self.waiting.push(PendingReply::File(Box::new(placement)));
     }

@@ -4,7 +4,7 @@ use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
 use super::job::NativeJob;
 use super::publish_group::refusal;
-use crate::service::{self, Copy, Download, Hashing, Listing, PartCheck, Removal, Upload, User};
+use crate::service::{self, Copy, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval, User};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
@@ -27,7 +27,7 @@ enum NativeOutcome {
     /// A directory to finish after the files that were put before.
     Finished(EntryRef),
     Job(NativeJob),
-    Upload(Box<Upload>),
+    Upload(Box<PutUpload>),
 }
 
 type NativeResult = Result<NativeOutcome, RequestError>;
@@ -196,14 +196,14 @@ impl NativeConversation {
     fn begin_upload(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
         let path = self.at(&put.path)?;
         let part = leased(&self.user, &mut self.leased, &path);
-        let upload = Upload::begin(&self.user, put, &path, part, stream)?;
+        let upload = PutUpload::begin(&self.user, put, &path, part, stream)?;
         Ok(NativeOutcome::Upload(Box::new(upload)))
     }
 
     fn remove(&self, path: &[u8], recursive: bool) -> NativeResult {
         let path = self.at(path)?;
         if recursive {
-            let removal = Removal::begin(&self.user, &path)?;
+            let removal = RecursiveRemoval::begin(&self.user, &path)?;
             return Ok(NativeOutcome::Job(NativeJob::Remove(Box::new(removal))));
         }
         service::remove(&self.user, &path)?;

@@ -2,7 +2,7 @@
 
 mod open_transfer;
 
-use super::{Error, PendingPublish, Result, SetAttributes, StepLimit, User, publish};
+use super::{Error, Result, SetAttributes, StepLimit, User, VerifiedUpload, publish};
 use crate::accounts::SftpUploads;
 use open_transfer::OpenTransfer;
 use sshome_store::{Cause, FileHandle, FileInfo, OpenMode, StoreResult};
@@ -161,7 +161,7 @@ impl OpenFile {
         match file.close() {
             Ok(None) => Ok(()),
             Ok(Some(item)) => {
-                let (placed, synced) = publish(user, vec![PendingPublish { item, transfer }], Vec::new());
+                let (placed, synced) = publish(user, vec![VerifiedUpload { item, transfer }], Vec::new());
                 placed.into_iter().chain([synced]).collect()
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use crate::metrics::TransferDirection;
 use crate::protocol::exec::error::{EXIT_FAILURE, Error, Result};
 use crate::protocol::exec::stream::publish;
 use crate::protocol::exec::task::{CommandIo, CommandTask, InputRead, TaskState};
-use crate::service::{self, SetAttributes, Upload, User};
+use crate::service::{self, PutUpload, SetAttributes, User};
 use sshome_store::MakeDirectory;
 use sshome_wire::{Put, RemotePath, Time};
 
@@ -35,7 +35,7 @@ pub(super) struct ScpSink {
 /// A file that is being received.
 struct ReceivedFile {
     /// The error if it failed. Its remaining data is dropped then.
-    upload: std::result::Result<Upload, Error>,
+    upload: std::result::Result<PutUpload, Error>,
     left: u64,
 }
 
@@ -102,9 +102,9 @@ impl ScpSink {
         let upload = if self.preserve {
             let put =
                 Put { path: Vec::new(), size: announced, mtime, source: None, mode: Some(mode), resume: 0 };
-            Upload::begin(user, &put, &path, None, None)?
+            PutUpload::begin(user, &put, &path, None, None)?
         } else {
-            Upload::begin_new(user, &path, announced, mode, TransferDirection::Upload)?
+            PutUpload::begin_new(user, &path, announced, mode, TransferDirection::Upload)?
         };
         self.file = Some(ReceivedFile { upload: Ok(upload), left: size });
         Ok(())
