@@ -1,6 +1,6 @@
 //! One user's home, opened for a channel: the trait [`Home`] over [`operations`].
 
-use crate::home::{self, DirectoryReader as Reader};
+use crate::home::{self, DirectoryStream as Reader};
 use crate::operations::{self, Context, PosixHome, PosixUpload, Removal, Walk};
 use sshome_store::quota::FileId;
 use sshome_store::{

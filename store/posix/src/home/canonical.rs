@@ -1,7 +1,7 @@
 //! Canonical paths, for logs and for REALPATH: without links, `.` and `..`.
 
 use super::stat::stat_in;
-use super::{Error, Home, Location, Result, file_id};
+use super::{Error, HomeHandle, Location, Result, file_id};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -41,7 +41,7 @@ impl SearchLimit {
     }
 }
 
-impl Home {
+impl HomeHandle {
     /// The current canonical path of a location. Free if the location was resolved from a canonical path; otherwise it
     /// costs about one system call.
     ///
@@ -169,7 +169,7 @@ mod tests {
     }
 
     /// A home below a folder, with `a/real` and a link to it.
-    fn home(folder: &Path) -> (Home, PathBuf) {
+    fn home(folder: &Path) -> (HomeHandle, PathBuf) {
         let top = folder.join("home");
         std::fs::create_dir_all(top.join("a/real")).unwrap();
         symlink("a/real", top.join("link")).unwrap();
@@ -178,7 +178,7 @@ mod tests {
         let descriptors = UserDescriptors::new(Arc::new(Descriptors::default()));
         let ledger = Ledger::new(QuotaLimits::default(), Amount::default(), UnreadableEntries::default());
         let shared = SharedHome::new(open(&top), root, Arc::new(ledger), filesystem, descriptors);
-        (Home::open(false, Arc::new(shared)).unwrap(), top)
+        (HomeHandle::open(false, Arc::new(shared)).unwrap(), top)
     }
 
     fn no_hurry() -> SearchLimit {
@@ -189,7 +189,7 @@ mod tests {
         RemotePath::root().join(path.as_bytes()).unwrap()
     }
 
-    fn canonical(home: &Home, spelled: &str) -> String {
+    fn canonical(home: &HomeHandle, spelled: &str) -> String {
         let location = home.locate_target(&path(spelled)).unwrap().0;
         home.canonical(&location).unwrap().to_string()
     }

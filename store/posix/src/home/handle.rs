@@ -16,7 +16,7 @@ const CHANNEL_DESCRIPTORS: usize = 4;
 
 /// The handle to one user's files, opened for one channel.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct HomeHandle {
     pub(super) top: OwnedFd,
     pub(super) staging: Option<StagingFolder>,
     pub(super) shared: Arc<SharedHome>,
@@ -25,20 +25,20 @@ pub(crate) struct Home {
     _descriptors: Option<DescriptorPermit>,
 }
 
-impl Home {
+impl HomeHandle {
     /// Opens a home. With `writable`, a missing staging folder is created.
-    pub(super) fn open(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
+    pub(super) fn open(writable: bool, shared: Arc<SharedHome>) -> Result<HomeHandle> {
         // Not by its path: after an unmount it leads to a different directory.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(&shared.top, c".", flags, Mode::empty())?;
         let staging = StagingFolder::open(&top, writable)?;
-        Ok(Home { top, staging, shared, default_acls: DefaultAclCache::default(), _descriptors: None })
+        Ok(HomeHandle { top, staging, shared, default_acls: DefaultAclCache::default(), _descriptors: None })
     }
 
     /// The same for a channel, whose descriptors count against the user's budget.
-    pub(super) fn open_for_user(writable: bool, shared: Arc<SharedHome>) -> Result<Home> {
+    pub(super) fn open_for_user(writable: bool, shared: Arc<SharedHome>) -> Result<HomeHandle> {
         let permit = shared.descriptors.take(CHANNEL_DESCRIPTORS)?;
-        Ok(Home { _descriptors: Some(permit), ..Home::open(writable, shared)? })
+        Ok(HomeHandle { _descriptors: Some(permit), ..HomeHandle::open(writable, shared)? })
     }
 
     /// A permit for `count` descriptors that stay open beyond one call.
@@ -88,7 +88,7 @@ impl Home {
         Ok(self.shared.filesystem.sync(since)?)
     }
 
-    /// The current writeback epoch. Take it before the first write that [`Home::sync`] is to cover.
+    /// The current writeback epoch. Take it before the first write that [`HomeHandle::sync`] is to cover.
     #[must_use]
     pub(crate) fn writeback_epoch(&self) -> WritebackEpoch {
         self.shared.filesystem.writeback_epoch()

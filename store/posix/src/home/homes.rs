@@ -5,7 +5,7 @@ use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{OpeningGuard, OpeningUsers, make_and_open};
 use super::shared::SharedHome;
 use super::{
-    Error, Home, HomeRoot, PartialUpload, Result, RootProblem, filesystem::Filesystem, replaced_file,
+    Error, HomeHandle, HomeRoot, PartialUpload, Result, RootProblem, filesystem::Filesystem, replaced_file,
     scan::scan, settings::required_access,
 };
 use crate::permission::READ;
@@ -39,7 +39,7 @@ enum HomeState {
 
 /// A home that can be served: opened, locked and counted.
 #[derive(Debug)]
-pub(crate) struct PreparedHome(Arc<SharedHome>);
+pub(crate) struct OpenedHome(Arc<SharedHome>);
 
 impl Homes {
     /// Opens, locks and counts a home. [`Homes::add`] serves it.
@@ -49,7 +49,7 @@ impl Homes {
     pub(crate) fn prepare_one(
         &self,
         settings: &HomeSettings,
-    ) -> std::result::Result<PreparedHome, PrepareError> {
+    ) -> std::result::Result<OpenedHome, PrepareError> {
         let _opening = OpeningGuard::begin(&self.opening, &settings.user)?;
         let failed = |error| PrepareError::Home {
             user: settings.user.clone(),
@@ -79,9 +79,9 @@ impl Homes {
         let root = HomeRoot::new(&settings.user, &settings.root, &top).map_err(failed)?;
         let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
         let shared = Arc::new(SharedHome::new(top, root, ledger, filesystem, descriptors));
-        let home = Home::open(settings.writable, Arc::clone(&shared)).map_err(failed)?;
+        let home = HomeHandle::open(settings.writable, Arc::clone(&shared)).map_err(failed)?;
         home.recover().map_err(failed)?;
-        Ok(PreparedHome(shared))
+        Ok(OpenedHome(shared))
     }
 
     /// Marks a user's home as unavailable, and logs the reason.
@@ -106,7 +106,7 @@ impl Homes {
             return Ok(());
         }
         match self.prepare_one(settings) {
-            Ok(PreparedHome(shared)) => {
+            Ok(OpenedHome(shared)) => {
                 let mut states = self.states_mut();
                 // A reload may have removed the user meanwhile, or changed the root.
                 if waits(&states) {
@@ -189,7 +189,7 @@ impl Homes {
     }
 
     /// Serves a home, in place of the one that its user had.
-    pub(crate) fn add(&self, PreparedHome(shared): PreparedHome) {
+    pub(crate) fn add(&self, OpenedHome(shared): OpenedHome) {
         self.states_mut().insert(shared.root.user().to_owned(), HomeState::Served(shared));
     }
 
@@ -202,7 +202,7 @@ impl Homes {
     ///
     /// # Errors
     /// If it is unavailable, was replaced since it was opened, or the user's descriptor budget is used up.
-    pub(crate) fn open(&self, settings: &HomeSettings) -> Result<Home> {
+    pub(crate) fn open(&self, settings: &HomeSettings) -> Result<HomeHandle> {
         let shared = match self.shared(&settings.user) {
             Some(shared) => shared,
             // `retry` logs the reason.
@@ -210,7 +210,7 @@ impl Homes {
             None => self.shared(&settings.user).ok_or(Error::Unavailable)?,
         };
         match shared.root.inspect() {
-            None => Home::open_for_user(settings.writable, shared),
+            None => HomeHandle::open_for_user(settings.writable, shared),
             Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
             Some(RootProblem::Inaccessible(_)) => Err(Error::Unavailable),
         }
@@ -252,7 +252,7 @@ impl Homes {
     }
 
     fn count_shared(&self, shared: Arc<SharedHome>) -> Result<Comparison> {
-        let home = Home::open(false, shared)?;
+        let home = HomeHandle::open(false, shared)?;
         let ledger = home.ledger();
         let begun = {
             let _lock = home.lock_namespace();
@@ -274,7 +274,7 @@ impl Homes {
             partial.file.since.seconds < oldest
         };
         let all_shared: Vec<_> = self.states().values().filter_map(HomeState::shared).collect();
-        let homes = all_shared.into_iter().filter_map(|shared| Home::open(false, shared).ok());
+        let homes = all_shared.into_iter().filter_map(|shared| HomeHandle::open(false, shared).ok());
         homes.map(|home| home.discard(expired)).sum()
     }
 
@@ -300,7 +300,7 @@ impl HomeState {
     }
 }
 
-impl Home {
+impl HomeHandle {
     /// Recovers the partial uploads of an earlier run of the server with their reservations, and deletes all other
     /// staged files. No session may be in the home.
     fn recover(&self) -> Result<()> {

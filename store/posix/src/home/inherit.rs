@@ -5,7 +5,7 @@
 
 use super::acl::{ACCESS_ACL, Acl, read_acl};
 use super::directory::{SET_GROUP, own_group};
-use super::{Home, Location, Result, StagedFile};
+use super::{HomeHandle, Location, Result, StagedFile};
 use rustix::fs::{FileType, Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
 use sshome_store::UploadPermissions;
@@ -33,7 +33,7 @@ impl StagedFile {
     /// grants that group no more than others.
     pub(crate) fn inherit(
         &self,
-        home: &Home,
+        home: &HomeHandle,
         own: &Stat,
         (target, replaces): (&Location, bool),
         permissions: UploadPermissions,
@@ -74,7 +74,12 @@ impl InheritedAttributes {
         Ok(InheritedAttributes { owner: old.st_uid, group: old.st_gid, acl, mode: old.st_mode & 0o777 })
     }
 
-    fn created_at(home: &Home, target: &Location, owner: u32, mode: u32) -> Result<InheritedAttributes> {
+    fn created_at(
+        home: &HomeHandle,
+        target: &Location,
+        owner: u32,
+        mode: u32,
+    ) -> Result<InheritedAttributes> {
         let directory = target.dir_info()?;
         let group = if directory.mode & SET_GROUP == 0 { own_group() } else { directory.group };
         Ok(match home.default_acls.get(directory.id, target.dir())? {

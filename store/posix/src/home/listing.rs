@@ -1,7 +1,7 @@
 //! Reading directories.
 
 use super::stat::{info, stat_in};
-use super::{DescriptorPermit, Error, Home, Result, STAGING_DIRECTORY};
+use super::{DescriptorPermit, Error, HomeHandle, Result, STAGING_DIRECTORY};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
@@ -10,14 +10,14 @@ use sshome_wire::RemotePath;
 
 /// Reads one directory, without `.`, `..` and the staging folder.
 #[derive(Debug)]
-pub(crate) struct DirectoryReader {
+pub(crate) struct DirectoryStream {
     dir: Dir,
     _descriptor: DescriptorPermit,
 }
 
-impl DirectoryReader {
-    fn new(handle: OwnedFd, permit: DescriptorPermit) -> Result<DirectoryReader> {
-        Ok(DirectoryReader { dir: Dir::new(handle)?, _descriptor: permit })
+impl DirectoryStream {
+    fn new(handle: OwnedFd, permit: DescriptorPermit) -> Result<DirectoryStream> {
+        Ok(DirectoryStream { dir: Dir::new(handle)?, _descriptor: permit })
     }
 
     /// The next entry; `None` at the end. Entries that are removed meanwhile are skipped.
@@ -59,13 +59,13 @@ impl DirectoryReader {
     }
 }
 
-impl Home {
+impl HomeHandle {
     /// Reads the directory at a path, links followed.
     ///
     /// # Errors
     /// `ENOTDIR` if it is not a directory.
-    pub(crate) fn read_directory(&self, path: &RemotePath) -> Result<DirectoryReader> {
+    pub(crate) fn read_directory(&self, path: &RemotePath) -> Result<DirectoryStream> {
         let permit = self.descriptors(1)?;
-        DirectoryReader::new(self.open_directory(path)?, permit)
+        DirectoryStream::new(self.open_directory(path)?, permit)
     }
 }

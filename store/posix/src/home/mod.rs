@@ -43,10 +43,10 @@ pub(crate) use digest_xattr::StoredDigest;
 pub(crate) use error::{Error, Result};
 pub(crate) use filesystem::WritebackEpoch;
 pub use filesystem::{SyncfsPhase, observe_syncfs};
-pub(crate) use handle::Home;
+pub(crate) use handle::HomeHandle;
 pub(crate) use homes::Homes;
 pub use inherit::umask;
-pub(crate) use listing::DirectoryReader;
+pub(crate) use listing::DirectoryStream;
 pub(crate) use location::Location;
 pub(crate) use mode::permissions;
 pub(crate) use namespace::NamespaceLock;
@@ -57,7 +57,7 @@ pub(crate) use root::{HomeRoot, RootProblem};
 pub(crate) use sshome_store::{StreamLease, StreamLeases};
 pub(crate) use staging::StagedFile;
 pub(crate) use stat::{file_id, info, length, regular, replaced_file};
-pub(crate) use tree_walk::{TREE_DESCRIPTORS, TreeItem, TreeWalk};
+pub(crate) use tree_walk::{TREE_DESCRIPTORS, TreeItem, TreeWalker};
 
 /// The staging folder at the home's top. Uploads are staged in the home, so that publishing is a rename within one
 /// filesystem. No client's path reaches it, and no listing shows it.

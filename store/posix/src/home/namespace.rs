@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A new directory's permissions, before the umask or its parent's default access control list applies.
 const NEW_DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 
-/// Keeps other sessions from changing names in this home; see [`Home::lock_namespace`](super::Home::lock_namespace).
+/// Keeps other sessions from changing names in this home; see [`HomeHandle::lock_namespace`](super::HomeHandle::lock_namespace).
 #[derive(Debug)]
 pub(crate) struct NamespaceLock<'a>(#[allow(dead_code)] MutexGuard<'a, ()>);
 

@@ -1,7 +1,7 @@
 //! Setting mode, group and times of existing files.
 
 use super::deferred_mode;
-use super::{Home, Location, Result, file_id, permissions};
+use super::{HomeHandle, Location, Result, file_id, permissions};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timestamps};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ pub(crate) struct PathHandle {
     is_top: bool,
 }
 
-impl Home {
+impl HomeHandle {
     /// Opens the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
     ///
     /// # Errors
@@ -35,10 +35,10 @@ impl Home {
         Ok(PathHandle { handle, location, stat, is_top })
     }
 
-    /// The canonical path of the file; see [`Home::canonical`].
+    /// The canonical path of the file; see [`HomeHandle::canonical`].
     ///
     /// # Errors
-    /// As [`Home::canonical`].
+    /// As [`HomeHandle::canonical`].
     pub(crate) fn canonical_entry(&self, entry: &PathHandle) -> Result<RemotePath> {
         match &entry.location {
             Some(location) => self.canonical(location),

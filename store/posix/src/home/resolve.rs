@@ -1,7 +1,7 @@
 //! Resolving paths to handles and locations.
 
 use super::directory::DirectoryInfo;
-use super::{Error, Home, Location, Result, STAGING_DIRECTORY, file_id};
+use super::{Error, HomeHandle, Location, Result, STAGING_DIRECTORY, file_id};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ const MAX_RESOLVE_RETRIES: u32 = 64;
 /// Symbolic links that one path may lead through, as in the kernel.
 const MAX_LINKS: u32 = 40;
 
-impl Home {
+impl HomeHandle {
     /// The attributes of the file at a path, links followed.
     ///
     /// # Errors
@@ -77,18 +77,18 @@ impl Home {
         Ok(Location { path, ..Location::new(Arc::new(dir), name.to_vec()) })
     }
 
-    /// As [`Home::locate`], but a link at the end is followed if a slash is behind it.
+    /// As [`HomeHandle::locate`], but a link at the end is followed if a slash is behind it.
     ///
     /// # Errors
-    /// As [`Home::locate_target`] with a slash, otherwise as [`Home::locate`].
+    /// As [`HomeHandle::locate_target`] with a slash, otherwise as [`HomeHandle::locate`].
     pub(crate) fn locate_entry(&self, path: &RemotePath) -> Result<Location> {
         if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
     }
 
-    /// As [`Home::locate`], for a file that must not exist.
+    /// As [`HomeHandle::locate`], for a file that must not exist.
     ///
     /// # Errors
-    /// As [`Home::locate`]; `EISDIR` if the path ends in a slash.
+    /// As [`HomeHandle::locate`]; `EISDIR` if the path ends in a slash.
     pub(crate) fn locate_new_file(&self, path: &RemotePath) -> Result<Location> {
         match self.locate(path) {
             Err(Error::Top | Error::Dot) => Err(Error::IsDirectory),
@@ -98,11 +98,11 @@ impl Home {
     }
 
     /// The location that writing to a path would write to, and the attributes of what is there now. As
-    /// [`Home::locate`], but a link at the end is followed, even if its target does not exist. If the path ends in a
+    /// [`HomeHandle::locate`], but a link at the end is followed, even if its target does not exist. If the path ends in a
     /// slash, its target is a directory.
     ///
     /// # Errors
-    /// As [`Home::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after 40 links;
+    /// As [`HomeHandle::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after 40 links;
     /// `ENOENT` and `ENOTDIR` for a path that ends in a slash.
     pub(crate) fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<Stat>)> {
         let mut path = path.as_bytes().to_vec();
@@ -159,7 +159,7 @@ impl Home {
         }
     }
 
-    /// As [`Home::locate`]. The path may also be the target of a link.
+    /// As [`HomeHandle::locate`]. The path may also be the target of a link.
     fn location(&self, path: &[u8]) -> Result<Location> {
         let trimmed = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
         let (path, slashes) = path.split_at_checked(trimmed).unwrap_or((path, b""));

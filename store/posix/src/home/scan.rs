@@ -1,7 +1,7 @@
 //! Counting what a home holds on the disk.
 
 use super::inspection::below;
-use super::{Error, Result, TreeItem, TreeWalk, file_id, length};
+use super::{Error, Result, TreeItem, TreeWalker, file_id, length};
 use crate::permission::{READ, explained};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
@@ -19,7 +19,7 @@ pub(super) fn scan(
     top: OwnedFd,
     wants: impl Fn(FileId) -> bool,
 ) -> Result<ScanResult> {
-    let mut tree = TreeWalk::below(top)?;
+    let mut tree = TreeWalker::below(top)?;
     let mut found = ScanResult::default();
     let mut several_names = HashSet::new();
     loop {

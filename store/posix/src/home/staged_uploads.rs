@@ -1,11 +1,11 @@
 //! Uploads to a home: staging, resuming and discarding partial uploads.
 
 use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
-use super::{Error, Home, Location, PartialFile, PartialUpload, Result, StagedFile, UploadRecord};
+use super::{Error, HomeHandle, Location, PartialFile, PartialUpload, Result, StagedFile, UploadRecord};
 use rustix::io::Errno;
 use std::fs::File;
 
-impl Home {
+impl HomeHandle {
     /// Creates an empty staged file with a random name for this target, readable by its owner alone. With a
     /// record, it can be kept as a partial upload.
     ///

@@ -144,7 +144,7 @@ impl StagingFolder {
         Some(PartialFile { name, record, target: None, length: length(&stat), since })
     }
 
-    /// Creates an empty staged file with a random name. See [`Home::stage`](super::Home::stage).
+    /// Creates an empty staged file with a random name. See [`HomeHandle::stage`](super::HomeHandle::stage).
     pub(super) fn stage(
         &self,
         target: &Location,

@@ -24,7 +24,7 @@ pub(crate) const TREE_DESCRIPTORS: usize = MAX_OPEN_ABOVE + 4;
 /// The number of handles is bounded. A directory that was closed on the way down is reopened from below by `..`, and must
 /// be the same one. Only the names of its remaining subdirectories are kept in memory.
 #[derive(Debug)]
-pub(crate) struct TreeWalk {
+pub(crate) struct TreeWalker {
     /// The top first.
     levels: Vec<TreeLevel>,
     /// The last level's entries; `None` once they are all read.
@@ -56,13 +56,13 @@ pub(crate) enum TreeItem {
     MoreDirectories,
 }
 
-impl TreeWalk {
+impl TreeWalker {
     /// A walk over the entries of `top`, without `top` itself.
     ///
     /// # Errors
     /// The kernel's.
-    pub(crate) fn below(top: OwnedFd) -> Result<TreeWalk> {
-        let mut tree = TreeWalk { levels: Vec::new(), dir: None, failed: Vec::new() };
+    pub(crate) fn below(top: OwnedFd) -> Result<TreeWalker> {
+        let mut tree = TreeWalker { levels: Vec::new(), dir: None, failed: Vec::new() };
         tree.push(top, Box::default())?;
         Ok(tree)
     }
@@ -228,8 +228,8 @@ mod tests {
         }
     }
 
-    fn walk(top: &Path) -> TreeWalk {
-        TreeWalk::below(std::fs::File::open(top).unwrap().into()).unwrap()
+    fn walk(top: &Path) -> TreeWalker {
+        TreeWalker::below(std::fs::File::open(top).unwrap().into()).unwrap()
     }
 
     fn remove(top: &Path) -> (usize, usize) {

@@ -27,7 +27,7 @@ pub(crate) use rename::rename;
 pub(crate) use tree::Walk;
 pub(crate) use upload::PosixUpload;
 
-use crate::home::{self, Home, Location, NamespaceLock, WritebackEpoch, file_id, length};
+use crate::home::{self, HomeHandle, Location, NamespaceLock, WritebackEpoch, file_id, length};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_store::quota::{FreedSpace, HeldFile, Ledger};
@@ -39,7 +39,7 @@ use std::sync::Arc;
 /// A home that is opened for one channel.
 #[derive(Clone, Debug)]
 pub(crate) struct PosixHome {
-    pub(crate) dir: Arc<Home>,
+    pub(crate) dir: Arc<HomeHandle>,
     /// The writeback epoch when the channel was opened.
     pub(crate) since: WritebackEpoch,
     pub(crate) ctx: Ctx,

@@ -3,7 +3,7 @@
 use super::error::Context;
 use super::tree::relative_path;
 use super::{PosixHome, StoreError, StoreResult, freed};
-use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalk};
+use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalker};
 use rustix::fs::FileType;
 use sshome_store::quota::FreedSpace;
 use sshome_store::{OnRemoved, StepLimit, TreeRemoval};
@@ -40,7 +40,7 @@ pub(crate) struct Removal {
     /// The path of the walk's current directory.
     at: RemotePath,
     /// The directory and the walk below it; `None` if it is not a directory.
-    tree: Option<(Location, TreeWalk)>,
+    tree: Option<(Location, TreeWalker)>,
     /// Whether an entry could not be removed.
     has_failed: bool,
     _descriptors: Option<DescriptorPermit>,
@@ -61,7 +61,7 @@ impl Removal {
             permit = Some(home.dir.descriptors(TREE_DESCRIPTORS).of_directory(path)?);
             home::open_to_owner(&location, &stat).of_directory(path)?;
             let directory = location.open_directory().of_directory(path)?;
-            Some((location, TreeWalk::below(directory).of_directory(path)?))
+            Some((location, TreeWalker::below(directory).of_directory(path)?))
         } else {
             unlink(home, &location).of_file(path)?;
             removed(&top, false);

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{PosixHome, StoreError, StoreResult};
-use crate::home::{Home, Location, file_id, replaced_file};
+use crate::home::{HomeHandle, Location, file_id, replaced_file};
 use rustix::fs::Stat;
 use sshome_store::EntryId;
 use sshome_store::quota::{QuotaExceeded, ReplacedFile, Reservation};
@@ -25,7 +25,7 @@ pub(super) fn reserve(
 /// Raises a reservation in the same way. If it does not fit, partial uploads to the same target are discarded: they are
 /// obsolete once this upload is published.
 pub(super) fn raise(
-    home: &Home,
+    home: &HomeHandle,
     path: &RemotePath,
     target: &Location,
     reservation: &mut Reservation,
@@ -55,7 +55,7 @@ pub(super) fn raise(
 /// fits, or else to exactly `bytes`. If neither fits, partial uploads to the same target are discarded, and the file at the
 /// target lends.
 pub(super) fn grow(
-    home: &Home,
+    home: &HomeHandle,
     path: &RemotePath,
     target: &Location,
     reservation: &mut Reservation,
@@ -77,7 +77,7 @@ pub(super) fn grow(
 }
 
 fn hold(
-    home: &Home,
+    home: &HomeHandle,
     target: &Location,
     reservation: &mut Reservation,
     bytes: u64,
@@ -96,7 +96,7 @@ fn replaced_at(target: &Location) -> Option<ReplacedFile> {
 }
 
 /// Discards partial uploads of files to this target. Those of streams are kept: a client cannot restart them.
-fn discard_files_of(home: &Home, target: &EntryId) -> usize {
+fn discard_files_of(home: &HomeHandle, target: &EntryId) -> usize {
     let discarded = home.discard(|partial| partial.file.is_of(target) && !partial.file.is_stream());
     if discarded > 0 {
         tracing::info!(

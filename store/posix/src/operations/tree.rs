@@ -10,7 +10,7 @@ use sshome_wire::RemotePath;
 #[derive(Debug)]
 pub(crate) struct Walk {
     path: RemotePath,
-    tree: home::TreeWalk,
+    tree: home::TreeWalker,
     _descriptors: DescriptorPermit,
 }
 
@@ -18,7 +18,7 @@ impl Walk {
     pub(crate) fn below(home: &PosixHome, path: &RemotePath) -> StoreResult<Walk> {
         let permit = home.dir.descriptors(TREE_DESCRIPTORS).of_directory(path)?;
         let top = home.dir.open_directory(path).of_directory(path)?;
-        let tree = home::TreeWalk::below(top).of_directory(path)?;
+        let tree = home::TreeWalker::below(top).of_directory(path)?;
         Ok(Walk { path: path.clone(), tree, _descriptors: permit })
     }
 }
@@ -38,7 +38,7 @@ impl TreeWalk for Walk {
 }
 
 /// The path of the current directory of a walk below `top`, for the log. `top` if it is too long for a [`RemotePath`].
-pub(super) fn relative_path(top: &RemotePath, tree: &home::TreeWalk) -> RemotePath {
+pub(super) fn relative_path(top: &RemotePath, tree: &home::TreeWalker) -> RemotePath {
     let below = tree.relative().filter(|relative| !relative.is_empty());
     let path = below.and_then(|relative| top.join(&relative).ok());
     path.unwrap_or_else(|| top.clone())

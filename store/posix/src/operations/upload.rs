@@ -4,7 +4,7 @@ use super::error::{Context, errno, of_parent};
 use super::partial_uploads::{PartLease, PendingUpload, ResumedUpload};
 use super::publish::PendingPublish;
 use super::{PosixHome, StoreError, StoreResult, check_mount, reserve_space};
-use crate::home::{self, Home, Location, StoredDigest, StreamLease, UploadRecord};
+use crate::home::{self, HomeHandle, Location, StoredDigest, StreamLease, UploadRecord};
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_store::{
     CheckedPartial, PublishItem, Takeover, Upload, UploadPermissions, UploadSource, UploadSpec,
@@ -22,7 +22,7 @@ const RESERVATION_STEP_BYTES: u64 = 1 << 20;
 /// A file that is being received.
 #[derive(Debug)]
 pub(crate) struct PosixUpload {
-    home: Arc<Home>,
+    home: Arc<HomeHandle>,
     path: RemotePath,
     logged: RemotePath,
     target: Location,
