@@ -3,8 +3,8 @@
 use super::failure::{AtPath, of_parent, over_quota};
 use super::names::logged;
 use super::node::{DirectoryBody, Node, NodeBody, UMASK};
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::{FreedSpace, UsageChange};
 use crate::{Cause, EntryRef, MadeDirectories, MakeDirectory, StoreError, StoreResult};
@@ -15,18 +15,22 @@ const OWNER_RWX: u32 = 0o700;
 
 /// A new name that is held until it is published. In memory, nothing remains to be done then.
 #[derive(Debug)]
-pub(super) struct NewName;
+pub(super) struct MemoryNewName;
 
 /// A directory that is held until it is finalized.
 #[derive(Debug)]
-pub(super) struct HeldDirectory {
+pub(super) struct MemoryHeldDirectory {
     path: RemotePath,
     id: u64,
     mtime: Time,
 }
 
 /// Creates a directory, with its missing parents if that is wanted.
-pub(super) fn make(home: &SharedHome, path: &RemotePath, how: MakeDirectory) -> StoreResult<MadeDirectories> {
+pub(super) fn make(
+    home: &MemorySharedHome,
+    path: &RemotePath,
+    how: MakeDirectory,
+) -> StoreResult<MadeDirectories> {
     let mut tree = home.tree();
     // The directories to make, the innermost first. The last one has a parent, and may exist itself.
     let mut missing = vec![path.clone()];
@@ -51,14 +55,14 @@ pub(super) fn make(home: &SharedHome, path: &RemotePath, how: MakeDirectory) -> 
         }
     }
     if !made.made.is_empty() {
-        made.names.push(EntryRef::new(NewName, false));
+        made.names.push(EntryRef::new(MemoryNewName, false));
     }
     Ok(made)
 }
 
 /// Creates one directory; `None` if it existed.
 fn make_one(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     tree: &mut Tree,
     path: &RemotePath,
     mode: Option<u32>,
@@ -106,7 +110,7 @@ fn reopen(tree: &mut Tree, path: &RemotePath, how: MakeDirectory) {
 }
 
 /// Removes an empty directory. Returns its path.
-pub(super) fn remove(home: &SharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
+pub(super) fn remove(home: &MemorySharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
     let mut tree = home.tree();
     let at = tree.locate(path).of_directory(path)?;
     let logged = logged(&tree, &at, path);
@@ -115,7 +119,7 @@ pub(super) fn remove(home: &SharedHome, path: &RemotePath) -> StoreResult<Remote
 }
 
 /// Removes the empty directory at a location.
-pub(super) fn remove_at(home: &SharedHome, tree: &mut Tree, at: &Location) -> Result<(), Cause> {
+pub(super) fn remove_at(home: &MemorySharedHome, tree: &mut Tree, at: &MemoryLocation) -> Result<(), Cause> {
     let id = tree.existing(at)?;
     if !tree.directory(id)?.entries.is_empty() {
         return Err(Cause::NotEmpty);
@@ -126,17 +130,17 @@ pub(super) fn remove_at(home: &SharedHome, tree: &mut Tree, at: &Location) -> Re
 }
 
 /// Holds a directory, to be finalized.
-pub(super) fn hold(home: &SharedHome, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef> {
+pub(super) fn hold(home: &MemorySharedHome, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef> {
     let tree = home.tree();
     let id = tree.locate(path).and_then(|at| tree.existing(&at)).of_directory(path)?;
     tree.directory(id).of_directory(path)?;
-    Ok(EntryRef::new(HeldDirectory { path: path.clone(), id, mtime }, false))
+    Ok(EntryRef::new(MemoryHeldDirectory { path: path.clone(), id, mtime }, false))
 }
 
 /// Sets the time of a held directory, and its deferred mode if it has one. Returns its path.
-pub(super) fn finalize(home: &SharedHome, held: EntryRef) -> StoreResult<RemotePath> {
+pub(super) fn finalize(home: &MemorySharedHome, held: EntryRef) -> StoreResult<RemotePath> {
     let lost = || StoreError::directory(&RemotePath::root(), Cause::NotFound);
-    let HeldDirectory { path, id, mtime } = held.into_held().ok_or_else(lost)?;
+    let MemoryHeldDirectory { path, id, mtime } = held.into_held().ok_or_else(lost)?;
     let mut tree = home.tree();
     let deferred = tree.directory_mut(id).of_directory(&path)?.deferred_mode.take();
     let node = tree.node_mut(id).of_directory(&path)?;

@@ -3,8 +3,8 @@
 use super::failure::AtPath;
 use super::open_file::MemoryFile;
 use super::partial::MemoryPartialCheck;
-use super::shared::SharedHome;
-use super::staged_file::StagedFile;
+use super::shared::MemorySharedHome;
+use super::staged_file::MemoryStagedFile;
 use super::walk::{MemoryReader, MemoryRemoval, MemoryWalk};
 use super::{attributes, directories, names, publish, upload};
 use crate::quota::FileId;
@@ -26,14 +26,14 @@ const DISK_BLOCKS: u64 = 1 << 40;
 /// A user's home, opened for a channel.
 #[derive(Debug)]
 pub(super) struct MemoryHome {
-    pub(super) shared: Arc<SharedHome>,
+    pub(super) shared: Arc<MemorySharedHome>,
     pub(super) ctx: Ctx,
     pub(super) device: u64,
 }
 
 impl MemoryHome {
     /// Fails once the channel has ended.
-    fn home(&self, path: &RemotePath) -> StoreResult<&Arc<SharedHome>> {
+    fn home(&self, path: &RemotePath) -> StoreResult<&Arc<MemorySharedHome>> {
         if self.ctx.is_cancelled() { Err(Cause::Cancelled).of_file(path) } else { Ok(&self.shared) }
     }
 }
@@ -102,7 +102,7 @@ impl Home for MemoryHome {
 
     fn make_symlink(&self, path: &RemotePath, target: &[u8]) -> StoreResult<(RemotePath, EntryRef)> {
         let path = names::make_symlink(self.home(path)?, path, target)?;
-        Ok((path, EntryRef::new(directories::NewName, false)))
+        Ok((path, EntryRef::new(directories::MemoryNewName, false)))
     }
 
     fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)> {
@@ -145,7 +145,7 @@ impl Home for MemoryHome {
         }
         let changes_content = mode.writes() || mode.truncate;
         if staged || changes_content && !home.capabilities.in_place_write {
-            return Ok(Box::new(StagedFile::open(home, &self.ctx, path, mode)?));
+            return Ok(Box::new(MemoryStagedFile::open(home, &self.ctx, path, mode)?));
         }
         Ok(Box::new(MemoryFile::open(home, path, mode)?))
     }

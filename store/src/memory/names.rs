@@ -3,20 +3,24 @@
 use super::failure::{AtPath, of_parent, over_quota};
 use super::node::{Node, NodeBody};
 use super::reserve::end_credit;
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::UsageChange;
 use crate::{Cause, FileType, Renamed, Replace, StoreError, StoreResult};
 use sshome_wire::{MAX_PATH, RemotePath};
 
 /// The path of a location; the spelled one if it is too long.
-pub(super) fn logged(tree: &Tree, at: &Location, spelled: &RemotePath) -> RemotePath {
+pub(super) fn logged(tree: &Tree, at: &MemoryLocation, spelled: &RemotePath) -> RemotePath {
     tree.canonical(at).unwrap_or_else(|_| spelled.clone())
 }
 
 /// Creates a symbolic link. Returns its path.
-pub(super) fn make_symlink(home: &SharedHome, path: &RemotePath, target: &[u8]) -> StoreResult<RemotePath> {
+pub(super) fn make_symlink(
+    home: &MemorySharedHome,
+    path: &RemotePath,
+    target: &[u8],
+) -> StoreResult<RemotePath> {
     let mut tree = home.tree();
     let at = tree.locate(path).map_err(of_parent(&tree, path))?;
     match target.len() {
@@ -35,7 +39,7 @@ pub(super) fn make_symlink(home: &SharedHome, path: &RemotePath, target: &[u8]) 
 
 /// Creates a hard link. Returns both paths.
 pub(super) fn hard_link(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     from: &RemotePath,
     to: &RemotePath,
 ) -> StoreResult<(RemotePath, RemotePath)> {
@@ -58,7 +62,7 @@ pub(super) fn hard_link(
 }
 
 /// Fails unless a file or a link can be made at a location.
-fn check_free(tree: &Tree, at: &Location) -> Result<(), Cause> {
+fn check_free(tree: &Tree, at: &MemoryLocation) -> Result<(), Cause> {
     tree.directory(at.directory)?;
     match tree.lookup(at) {
         Some(_) => Err(Cause::Exists),
@@ -68,7 +72,7 @@ fn check_free(tree: &Tree, at: &Location) -> Result<(), Cause> {
 }
 
 /// Removes a file or a link. Returns its path.
-pub(super) fn remove_file(home: &SharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
+pub(super) fn remove_file(home: &MemorySharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
     let mut tree = home.tree();
     let at = tree.locate(path).of_file(path)?;
     let id = tree.existing(&at).of_file(path)?;
@@ -85,7 +89,7 @@ pub(super) fn remove_file(home: &SharedHome, path: &RemotePath) -> StoreResult<R
 
 /// Renames `from` to exactly `to`.
 pub(super) fn rename(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     from: &RemotePath,
     to: &RemotePath,
     replace: Replace,
@@ -143,8 +147,8 @@ pub(super) fn rename(
 /// As in rename(2): a name with a trailing slash must be a directory.
 fn check_slashes(
     tree: &Tree,
-    (from, source): (&RemotePath, &Location),
-    (to, target): (&RemotePath, &Location),
+    (from, source): (&RemotePath, &MemoryLocation),
+    (to, target): (&RemotePath, &MemoryLocation),
 ) -> StoreResult<()> {
     if source.slash {
         return Err(Cause::NotDirectory).of_file(from);

@@ -16,7 +16,7 @@ const MIN_DIRECTORY_MODE: u32 = 0o500;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) mode: u32,
-    pub(super) times: Times,
+    pub(super) times: NodeTimes,
     /// The number of its names.
     pub(super) links: u64,
     /// The number of handles that have it open.
@@ -26,7 +26,7 @@ pub(super) struct Node {
 
 /// The times of a node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
+pub(super) struct NodeTimes {
     pub(super) accessed: Time,
     pub(super) modified: Time,
     pub(super) changed: Time,
@@ -67,7 +67,7 @@ impl Node {
     /// A node without a name.
     pub(super) fn new(mode: u32, body: NodeBody) -> Node {
         let now = now();
-        let times = Times { accessed: now, modified: now, changed: now };
+        let times = NodeTimes { accessed: now, modified: now, changed: now };
         Node { mode, times, links: 0, open: 0, body }
     }
 
@@ -107,11 +107,11 @@ impl Node {
 
     /// Sets the times of access and modification.
     pub(super) fn set_times(&mut self, (accessed, modified): (Time, Time)) {
-        self.times = Times { accessed, modified, changed: now() };
+        self.times = NodeTimes { accessed, modified, changed: now() };
     }
 }
 
-impl Times {
+impl NodeTimes {
     /// Records a change of the content.
     pub(super) fn modify(&mut self) {
         let now = now();

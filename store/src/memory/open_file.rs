@@ -3,8 +3,8 @@
 use super::attributes::check_owner;
 use super::failure::{AtPath, of_parent, over_quota};
 use super::node::{FileBody, Node, NodeBody, UMASK};
-use super::resolve::Location;
-use super::shared::{OpenNode, SharedHome};
+use super::resolve::MemoryLocation;
+use super::shared::{MemorySharedHome, OpenNode};
 use super::tree::Tree;
 use crate::quota::{ContentChange, HeldFile, QuotaExceeded, UsageChange};
 use crate::{
@@ -26,7 +26,11 @@ pub(super) struct MemoryFile {
 
 impl MemoryFile {
     /// Opens a file, or creates it.
-    pub(super) fn open(home: &Arc<SharedHome>, path: &RemotePath, mode: OpenMode) -> StoreResult<MemoryFile> {
+    pub(super) fn open(
+        home: &Arc<MemorySharedHome>,
+        path: &RemotePath,
+        mode: OpenMode,
+    ) -> StoreResult<MemoryFile> {
         let mut tree = home.tree();
         let exclusive = mode.create && mode.exclusive;
         let location = locate(&tree, path, exclusive)?;
@@ -179,7 +183,7 @@ impl FileHandle for MemoryFile {
 }
 
 /// The location of a file that is to be opened.
-pub(super) fn locate(tree: &Tree, path: &RemotePath, exclusive: bool) -> StoreResult<Location> {
+pub(super) fn locate(tree: &Tree, path: &RemotePath, exclusive: bool) -> StoreResult<MemoryLocation> {
     let located = match exclusive {
         true => tree.locate_new_file(path),
         false => tree.locate_target(path).map(|(location, _)| location),
@@ -189,10 +193,10 @@ pub(super) fn locate(tree: &Tree, path: &RemotePath, exclusive: bool) -> StoreRe
 
 /// Creates an empty file, and accounts for its entry.
 fn create(
-    home: &Arc<SharedHome>,
+    home: &Arc<MemorySharedHome>,
     tree: &mut Tree,
     path: &RemotePath,
-    at: &Location,
+    at: &MemoryLocation,
     mode: OpenMode,
 ) -> StoreResult<u64> {
     let entry = home.ledger.reserve(0, 1).map_err(over_quota(path))?;

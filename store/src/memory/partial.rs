@@ -2,7 +2,7 @@
 
 use super::failure::AtPath;
 use super::pending::StagedContent;
-use super::shared::SharedHome;
+use super::shared::MemorySharedHome;
 use crate::quota::{FileId, Reservation};
 use crate::{
     Cause, CheckedPartial, Ctx, EntryId, PartialCheck, PartialUploadInfo, StepLimit, StoreResult,
@@ -16,28 +16,28 @@ const READ_CHUNK_BYTES: usize = 1 << 20;
 
 /// The partial uploads of a home that no channel works on.
 #[derive(Debug, Default)]
-pub(super) struct PartialUploads(Mutex<Vec<PartialUpload>>);
+pub(super) struct MemoryPartialUploads(Mutex<Vec<MemoryPartialUpload>>);
 
 /// A partial upload and its reservation.
 #[derive(Debug)]
-pub(super) struct PartialUpload {
+pub(super) struct MemoryPartialUpload {
     /// Dropped before the reservation: no byte is stored that is not reserved.
     pub(super) staged: StagedContent,
     pub(super) reservation: Reservation,
-    pub(super) record: UploadRecord,
+    pub(super) record: MemoryUploadRecord,
     pub(super) since: Time,
 }
 
 /// Identifies the upload that a staged file is a part of.
 #[derive(Clone, Debug)]
-pub(super) struct UploadRecord {
+pub(super) struct MemoryUploadRecord {
     /// The target's path when the upload began.
     pub(super) path: RemotePath,
     pub(super) target: EntryId,
     pub(super) source: UploadSource,
 }
 
-impl PartialUpload {
+impl MemoryPartialUpload {
     /// Whether it is of an upload to this target.
     pub(super) fn is_to(&self, target: &EntryId) -> bool {
         self.record.target == *target
@@ -60,17 +60,17 @@ impl PartialUpload {
     }
 }
 
-impl PartialUploads {
+impl MemoryPartialUploads {
     /// Adds a partial upload.
-    pub(super) fn put(&self, mut partial: PartialUpload) {
+    pub(super) fn put(&self, mut partial: MemoryPartialUpload) {
         partial.reservation.set_partial(true);
         self.parts().push(partial);
     }
 
     /// Takes out the longest one from exactly this source to this target.
-    fn take(&self, target: &EntryId, source: UploadSource) -> Option<PartialUpload> {
+    fn take(&self, target: &EntryId, source: UploadSource) -> Option<MemoryPartialUpload> {
         let mut parts = self.parts();
-        let fits = |partial: &PartialUpload| partial.is_to(target) && partial.record.source == source;
+        let fits = |partial: &MemoryPartialUpload| partial.is_to(target) && partial.record.source == source;
         let best = parts.iter().enumerate().filter(|(_, partial)| fits(partial));
         let best = best.max_by_key(|(_, partial)| partial.staged.length()).map(|(at, _)| at)?;
         let mut partial = parts.swap_remove(best);
@@ -79,7 +79,7 @@ impl PartialUploads {
     }
 
     /// Deletes those that `unwanted` selects. Returns their number.
-    pub(super) fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
+    pub(super) fn discard(&self, unwanted: impl Fn(&MemoryPartialUpload) -> bool) -> usize {
         let mut parts = self.parts();
         let (out, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut *parts).into_iter().partition(unwanted);
         *parts = stay;
@@ -88,7 +88,7 @@ impl PartialUploads {
 
     /// What they are.
     pub(super) fn list(&self) -> Vec<PartialUploadInfo> {
-        let info = |partial: &PartialUpload| PartialUploadInfo {
+        let info = |partial: &MemoryPartialUpload| PartialUploadInfo {
             path: partial.record.path.clone(),
             length: partial.staged.length(),
             source: Some(partial.record.source),
@@ -97,7 +97,7 @@ impl PartialUploads {
         self.parts().iter().map(info).collect()
     }
 
-    fn parts(&self) -> MutexGuard<'_, Vec<PartialUpload>> {
+    fn parts(&self) -> MutexGuard<'_, Vec<MemoryPartialUpload>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,15 +105,15 @@ impl PartialUploads {
 /// A partial upload that was taken out. Dropping it puts it back.
 #[derive(Debug)]
 pub(super) struct PartialLease {
-    home: Arc<SharedHome>,
-    partial: Option<PartialUpload>,
+    home: Arc<MemorySharedHome>,
+    partial: Option<MemoryPartialUpload>,
     /// For a stream: released after the partial upload is back.
     pub(super) stream_lease: Option<StreamLease>,
 }
 
 impl PartialLease {
     /// Takes the partial upload out for good.
-    pub(super) fn take(&mut self) -> Option<PartialUpload> {
+    pub(super) fn take(&mut self) -> Option<MemoryPartialUpload> {
         self.partial.take()
     }
 }
@@ -141,7 +141,7 @@ pub(super) struct MemoryPartialCheck {
 impl MemoryPartialCheck {
     /// Leases the partial upload of this source to this path; `None` if there is none.
     pub(super) fn begin(
-        home: &Arc<SharedHome>,
+        home: &Arc<MemorySharedHome>,
         ctx: &Ctx,
         path: &RemotePath,
         source: UploadSource,

@@ -1,8 +1,8 @@
 //! Staged content, and uploads until they are published.
 
 use super::content::Content;
-use super::partial::{PartialUpload, UploadRecord, whole_blocks};
-use super::shared::SharedHome;
+use super::partial::{MemoryPartialUpload, MemoryUploadRecord, whole_blocks};
+use super::shared::MemorySharedHome;
 use crate::StreamLease;
 use crate::quota::Reservation;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct StagedContent {
 }
 
 impl StagedContent {
-    pub(super) fn new(home: &SharedHome, content: Content) -> StagedContent {
+    pub(super) fn new(home: &MemorySharedHome, content: Content) -> StagedContent {
         StagedContent { content, counted: 0, sum: Arc::clone(&home.staged_bytes) }
     }
 
@@ -49,26 +49,31 @@ impl Drop for StagedContent {
 /// A staged file and its reservation. Dropping it before it is taken keeps the whole blocks that have arrived as a partial
 /// upload if there is a record, and nothing otherwise.
 #[derive(Debug)]
-pub(super) struct PendingUpload {
-    home: Arc<SharedHome>,
+pub(super) struct MemoryPendingUpload {
+    home: Arc<MemorySharedHome>,
     held: Option<(StagedContent, Reservation)>,
-    record: Option<UploadRecord>,
+    record: Option<MemoryUploadRecord>,
     /// For a stream: released once its partial upload is kept.
     stream_lease: Option<StreamLease>,
 }
 
-impl PendingUpload {
+impl MemoryPendingUpload {
     pub(super) fn new(
-        home: &Arc<SharedHome>,
+        home: &Arc<MemorySharedHome>,
         staged: StagedContent,
         reservation: Reservation,
-        record: Option<UploadRecord>,
+        record: Option<MemoryUploadRecord>,
         stream_lease: Option<StreamLease>,
-    ) -> PendingUpload {
-        PendingUpload { home: Arc::clone(home), held: Some((staged, reservation)), record, stream_lease }
+    ) -> MemoryPendingUpload {
+        MemoryPendingUpload {
+            home: Arc::clone(home),
+            held: Some((staged, reservation)),
+            record,
+            stream_lease,
+        }
     }
 
-    pub(super) fn home(&self) -> &Arc<SharedHome> {
+    pub(super) fn home(&self) -> &Arc<MemorySharedHome> {
         &self.home
     }
 
@@ -106,7 +111,7 @@ impl PendingUpload {
     }
 }
 
-impl Drop for PendingUpload {
+impl Drop for MemoryPendingUpload {
     fn drop(&mut self) {
         self.truncate(whole_blocks(self.written()));
         let Some((staged, mut reservation)) = self.held.take() else { return };
@@ -118,6 +123,6 @@ impl Drop for PendingUpload {
         };
         reservation.shrink_to(length, 0);
         let since = super::node::now();
-        self.home.partial_uploads.put(PartialUpload { staged, reservation, record, since });
+        self.home.partial_uploads.put(MemoryPartialUpload { staged, reservation, record, since });
     }
 }

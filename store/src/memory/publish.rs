@@ -2,9 +2,9 @@
 
 use super::failure::{AtPath, over_quota};
 use super::node::{FileBody, Node, NodeBody};
-use super::pending::PendingUpload;
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::pending::MemoryPendingUpload;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::{FreedSpace, UsageChange};
 use crate::{Cause, Ctx, FileType, PublishItem, PublishResult, Published, StoreError, StoreResult};
@@ -14,9 +14,9 @@ use std::collections::HashSet;
 /// A complete file that is ready to be published.
 #[derive(Debug)]
 pub(super) struct StagedItem {
-    pub(super) target: Location,
+    pub(super) target: MemoryLocation,
     /// Dropped before it is published, it becomes a partial upload.
-    pub(super) pending: PendingUpload,
+    pub(super) pending: MemoryPendingUpload,
     pub(super) mode: u32,
     pub(super) modified: Time,
     /// The digest, if known.
@@ -26,7 +26,7 @@ pub(super) struct StagedItem {
 }
 
 /// Publishes a batch.
-pub(super) fn publish(home: &SharedHome, ctx: &Ctx, items: Vec<PublishItem>) -> Published {
+pub(super) fn publish(home: &MemorySharedHome, ctx: &Ctx, items: Vec<PublishItem>) -> Published {
     let mut targets = HashSet::new();
     let items = items.into_iter().map(|item| {
         let path = item.path.clone();
@@ -55,7 +55,7 @@ pub(super) fn publish(home: &SharedHome, ctx: &Ctx, items: Vec<PublishItem>) -> 
 
 /// Gives one file its name and accounts for the difference to what it replaces. Returns whether it replaced anything.
 fn publish_one(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     tree: &mut Tree,
     path: &RemotePath,
     mut item: StagedItem,

@@ -1,8 +1,8 @@
 //! Reserving space for an upload, with the credit from the file that it will replace.
 
 use super::failure::over_quota;
-use super::resolve::Location;
-use super::shared::{SharedHome, replaced_file};
+use super::resolve::MemoryLocation;
+use super::shared::{MemorySharedHome, replaced_file};
 use super::tree::Tree;
 use crate::quota::{QuotaExceeded, Reservation};
 use crate::{EntryId, StoreError, StoreResult};
@@ -11,9 +11,9 @@ use sshome_wire::RemotePath;
 /// Raises a reservation to at least `bytes`, for a file at `target`. If it does not fit, partial uploads of files to the
 /// same target are discarded: they are obsolete once this upload is published.
 pub(super) fn raise(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     path: &RemotePath,
-    target: &Location,
+    target: &MemoryLocation,
     reservation: &mut Reservation,
     bytes: u64,
 ) -> StoreResult<()> {
@@ -37,9 +37,9 @@ pub(super) fn raise(
 /// Raises the reservation of an upload of unknown size, of which `bytes` have arrived: to a multiple of `step` if that
 /// fits, or else to exactly `bytes`.
 pub(super) fn grow(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     path: &RemotePath,
-    target: &Location,
+    target: &MemoryLocation,
     reservation: &mut Reservation,
     bytes: u64,
     step: u64,
@@ -56,7 +56,7 @@ pub(super) fn grow(
 
 fn count_on(
     tree: &Tree,
-    target: &Location,
+    target: &MemoryLocation,
     reservation: &mut Reservation,
     bytes: u64,
 ) -> Result<(), QuotaExceeded> {
@@ -66,7 +66,7 @@ fn count_on(
 }
 
 /// Discards the partial uploads of files to this target. Those of streams are kept: a client cannot restart them.
-pub(super) fn discard_files_to(home: &SharedHome, target: &EntryId) -> usize {
+pub(super) fn discard_files_to(home: &MemorySharedHome, target: &EntryId) -> usize {
     home.partial_uploads.discard(|partial| partial.is_to(target) && !partial.is_stream())
 }
 
@@ -74,7 +74,12 @@ pub(super) fn discard_files_to(home: &SharedHome, target: &EntryId) -> usize {
 ///
 /// # Errors
 /// If an active upload does not fit beside the file.
-pub(super) fn end_credit(home: &SharedHome, tree: &Tree, path: &RemotePath, id: u64) -> StoreResult<()> {
+pub(super) fn end_credit(
+    home: &MemorySharedHome,
+    tree: &Tree,
+    path: &RemotePath,
+    id: u64,
+) -> StoreResult<()> {
     let file = tree.file_id(id);
     let Err(exceeded) = home.ledger.end_credit(file) else { return Ok(()) };
     let discarded = home.partial_uploads.discard(|partial| partial.borrows_from(file));

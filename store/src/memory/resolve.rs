@@ -15,7 +15,7 @@ const STAGING_DIRECTORY: &[u8] = b".sshome-staging";
 
 /// A name in a directory; the entry need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Location {
+pub(super) struct MemoryLocation {
     pub(super) directory: u64,
     pub(super) name: Vec<u8>,
     /// Whether the path ended in a slash: it means a directory.
@@ -26,12 +26,12 @@ pub(super) struct Location {
 enum Found {
     /// A directory without a name of its own: the path is that of the top, or ends in `.` or `..`.
     Unnamed(u64),
-    Named(Location),
+    Named(MemoryLocation),
 }
 
 impl Tree {
     /// The location of a path: links on the way are followed, one at its end is not. For changes of names.
-    pub(super) fn locate(&self, path: &RemotePath) -> Result<Location, Cause> {
+    pub(super) fn locate(&self, path: &RemotePath) -> Result<MemoryLocation, Cause> {
         match self.find(path.as_bytes(), false)? {
             Found::Named(location) => Ok(location),
             Found::Unnamed(_) if path.components().next().is_none() => Err(Cause::Top),
@@ -40,12 +40,12 @@ impl Tree {
     }
 
     /// As [`Tree::locate`], but a link at the end is followed if a slash is behind it.
-    pub(super) fn locate_entry(&self, path: &RemotePath) -> Result<Location, Cause> {
+    pub(super) fn locate_entry(&self, path: &RemotePath) -> Result<MemoryLocation, Cause> {
         if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
     }
 
     /// As [`Tree::locate`], for a file that must not exist.
-    pub(super) fn locate_new_file(&self, path: &RemotePath) -> Result<Location, Cause> {
+    pub(super) fn locate_new_file(&self, path: &RemotePath) -> Result<MemoryLocation, Cause> {
         match self.locate(path) {
             Err(Cause::Top | Cause::Dot) => Err(Cause::IsDirectory),
             Ok(location) if location.slash => Err(Cause::IsDirectory),
@@ -55,7 +55,7 @@ impl Tree {
 
     /// The location that writing to a path would write to, and what is there now. A link at the end is followed, even if
     /// its target does not exist.
-    pub(super) fn locate_target(&self, path: &RemotePath) -> Result<(Location, Option<u64>), Cause> {
+    pub(super) fn locate_target(&self, path: &RemotePath) -> Result<(MemoryLocation, Option<u64>), Cause> {
         let Found::Named(location) = self.find(path.as_bytes(), true)? else {
             return Err(Cause::IsDirectory);
         };
@@ -68,7 +68,7 @@ impl Tree {
     }
 
     /// The node at a path, links followed, and its location unless it has no name of its own.
-    pub(super) fn resolve(&self, path: &RemotePath) -> Result<(u64, Option<Location>), Cause> {
+    pub(super) fn resolve(&self, path: &RemotePath) -> Result<(u64, Option<MemoryLocation>), Cause> {
         match self.find(path.as_bytes(), true)? {
             Found::Unnamed(id) => Ok((id, None)),
             Found::Named(_) => {
@@ -85,7 +85,11 @@ impl Tree {
     }
 
     /// The node at a path. A link at its end is followed with `follow`, or if a slash is behind it.
-    pub(super) fn entry(&self, path: &RemotePath, follow: bool) -> Result<(u64, Option<Location>), Cause> {
+    pub(super) fn entry(
+        &self,
+        path: &RemotePath,
+        follow: bool,
+    ) -> Result<(u64, Option<MemoryLocation>), Cause> {
         if follow || path.names_directory() {
             return self.resolve(path);
         }
@@ -125,7 +129,7 @@ impl Tree {
                 slash |= is_last && target.ends_with(b"/");
                 left.extend(names(target));
             } else if is_last {
-                return Ok(Found::Named(Location { directory: at, name, slash }));
+                return Ok(Found::Named(MemoryLocation { directory: at, name, slash }));
             } else {
                 at = found.ok_or(Cause::NotFound)?;
                 self.directory(at)?;

@@ -1,7 +1,7 @@
 //! What all channels of a user share.
 
-use super::partial::PartialUploads;
-use super::resolve::Location;
+use super::partial::MemoryPartialUploads;
+use super::resolve::MemoryLocation;
 use super::tree::Tree;
 use crate::quota::{FreedSpace, HeldFile, Ledger, ReplacedFile};
 use crate::{Capabilities, Cause, FileType, StreamLeases};
@@ -10,23 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One user's home. Locks are taken in this order: the tree, the partial uploads, the ledger.
 #[derive(Debug)]
-pub(super) struct SharedHome {
+pub(super) struct MemorySharedHome {
     pub(super) capabilities: Capabilities,
     pub(super) ledger: Arc<Ledger>,
     tree: Mutex<Tree>,
-    pub(super) partial_uploads: PartialUploads,
+    pub(super) partial_uploads: MemoryPartialUploads,
     pub(super) stream_leases: Arc<StreamLeases>,
     /// Bytes of all staged files.
     pub(super) staged_bytes: Arc<AtomicU64>,
 }
 
-impl SharedHome {
-    pub(super) fn new(capabilities: Capabilities, ledger: Ledger, tree: Tree) -> SharedHome {
-        SharedHome {
+impl MemorySharedHome {
+    pub(super) fn new(capabilities: Capabilities, ledger: Ledger, tree: Tree) -> MemorySharedHome {
+        MemorySharedHome {
             capabilities,
             ledger: Arc::new(ledger),
             tree: Mutex::new(tree),
-            partial_uploads: PartialUploads::default(),
+            partial_uploads: MemoryPartialUploads::default(),
             stream_leases: Arc::default(),
             staged_bytes: Arc::default(),
         }
@@ -60,7 +60,7 @@ impl SharedHome {
     }
 
     /// Removes the name of anything but a directory with entries, and accounts for it.
-    pub(super) fn remove(&self, tree: &mut Tree, at: &Location) -> Result<(), Cause> {
+    pub(super) fn remove(&self, tree: &mut Tree, at: &MemoryLocation) -> Result<(), Cause> {
         let freed = self.freed(tree, tree.existing(at)?)?;
         tree.unlink(at)?;
         self.ledger.removed(freed);
@@ -78,12 +78,12 @@ pub(super) fn replaced_file(tree: &Tree, id: u64) -> Option<ReplacedFile> {
 /// A node that a handle has open: it stays when its last name is removed. Dropping it locks the tree.
 #[derive(Debug)]
 pub(super) struct OpenNode {
-    pub(super) home: Arc<SharedHome>,
+    pub(super) home: Arc<MemorySharedHome>,
     pub(super) id: u64,
 }
 
 impl OpenNode {
-    pub(super) fn new(home: &Arc<SharedHome>, tree: &mut Tree, id: u64) -> OpenNode {
+    pub(super) fn new(home: &Arc<MemorySharedHome>, tree: &mut Tree, id: u64) -> OpenNode {
         tree.open(id);
         OpenNode { home: Arc::clone(home), id }
     }

@@ -5,11 +5,11 @@ use super::content::Content;
 use super::failure::AtPath;
 use super::node::now;
 use super::open_file::{end_of, locate};
-use super::pending::{PendingUpload, StagedContent};
+use super::pending::{MemoryPendingUpload, StagedContent};
 use super::publish::StagedItem;
 use super::reserve;
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::account;
 use super::upload::permissions;
 use crate::quota::{FileId, Reservation};
@@ -22,14 +22,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An open file whose content is staged. Dropping it discards what was written.
 #[derive(Debug)]
-pub(super) struct StagedFile {
+pub(super) struct MemoryStagedFile {
     path: RemotePath,
     logged: RemotePath,
     mode: OpenMode,
     id: FileId,
-    home: Arc<SharedHome>,
+    home: Arc<MemorySharedHome>,
     ctx: Ctx,
-    target: Location,
+    target: MemoryLocation,
     /// Whether the target existed when the file was opened.
     replaces: bool,
     state: Mutex<StagedState>,
@@ -60,14 +60,14 @@ struct OldFile {
     overwritten: u64,
 }
 
-impl StagedFile {
+impl MemoryStagedFile {
     /// Opens a file to be staged.
     pub(super) fn open(
-        home: &Arc<SharedHome>,
+        home: &Arc<MemorySharedHome>,
         ctx: &Ctx,
         path: &RemotePath,
         mode: OpenMode,
-    ) -> StoreResult<StagedFile> {
+    ) -> StoreResult<MemoryStagedFile> {
         let tree = home.tree();
         let target = locate(&tree, path, mode.create && mode.exclusive)?;
         let found = tree.lookup(&target);
@@ -100,7 +100,7 @@ impl StagedFile {
             version: 0,
         };
         let (path, home, ctx, replaces) = (path.clone(), Arc::clone(home), ctx.clone(), found.is_some());
-        Ok(StagedFile { path, logged, mode, id, home, ctx, target, replaces, state: Mutex::new(state) })
+        Ok(MemoryStagedFile { path, logged, mode, id, home, ctx, target, replaces, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, StagedState> {
@@ -137,7 +137,7 @@ impl StagedFile {
     }
 }
 
-impl FileHandle for StagedFile {
+impl FileHandle for MemoryStagedFile {
     fn logged_path(&self) -> &RemotePath {
         &self.logged
     }
@@ -227,14 +227,14 @@ impl FileHandle for StagedFile {
 
     fn close(self: Box<Self>) -> StoreResult<Option<PublishItem>> {
         self.complete(&mut self.state())?;
-        let StagedFile { path, home, target, replaces, mode, state, .. } = *self;
+        let MemoryStagedFile { path, home, target, replaces, mode, state, .. } = *self;
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let size = state.staged.length();
         let hasher = state.hasher.filter(|hasher| hasher.length() == size);
         let digest = hasher.as_ref().map(BlockHasher::finish);
         let permissions = permissions(&home.tree(), &target, replaces, state.permissions);
         // It was written at any offset, so it cannot be resumed: it has no record.
-        let pending = PendingUpload::new(&home, state.staged, state.reservation, None, None);
+        let pending = MemoryPendingUpload::new(&home, state.staged, state.reservation, None, None);
         let modified = state.times.map_or_else(now, |(_, modified)| modified);
         let exclusive = mode.create && mode.exclusive;
         let item = StagedItem { target, pending, mode: permissions, modified, digest, exclusive };

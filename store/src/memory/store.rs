@@ -1,7 +1,7 @@
 //! The homes of all users in memory.
 
 use super::home::{MemoryHome, disk_space};
-use super::shared::SharedHome;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::{Amount, Comparison, Ledger, QuotaLimits, ScanResult, UnreadableEntries};
 use crate::{
@@ -22,7 +22,7 @@ const DEVICE: u64 = 1;
 pub struct MemoryBacking {
     capabilities: Capabilities,
     /// By user.
-    homes: Mutex<BTreeMap<String, Arc<SharedHome>>>,
+    homes: Mutex<BTreeMap<String, Arc<MemorySharedHome>>>,
     /// The number of the next file in any home.
     next: Arc<AtomicU64>,
 }
@@ -35,7 +35,7 @@ pub struct MemoryStore {
 }
 
 /// The homes that a store serves, by user, and those that it cannot serve.
-type States = BTreeMap<String, Result<Arc<SharedHome>, HomeProblem>>;
+type States = BTreeMap<String, Result<Arc<MemorySharedHome>, HomeProblem>>;
 
 impl MemoryBacking {
     /// No homes. Stores on it have these capabilities.
@@ -45,12 +45,12 @@ impl MemoryBacking {
     }
 
     /// A user's home, which is made if it is missing.
-    fn home(&self, settings: &HomeSettings) -> Arc<SharedHome> {
+    fn home(&self, settings: &HomeSettings) -> Arc<MemorySharedHome> {
         let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
             let tree = Tree::new(DEVICE, Arc::clone(&self.next));
             let ledger = Ledger::new(settings.limits, Amount::default(), UnreadableEntries::default());
-            Arc::new(SharedHome::new(self.capabilities, ledger, tree))
+            Arc::new(MemorySharedHome::new(self.capabilities, ledger, tree))
         };
         Arc::clone(homes.entry(settings.user.clone()).or_insert_with(made))
     }
@@ -74,11 +74,11 @@ impl MemoryStore {
         lock(&self.states)
     }
 
-    fn served(&self, user: &str) -> Option<Arc<SharedHome>> {
+    fn served(&self, user: &str) -> Option<Arc<MemorySharedHome>> {
         self.states().get(user).and_then(|state| state.as_ref().ok().map(Arc::clone))
     }
 
-    fn all_served(&self) -> Vec<(String, Arc<SharedHome>)> {
+    fn all_served(&self) -> Vec<(String, Arc<MemorySharedHome>)> {
         let states = self.states();
         let served =
             states.iter().filter_map(|(user, state)| Some((user.clone(), Arc::clone(state.as_ref().ok()?))));
@@ -149,7 +149,7 @@ impl HomeStore for MemoryStore {
     }
 
     fn usages(&self) -> Vec<(String, HomeUsage)> {
-        let usage = |(user, shared): (String, Arc<SharedHome>)| {
+        let usage = |(user, shared): (String, Arc<MemorySharedHome>)| {
             (user, HomeUsage { usage: shared.ledger.usage(), limits: shared.ledger.limits() })
         };
         self.all_served().into_iter().map(usage).collect()
@@ -200,7 +200,7 @@ impl HomeStore for MemoryStore {
         let now = super::node::now().seconds;
         let oldest = |age: Duration| now.saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let (file, stream) = (oldest(files), oldest(streams));
-        let expired = |(_, shared): (String, Arc<SharedHome>)| {
+        let expired = |(_, shared): (String, Arc<MemorySharedHome>)| {
             shared
                 .partial_uploads
                 .discard(|partial| partial.since.seconds < if partial.is_stream() { stream } else { file })

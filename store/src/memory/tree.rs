@@ -1,7 +1,7 @@
 //! The names of a home in memory: a tree of nodes.
 
 use super::node::{DirectoryBody, FileBody, Node, NodeBody};
-use super::resolve::Location;
+use super::resolve::MemoryLocation;
 use crate::quota::FileId;
 use crate::{Cause, EntryId, FileInfo};
 use sshome_wire::{MAX_PATH, RemotePath};
@@ -86,17 +86,17 @@ impl Tree {
     }
 
     /// The node at a location; `None` if there is none, or the directory was removed.
-    pub(super) fn lookup(&self, at: &Location) -> Option<u64> {
+    pub(super) fn lookup(&self, at: &MemoryLocation) -> Option<u64> {
         self.directory(at.directory).ok()?.entries.get(&at.name).copied()
     }
 
     /// The node at a location.
-    pub(super) fn existing(&self, at: &Location) -> Result<u64, Cause> {
+    pub(super) fn existing(&self, at: &MemoryLocation) -> Result<u64, Cause> {
         self.lookup(at).ok_or(Cause::NotFound)
     }
 
     /// Gives a node a name, which must be free.
-    pub(super) fn link(&mut self, at: &Location, id: u64) -> Result<(), Cause> {
+    pub(super) fn link(&mut self, at: &MemoryLocation, id: u64) -> Result<(), Cause> {
         let directory = self.directory_mut(at.directory)?;
         if directory.entries.contains_key(&at.name) {
             return Err(Cause::Exists);
@@ -113,20 +113,20 @@ impl Tree {
     }
 
     /// Removes a name. A node without names is forgotten once nobody has it open.
-    pub(super) fn unlink(&mut self, at: &Location) -> Result<(), Cause> {
+    pub(super) fn unlink(&mut self, at: &MemoryLocation) -> Result<(), Cause> {
         let id = self.remove_entry(at)?;
         self.forget_if_unused(id);
         Ok(())
     }
 
     /// Moves a name to another, which must be free.
-    pub(super) fn rename(&mut self, from: &Location, to: &Location) -> Result<(), Cause> {
+    pub(super) fn rename(&mut self, from: &MemoryLocation, to: &MemoryLocation) -> Result<(), Cause> {
         self.directory(to.directory)?;
         let id = self.remove_entry(from)?;
         self.link(to, id)
     }
 
-    fn remove_entry(&mut self, at: &Location) -> Result<u64, Cause> {
+    fn remove_entry(&mut self, at: &MemoryLocation) -> Result<u64, Cause> {
         let removed = self.directory_mut(at.directory)?.entries.remove(&at.name);
         let id = removed.ok_or(Cause::NotFound)?;
         self.node_mut(at.directory)?.times.modify();
@@ -163,7 +163,7 @@ impl Tree {
     }
 
     /// The identity of an entry.
-    pub(super) fn entry_id(&self, at: &Location) -> EntryId {
+    pub(super) fn entry_id(&self, at: &MemoryLocation) -> EntryId {
         EntryId { directory: self.file_id(at.directory), name: at.name.clone() }
     }
 
@@ -205,7 +205,7 @@ impl Tree {
     }
 
     /// The canonical path of an entry.
-    pub(super) fn canonical(&self, at: &Location) -> Result<RemotePath, Cause> {
+    pub(super) fn canonical(&self, at: &MemoryLocation) -> Result<RemotePath, Cause> {
         self.path_of(at.directory)?.join(&at.name).map_err(|_| Cause::NameTooLong)
     }
 

@@ -3,12 +3,12 @@
 use super::content::Content;
 use super::failure::{AtPath, of_parent};
 use super::node::{UMASK, now};
-use super::partial::{PartialLease, UploadRecord};
-use super::pending::{PendingUpload, StagedContent};
+use super::partial::{MemoryUploadRecord, PartialLease};
+use super::pending::{MemoryPendingUpload, StagedContent};
 use super::publish::StagedItem;
 use super::reserve;
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::Reservation;
 use crate::{
@@ -27,8 +27,8 @@ pub(super) struct MemoryUpload {
     ctx: Ctx,
     path: RemotePath,
     logged: RemotePath,
-    target: Location,
-    pending: PendingUpload,
+    target: MemoryLocation,
+    pending: MemoryPendingUpload,
     hasher: BlockHasher,
     spec: UploadSpec,
     /// Whether the target existed when the upload began.
@@ -37,7 +37,7 @@ pub(super) struct MemoryUpload {
 
 /// Begins an upload.
 pub(super) fn begin(
-    home: &Arc<SharedHome>,
+    home: &Arc<MemorySharedHome>,
     ctx: &Ctx,
     path: &RemotePath,
     spec: &UploadSpec,
@@ -72,7 +72,7 @@ pub(super) fn begin(
         let mut reservation = Reservation::empty(&home.ledger);
         reserve::raise(home, path, &target, &mut reservation, spec.size.unwrap_or(0))?;
         let staged = StagedContent::new(home, Content::default());
-        (PendingUpload::new(home, staged, reservation, record, stream_lease), BlockHasher::new())
+        (MemoryPendingUpload::new(home, staged, reservation, record, stream_lease), BlockHasher::new())
     } else {
         let (digests, pending) = resume(home, path, spec, stream, partial, record)?;
         let mut pending = pending;
@@ -95,13 +95,13 @@ pub(super) fn begin(
 
 /// Continues a partial upload after the blocks that the spec names. Returns their digests.
 fn resume(
-    home: &Arc<SharedHome>,
+    home: &Arc<MemorySharedHome>,
     path: &RemotePath,
     spec: &UploadSpec,
     stream: Option<StreamId>,
     partial: Option<(Vec<Digest>, PartialLease)>,
-    record: Option<UploadRecord>,
-) -> StoreResult<(Vec<Digest>, PendingUpload)> {
+    record: Option<MemoryUploadRecord>,
+) -> StoreResult<(Vec<Digest>, MemoryPendingUpload)> {
     let blocks = usize::try_from(spec.resume).unwrap_or(usize::MAX);
     let fits = |(digests, lease): &(Vec<Digest>, PartialLease)| {
         lease.stream_lease.as_ref().map(StreamLease::id) == stream && blocks <= digests.len()
@@ -111,27 +111,27 @@ fn resume(
     let partial = lease.take().ok_or_else(no_part)?;
     digests.truncate(blocks);
     let lease = lease.stream_lease.take();
-    Ok((digests, PendingUpload::new(home, partial.staged, partial.reservation, record, lease)))
+    Ok((digests, MemoryPendingUpload::new(home, partial.staged, partial.reservation, record, lease)))
 }
 
 /// The record of an upload that can be resumed from its source.
 fn record(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     spec: &UploadSpec,
-    target: &Location,
+    target: &MemoryLocation,
     logged: &RemotePath,
-) -> Option<UploadRecord> {
+) -> Option<MemoryUploadRecord> {
     let source = match spec.source? {
         // Its last block is sent in any case.
         UploadSource::File { size, .. } if BlockHasher::knowable(size) == 0 => return None,
         source => source,
     };
     let target = home.tree().entry_id(target);
-    Some(UploadRecord { path: logged.clone(), target, source })
+    Some(MemoryUploadRecord { path: logged.clone(), target, source })
 }
 
 fn acquire(
-    home: &SharedHome,
+    home: &MemorySharedHome,
     id: StreamId,
     takeover: &Takeover,
     path: &RemotePath,
@@ -218,7 +218,12 @@ impl Upload for MemoryUpload {
 
 /// The mode of a file that is published at `target`. `replaces` says whether that existed when the upload began; a file
 /// that appeared later does not count.
-pub(super) fn permissions(tree: &Tree, target: &Location, replaces: bool, wanted: UploadPermissions) -> u32 {
+pub(super) fn permissions(
+    tree: &Tree,
+    target: &MemoryLocation,
+    replaces: bool,
+    wanted: UploadPermissions,
+) -> u32 {
     let replaced = if replaces { tree.lookup(target) } else { None };
     let replaced = replaced.and_then(|id| tree.file(id).and(tree.node(id)).ok());
     match (wanted, replaced) {

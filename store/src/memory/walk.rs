@@ -3,8 +3,8 @@
 use super::directories;
 use super::failure::AtPath;
 use super::names::logged;
-use super::resolve::Location;
-use super::shared::SharedHome;
+use super::resolve::MemoryLocation;
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::{
     Cause, Ctx, DirectoryEntry, DirectoryReader, FileInfo, OnRemoved, StepLimit, StoreError, StoreResult,
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Reads one directory.
 #[derive(Debug)]
 pub(super) struct MemoryReader {
-    home: Arc<SharedHome>,
+    home: Arc<MemorySharedHome>,
     path: RemotePath,
     directory: u64,
     /// The name that was read last.
@@ -25,7 +25,7 @@ pub(super) struct MemoryReader {
 }
 
 impl MemoryReader {
-    pub(super) fn open(home: &Arc<SharedHome>, path: &RemotePath) -> StoreResult<MemoryReader> {
+    pub(super) fn open(home: &Arc<MemorySharedHome>, path: &RemotePath) -> StoreResult<MemoryReader> {
         let directory = home.tree().resolve_directory(path).of_directory(path)?;
         Ok(MemoryReader { home: Arc::clone(home), path: path.clone(), directory, last: Vec::new() })
     }
@@ -55,7 +55,7 @@ fn next(tree: &Tree, directory: u64, name: &[u8]) -> Option<(Vec<u8>, u64)> {
 
 /// A walk over everything below a directory.
 #[derive(Debug)]
-struct Walk {
+struct NodeWalk {
     levels: Vec<WalkLevel>,
 }
 
@@ -72,14 +72,14 @@ struct WalkLevel {
 /// One step of a walk.
 enum WalkItem {
     Enter(FileInfo),
-    Leaf(Location, FileInfo),
+    Leaf(MemoryLocation, FileInfo),
     /// A directory, after its entries.
-    Leave(Location),
+    Leave(MemoryLocation),
 }
 
-impl Walk {
-    fn below(directory: u64) -> Walk {
-        let mut walk = Walk { levels: Vec::new() };
+impl NodeWalk {
+    fn below(directory: u64) -> NodeWalk {
+        let mut walk = NodeWalk { levels: Vec::new() };
         walk.push(Vec::new(), directory);
         walk
     }
@@ -105,7 +105,7 @@ impl Walk {
             }
             let left = self.levels.pop()?;
             let above = self.levels.last()?;
-            return Some(WalkItem::Leave(Location {
+            return Some(WalkItem::Leave(MemoryLocation {
                 directory: above.directory,
                 name: left.name,
                 slash: false,
@@ -138,7 +138,7 @@ impl WalkLevel {
                 self.pending.push((name, id));
             } else if let Ok(info) = tree.info(id) {
                 return Some(WalkItem::Leaf(
-                    Location { directory: self.directory, name, slash: false },
+                    MemoryLocation { directory: self.directory, name, slash: false },
                     info,
                 ));
             }
@@ -153,15 +153,19 @@ impl WalkLevel {
 /// The walk of a caller.
 #[derive(Debug)]
 pub(super) struct MemoryWalk {
-    home: Arc<SharedHome>,
+    home: Arc<MemorySharedHome>,
     ctx: Ctx,
     path: RemotePath,
-    walk: Walk,
+    walk: NodeWalk,
 }
 
 impl MemoryWalk {
-    pub(super) fn begin(home: &Arc<SharedHome>, ctx: &Ctx, path: &RemotePath) -> StoreResult<MemoryWalk> {
-        let walk = Walk::below(home.tree().resolve_directory(path).of_directory(path)?);
+    pub(super) fn begin(
+        home: &Arc<MemorySharedHome>,
+        ctx: &Ctx,
+        path: &RemotePath,
+    ) -> StoreResult<MemoryWalk> {
+        let walk = NodeWalk::below(home.tree().resolve_directory(path).of_directory(path)?);
         Ok(MemoryWalk { home: Arc::clone(home), ctx: ctx.clone(), path: path.clone(), walk })
     }
 }
@@ -187,20 +191,20 @@ impl TreeWalk for MemoryWalk {
 /// The removal of a tree.
 #[derive(Debug)]
 pub(super) struct MemoryRemoval {
-    home: Arc<SharedHome>,
+    home: Arc<MemorySharedHome>,
     ctx: Ctx,
     path: RemotePath,
     /// Its canonical path.
     top: RemotePath,
     /// The directory and the walk below it; `None` if it was not a directory.
-    tree: Option<(Location, Walk)>,
+    tree: Option<(MemoryLocation, NodeWalk)>,
     /// Whether an entry could not be removed.
     has_failed: bool,
 }
 
 impl MemoryRemoval {
     pub(super) fn begin(
-        home: &Arc<SharedHome>,
+        home: &Arc<MemorySharedHome>,
         ctx: &Ctx,
         path: &RemotePath,
         removed: &mut OnRemoved<'_>,
@@ -210,7 +214,7 @@ impl MemoryRemoval {
         let id = tree.existing(&at).of_file(path)?;
         let top = logged(&tree, &at, path);
         let below = if tree.directory(id).is_ok() {
-            Some((at, Walk::below(id)))
+            Some((at, NodeWalk::below(id)))
         } else {
             if at.slash {
                 return Err(Cause::NotDirectory).of_file(path);
@@ -276,7 +280,7 @@ impl TreeRemoval for MemoryRemoval {
 }
 
 /// The path of a name in the walk's current directory; that of the directory above if it is too long.
-fn below(top: &RemotePath, walk: &Walk, name: &[u8]) -> RemotePath {
+fn below(top: &RemotePath, walk: &NodeWalk, name: &[u8]) -> RemotePath {
     let relative = walk.relative().filter(|relative| !relative.is_empty());
     let directory = relative.and_then(|relative| top.join(&relative).ok()).unwrap_or_else(|| top.clone());
     directory.join(name).unwrap_or(directory)
