@@ -8,8 +8,8 @@ use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, Stream
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::service::{
-    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, RecursiveRemoval, SetAttributes, SlicePermits,
-    StepLimit, PutUpload, User,
+    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, PutUpload, RecursiveRemoval, SetAttributes,
+    SlicePermits, StepLimit, User,
 };
 use std::path::Path;
 use std::sync::Arc;

@@ -3,7 +3,9 @@
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
-use crate::service::{self, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User};
+use crate::service::{
+    self, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User,
+};
 use sshome_store::{CheckedPartial, Wait};
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
