@@ -3,6 +3,9 @@
 use super::flag::Flag;
 use std::fmt::Write;
 
+/// More options without a letter than this are not listed in a synopsis.
+const MAX_WORDS_IN_SYNOPSIS: usize = 3;
+
 /// The action of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table says it
@@ -11,6 +14,7 @@ pub enum Verb {
     Cp,
     Df,
     Exit,
+    Flush,
     Get,
     Hash,
     Help,
@@ -24,6 +28,7 @@ pub enum Verb {
     Mkdir,
     Mv,
     Progress,
+    Push,
     Put,
     Pwd,
     Rename,
@@ -32,7 +37,6 @@ pub enum Verb {
     Shell,
     Stat,
     Symlink,
-    Sync,
     Version,
 }
 
@@ -154,7 +158,11 @@ impl CommandSpec {
         for (letter, value) in lettered.filter_map(|flag| Some((flag.short, flag.value.as_ref()?))) {
             let _ = write!(out, " [-{letter} {}]", value.name);
         }
-        for flag in self.flags.iter().filter(|flag| flag.short.is_control()) {
+        let words = || self.flags.iter().filter(|flag| flag.short.is_control());
+        if words().count() > MAX_WORDS_IN_SYNOPSIS {
+            out.push_str(" [--OPTION…]");
+        }
+        for flag in words().filter(|_| words().count() <= MAX_WORDS_IN_SYNOPSIS) {
             let value = flag.value.as_ref().map(|value| format!(" {}", value.name)).unwrap_or_default();
             let _ = write!(out, " [--{}{value}]", flag.long);
         }

@@ -233,8 +233,8 @@ mod tests {
         assert!(
             matches!(completed("get -", &[]), Completion::Choice(all) if all.contains(&"--force".into()))
         );
-        assert_eq!(completed("sy", &[]), choice(&["symlink", "sync"]));
-        assert_eq!(completed("s", &[]), choice(&["stat", "symlink", "sync"]));
+        assert_eq!(completed("pu", &[]), choice(&["push", "put"]));
+        assert_eq!(completed("s", &[]), choice(&["stat", "symlink"]));
     }
 
     #[test]

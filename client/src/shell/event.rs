@@ -16,6 +16,13 @@ pub(super) enum OutputEvent<'a> {
     File(FileEvent<'a>),
     /// A symbolic link was made, or existed.
     Link(LinkEvent<'a>),
+    /// A change that a synchronisation makes, or would make with a dry run: `create`, `update` or `delete`.
+    Change {
+        action: &'static str,
+        #[serde(flatten)]
+        name: NameFields<'a>,
+        kind: &'static str,
+    },
     /// A partial file is resumed.
     Resumed {
         #[serde(flatten)]
@@ -106,6 +113,8 @@ pub(super) enum OperationKind {
     Get,
     /// A transfer to the server.
     Put,
+    /// A synchronisation to the server.
+    Push,
     /// A copy on the server.
     Cp,
     /// Digests on the server.

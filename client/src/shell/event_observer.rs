@@ -1,10 +1,10 @@
 //! Reports a transfer's progress as JSON events.
 
-use super::ShellOutput;
 use super::event::{
     FileEvent, LinkEvent, NameFields, OperationKind, OutputEvent, ProgressEvent, TargetFields,
 };
-use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry};
+use super::{ShellOutput, push};
+use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry, SyncChange};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -129,6 +129,12 @@ impl Observer for EventObserver {
         let Retry { why: message, pause, attempt, attempts } = *retry;
         let _ =
             self.out.event(&OutputEvent::Retry { message, attempt, attempts, seconds: pause.as_secs_f64() });
+    }
+
+    fn changes(&self, change: &SyncChange<'_>) {
+        let kind = if change.is_directory { "directory" } else { "file" };
+        let (action, name) = (push::word(change.action), NameFields::new(change.path));
+        let _ = self.out.event(&OutputEvent::Change { action, name, kind });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Options of commands.
 
 use super::value;
-use crate::transfer::Jobs;
+use crate::transfer::{FilterRules, Jobs};
 use std::fmt::Write;
 
 /// An option of a command.
@@ -40,6 +40,36 @@ pub const SIZE_LETTER: char = '\u{5}';
 /// The placeholder of `--b3`, the expected digest of a stream.
 pub const B3_LETTER: char = '\u{6}';
 
+/// The placeholder of `--delete`.
+pub(super) const DELETE_LETTER: char = '\u{e}';
+
+/// The placeholder of `--delete-excluded`.
+pub(super) const DELETE_EXCLUDED_LETTER: char = '\u{f}';
+
+/// The placeholder of `--max-delete`.
+pub(super) const MAX_DELETE_LETTER: char = '\u{10}';
+
+/// The placeholder of `--exclude`.
+pub(super) const EXCLUDE_LETTER: char = '\u{11}';
+
+/// The placeholder of `--include`.
+pub(super) const INCLUDE_LETTER: char = '\u{12}';
+
+/// The placeholder of `--exclude-from`.
+pub(super) const EXCLUDE_FROM_LETTER: char = '\u{13}';
+
+/// The placeholder of `--min-size`.
+pub(super) const MIN_SIZE_LETTER: char = '\u{14}';
+
+/// The placeholder of `--max-size`.
+pub(super) const MAX_SIZE_LETTER: char = '\u{15}';
+
+/// The placeholder of `--existing`.
+pub(super) const EXISTING_LETTER: char = '\u{16}';
+
+/// The placeholder of `--ignore-existing`.
+pub(super) const IGNORE_EXISTING_LETTER: char = '\u{17}';
+
 /// The number of connections of a transfer.
 pub const JOBS_LETTER: char = 'j';
 
@@ -73,7 +103,80 @@ pub(super) const B3_FLAG: Flag = Flag {
     help: "required BLAKE3 of the input of put -",
 };
 
+/// The options of `push`.
+pub(super) const PUSH_FLAGS: &[Flag] = &[
+    Flag::new('n', "show what would be changed, and change nothing").word("dry-run"),
+    Flag::new('i', "list each change: create, update or delete").word("itemize"),
+    Flag::new('c', "compare digests of files of the same size, not their times").word("checksum"),
+    Flag::new('u', "keep files that are newer on the server").word("update"),
+    JOBS_FLAG,
+    Flag::new(DELETE_LETTER, "delete what exists only on the server").word("delete"),
+    Flag::new(DELETE_EXCLUDED_LETTER, "with --delete: excluded names as well").word("delete-excluded"),
+    Flag::with_value(
+        MAX_DELETE_LETTER,
+        "max-delete",
+        "N",
+        |text| value::count(text).map(drop),
+        "with --delete: delete at most N entries",
+    ),
+    Flag::with_value(
+        EXCLUDE_LETTER,
+        "exclude",
+        "PATTERN",
+        pattern,
+        "leave out names that match, as in .gitignore",
+    ),
+    Flag::with_value(
+        INCLUDE_LETTER,
+        "include",
+        "PATTERN",
+        pattern,
+        "but not these; the last option that matches decides",
+    ),
+    Flag::with_value(
+        EXCLUDE_FROM_LETTER,
+        "exclude-from",
+        "FILE",
+        |_| Ok(()),
+        "the same for the patterns in a file",
+    ),
+    Flag::with_value(
+        MIN_SIZE_LETTER,
+        "min-size",
+        "BYTES",
+        |text| value::size(text).map(drop),
+        "leave out smaller files",
+    ),
+    Flag::with_value(
+        MAX_SIZE_LETTER,
+        "max-size",
+        "BYTES",
+        |text| value::size(text).map(drop),
+        "leave out larger files",
+    ),
+    Flag::new(EXISTING_LETTER, "send only files that exist on the server").word("existing"),
+    Flag::new(IGNORE_EXISTING_LETTER, "send only files that do not exist on the server")
+        .word("ignore-existing"),
+];
+
+fn pattern(text: &str) -> Result<(), String> {
+    let mut rules = FilterRules::default();
+    rules.exclude(text);
+    rules.build().map(drop).map_err(|error| error.to_string())
+}
+
 impl Flag {
+    /// An option of one word with a value.
+    const fn with_value(
+        short: char,
+        long: &'static str,
+        name: &'static str,
+        check: fn(&str) -> Result<(), String>,
+        help: &'static str,
+    ) -> Flag {
+        Flag { short, also: None, long, value: Some(FlagValue { name, check }), help }
+    }
+
     /// An option of one letter.
     pub(super) const fn new(short: char, help: &'static str) -> Flag {
         Flag { short, also: None, long: "", value: None, help }

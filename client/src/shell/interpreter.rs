@@ -141,7 +141,8 @@ impl Shell {
         // A command of `!` gets the signal itself, and this shell waits for its end.
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
-        let draws = matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Put);
+        let draws =
+            matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Push | Verb::Put);
         let is_shown = !(draws && self.progress);
         tokio::select! {
             biased;
@@ -170,6 +171,7 @@ impl Shell {
             Verb::Mkdir => self.mkdir(invocation).await,
             Verb::Mv => self.mv(invocation).await,
             Verb::Progress => self.toggle_progress(),
+            Verb::Push => self.push(invocation).await,
             Verb::Put => self.put(invocation).await,
             Verb::Pwd => self.pwd().await,
             Verb::Rename => self.rename(invocation).await,
@@ -177,7 +179,7 @@ impl Shell {
             Verb::Rmdir => self.rmdir(invocation).await,
             Verb::Shell => self.other_shell(invocation).await,
             Verb::Stat => self.stat(invocation).await,
-            Verb::Sync => self.sync().await,
+            Verb::Flush => self.flush().await,
             Verb::Version => self.version(),
         }
         .map(|()| Flow::Continue)

@@ -34,6 +34,11 @@ impl Invocation {
         self.values.iter().rfind(|(given, _)| *given == flag).map(|(_, value)| value.as_str())
     }
 
+    /// All values of options in the given order.
+    pub(super) fn values(&self) -> impl Iterator<Item = (char, &str)> {
+        self.values.iter().map(|(flag, value)| (*flag, value.as_str()))
+    }
+
     /// The options in the given order.
     #[must_use]
     pub fn flags(&self) -> &[char] {

@@ -24,6 +24,7 @@ mod ls;
 mod output;
 mod parse;
 mod prompt;
+mod push;
 mod quoted;
 mod reconnect;
 mod remote;

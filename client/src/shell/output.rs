@@ -193,12 +193,17 @@ impl ShellOutput {
         tally.unchanged += u64::from(!transferred);
     }
 
+    /// Counts files that need not be transferred for the summary.
+    pub(super) fn count_unchanged(&self, files: u64) {
+        self.tally().unchanged += files;
+    }
+
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn print(bytes: &[u8]) -> Result<(), ShellError> {
+pub(super) fn print(bytes: &[u8]) -> Result<(), ShellError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(ShellError::Output)
 }

@@ -93,6 +93,7 @@ fn is_local(verb: Verb) -> bool {
         Verb::Cd
         | Verb::Cp
         | Verb::Df
+        | Verb::Flush
         | Verb::Get
         | Verb::Hash
         | Verb::Key
@@ -100,13 +101,13 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Ls
         | Verb::Mkdir
         | Verb::Mv
+        | Verb::Push
         | Verb::Put
         | Verb::Pwd
         | Verb::Rename
         | Verb::Rm
         | Verb::Rmdir
         | Verb::Stat
-        | Verb::Symlink
-        | Verb::Sync => false,
+        | Verb::Symlink => false,
     }
 }

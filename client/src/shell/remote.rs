@@ -137,7 +137,7 @@ impl Shell {
         failures.verdict()
     }
 
-    pub(super) async fn sync(&mut self) -> Result<(), ShellError> {
+    pub(super) async fn flush(&mut self) -> Result<(), ShellError> {
         self.request(Request::Sync).await.map(drop)
     }
 

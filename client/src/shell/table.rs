@@ -1,7 +1,7 @@
 //! The table of commands, in the order of their names.
 
 use super::command::{CommandSpec, Operand, Verb};
-use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
+use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, PUSH_FLAGS, SIZE_FLAG, VERIFY_LETTER};
 
 const UNLIMITED_OPERANDS: usize = usize::MAX;
 const REMOTE_PATHS: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -94,6 +94,17 @@ sftp) makes no difference.",
         flags: &[],
         summary: "quit",
         details: "Ctrl-D quits as well.",
+    },
+    CommandSpec {
+        verb: Verb::Flush,
+        name: "flush",
+        aliases: &["sync"],
+        usage: "",
+        operands: (0, 0),
+        completes: None,
+        flags: &[],
+        summary: "flush everything to the server's disk",
+        details: "put has already flushed its own files.",
     },
     CommandSpec {
         verb: Verb::Get,
@@ -256,6 +267,21 @@ that the administrator has set stays, and so does the last way to log in. Open s
         details: "On a terminal it is on at the start, except with -q.",
     },
     CommandSpec {
+        verb: Verb::Push,
+        name: "push",
+        aliases: &[],
+        usage: "LOCAL… REMOTE",
+        operands: (2, UNLIMITED_OPERANDS),
+        completes: Some((Operand::Local, Operand::Remote)),
+        flags: PUSH_FLAGS,
+        summary: "make a directory on the server like a local one",
+        details: "\
+push DIR REMOTE makes REMOTE like DIR; with several sources, REMOTE/NAME like each. A file becomes REMOTE, or goes
+into it if that is a directory or ends in /. Files with the same size and time are not sent; links are copied as links.
+Nothing is deleted without --delete, and nothing at all if anything failed or more than half of the entries (and more
+than 100) would go. Repeating an interrupted push resumes it.",
+    },
+    CommandSpec {
         verb: Verb::Put,
         name: "put",
         aliases: &["mput", "reput"],
@@ -353,17 +379,6 @@ df -v lists them.",
         flags: &[],
         summary: "create a symbolic link on the server",
         details: "The target need not exist. It cannot lead outside your home.",
-    },
-    CommandSpec {
-        verb: Verb::Sync,
-        name: "sync",
-        aliases: &[],
-        usage: "",
-        operands: (0, 0),
-        completes: None,
-        flags: &[],
-        summary: "flush everything to the server's disk",
-        details: "put has already flushed its own files.",
     },
     CommandSpec {
         verb: Verb::Version,

@@ -157,9 +157,13 @@ fn line(summary: &TransferSummary, elapsed: Duration) -> String {
         out.push_str(&format!(" ({}/s)", Size(rate as u64)));
     }
     let links = if summary.links == 1 { "link" } else { "links" };
-    for (count, what) in
-        [(summary.links, links), (summary.unchanged, "unchanged"), (summary.failures.count(), "failed")]
-    {
+    let counts = [
+        (summary.links, links),
+        (summary.unchanged, "unchanged"),
+        (summary.deleted, "deleted"),
+        (summary.failures.count(), "failed"),
+    ];
+    for (count, what) in counts {
         if count > 0 {
             out.push_str(&format!(", {count} {what}"));
         }

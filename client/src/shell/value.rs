@@ -1,4 +1,4 @@
-//! The values of the options `--size` and `--b3`.
+//! The values of options.
 
 use sshome_wire::Digest;
 
@@ -8,6 +8,14 @@ use sshome_wire::Digest;
 /// What is wrong with it.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a number of bytes".to_owned())
+}
+
+/// Reads a number.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it is not a number".to_owned())
 }
 
 /// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.

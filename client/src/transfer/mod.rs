@@ -23,6 +23,7 @@ mod reconnect;
 mod retries;
 mod stream;
 mod summary;
+mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use put::put;
 pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
+pub use sync::{DeleteOptions, Filter, FilterError, FilterRules, SyncAction, SyncChange, SyncOptions, push};
 
 use crate::conversation::ConversationError;
 use blocking::blocking;
@@ -75,16 +77,16 @@ trait Transfer {
 /// Does a transfer from its beginning to its end.
 async fn run(
     mut ctx: TransferContext<'_>,
-    transfer: impl Transfer,
+    mut transfer: impl Transfer,
     jobs: Jobs,
 ) -> Result<TransferSummary, ConversationError> {
-    let done = steps(&mut ctx, transfer, jobs).await;
+    let done = steps(&mut ctx, &mut transfer, jobs).await;
     ctx.finish(done).await
 }
 
 async fn steps(
     ctx: &mut TransferContext<'_>,
-    mut transfer: impl Transfer,
+    transfer: &mut impl Transfer,
     jobs: Jobs,
 ) -> Result<TransferSummary, ConversationError> {
     let (mut retries, mut summary) = (Retries::default(), TransferSummary::default());

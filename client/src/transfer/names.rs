@@ -77,6 +77,16 @@ pub(super) fn is_beside(name: &[u8]) -> bool {
         || digits > 0 && stem.strip_suffix(b".").is_some_and(|stem| stem.ends_with(NEW_SUFFIX))
 }
 
+/// Whether a file is an unfinished one, or was saved beside a different one. `exists` tells whether its directory has a
+/// name.
+pub(super) fn is_unfinished(name: &[u8], exists: impl Fn(&[u8]) -> bool) -> bool {
+    let saved_beside = || {
+        let stem = name.windows(NEW_SUFFIX.len()).rposition(|part| part == NEW_SUFFIX);
+        stem.and_then(|at| name.get(..at)).is_some_and(&exists)
+    };
+    is_part(name) || is_beside(name) && saved_beside()
+}
+
 fn is_part(name: &[u8]) -> bool {
     name.starts_with(b".") && name.ends_with(PART_SUFFIX)
 }

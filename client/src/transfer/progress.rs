@@ -3,6 +3,7 @@
 use super::bar::{line_style, style};
 use super::loss_lines::LossLines;
 use super::reconnect::Retry;
+use super::sync::SyncChange;
 use crate::messages::fitted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use sshome_wire::display::{Escaped, Size};
@@ -37,6 +38,8 @@ pub trait Observer: Debug + Send + Sync {
     fn linked(&self, link: &FinishedLink<'_>);
     /// A connection was lost; a retry follows.
     fn retry(&self, retry: &Retry<'_>);
+    /// A synchronisation changes an entry of the destination, or would with a dry run.
+    fn changes(&self, _change: &SyncChange<'_>) {}
 }
 
 /// A finished file.

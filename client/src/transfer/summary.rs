@@ -17,6 +17,8 @@ pub struct TransferSummary {
     pub unchanged: u64,
     /// Symbolic links that were made. One that existed counts as unchanged.
     pub links: u64,
+    /// Entries of the destination that were deleted.
+    pub deleted: u64,
     /// Files that were saved under a different name, because another file has theirs.
     pub saved_as: CappedList<SavedFile>,
     /// Files that were resumed, or whose partial file differed.
@@ -102,6 +104,7 @@ impl TransferSummary {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.unchanged += other.unchanged;
         self.links += other.links;
+        self.deleted += other.deleted;
         self.saved_as.add(other.saved_as);
         self.resumed.add(other.resumed);
         self.skipped.add(other.skipped);

@@ -14,17 +14,19 @@ mod source;
 mod upload;
 mod walk;
 
+pub(super) use sending::UploadOutcome;
+pub(super) use upload::UploadWork;
+pub(super) use walk::{FilledQueue, PlannedUpload, UploadDirectory};
+
 use super::retries::Retries;
 use super::{
     Failure, NAMED_TWICE, Transfer, TransferContext, TransferOptions, TransferSummary, path_bytes,
     remote_is_directory,
 };
 use crate::conversation::ConversationError;
-use sending::UploadOutcome;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use upload::UploadWork;
 
 /// Stores files, and with `recursive` directories.
 ///

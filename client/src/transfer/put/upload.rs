@@ -3,7 +3,7 @@
 use super::items::UploadItems;
 use super::reader::{self, ReaderOptions};
 use super::sending::{Sending, UploadOutcome};
-use super::walk::{self, UploadWalk};
+use super::walk::{self, FilledQueue, PlannedUpload, UploadWalk};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::parallel::SharedWork;
@@ -23,7 +23,7 @@ const READ_AHEAD_MESSAGES: usize = 4;
 const MAX_REQUESTS: usize = 1000;
 
 /// The items to upload, and the results so far.
-pub(super) struct UploadWork {
+pub(in crate::transfer) struct UploadWork {
     options: TransferOptions,
     items: Arc<WorkPool<UploadWalk>>,
     sources: Arc<Sources>,
@@ -54,6 +54,20 @@ impl UploadWork {
         }
     }
 
+    /// Uploads that are known beforehand, with their load. `summary` has the results so far.
+    pub(in crate::transfer) fn planned(
+        uploads: Vec<PlannedUpload>,
+        filled: &FilledQueue,
+        load: Load,
+        options: TransferOptions,
+        summary: TransferSummary,
+    ) -> UploadWork {
+        let items = Arc::new(WorkPool::new(UploadWalk::planned(uploads, filled)));
+        let done = Mutex::new(UploadOutcome { summary, ..UploadOutcome::default() });
+        let sources = Arc::new(Sources { named: Vec::new(), options, load: load.into() });
+        UploadWork { options, items, sources, done }
+    }
+
     /// Reports the load to the progress, if it is shown.
     pub(super) async fn show(&self, progress: &ProgressDisplay) -> Result<(), ConversationError> {
         if progress.is_shown() {
@@ -65,7 +79,7 @@ impl UploadWork {
     }
 
     /// Takes the results so far.
-    pub(super) fn done(&self) -> UploadOutcome {
+    pub(in crate::transfer) fn done(&self) -> UploadOutcome {
         std::mem::take(&mut *self.lock())
     }
 

@@ -9,11 +9,11 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One item to upload.
 #[derive(Clone, Debug)]
-pub(super) enum UploadItem {
+pub(in crate::transfer) enum UploadItem {
     /// A directory, before its entries.
     Directory(Arc<UploadDirectory>),
     /// A file, or a link to one if `follow` is set.
@@ -31,7 +31,7 @@ pub(super) enum UploadItem {
 /// A directory of a tree. Each of its entries holds it until the entry has its answer, on whichever connection.
 /// Dropping it therefore means that it is filled, and queues its end.
 #[derive(Debug)]
-pub(super) struct UploadDirectory {
+pub(in crate::transfer) struct UploadDirectory {
     pub(super) from: PathBuf,
     pub(super) to: RemotePath,
     pub(super) mode: Option<u32>,
@@ -47,6 +47,19 @@ pub(super) struct UploadDirectory {
 }
 
 impl UploadDirectory {
+    /// A directory of which only some entries are uploaded. It gets its time once nothing holds it any more.
+    pub(in crate::transfer) fn planned(
+        from: PathBuf,
+        to: RemotePath,
+        seen: &Metadata,
+        within: ParentDirectory,
+        filled: &FilledQueue,
+    ) -> Arc<UploadDirectory> {
+        let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), Some(filled.clone()));
+        let (identity, top, is_there) = (None, None, AtomicBool::new(false));
+        Arc::new(UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled })
+    }
+
     /// Notes that the server has it.
     pub(super) fn set_there(&self) {
         self.is_there.store(true, Ordering::Relaxed);
@@ -57,23 +70,44 @@ impl Drop for UploadDirectory {
     fn drop(&mut self) {
         if let Some(queue) = self.when_filled.take().filter(|_| *self.is_there.get_mut()) {
             let filled = FilledDirectory { to: self.to.clone(), mtime: self.mtime };
-            queue.lock().unwrap_or_else(PoisonError::into_inner).push(filled);
+            queue.lock().push(filled);
         }
     }
 }
 
 /// A directory that is filled.
 #[derive(Clone, Debug)]
-pub(super) struct FilledDirectory {
+pub(in crate::transfer) struct FilledDirectory {
     pub(super) to: RemotePath,
     pub(super) mtime: Time,
 }
 
-/// Filled directories that the walk has not returned yet.
-type FilledQueue = Arc<Mutex<Vec<FilledDirectory>>>;
+/// Filled directories that no walk has returned yet. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(in crate::transfer) struct FilledQueue(Arc<Mutex<Vec<FilledDirectory>>>);
+
+impl FilledQueue {
+    /// Whether none waits.
+    pub(in crate::transfer) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<FilledDirectory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something to upload that is known beforehand.
+#[derive(Debug)]
+pub(in crate::transfer) enum PlannedUpload {
+    /// A file that the user named.
+    File { from: PathBuf, to: RemotePath },
+    /// A directory, and some of its files and links.
+    Directory { directory: Arc<UploadDirectory>, names: Vec<OsString> },
+}
 
 /// The parent in the same tree; `None` for a source that the user named.
-pub(super) type ParentDirectory = Option<Arc<UploadDirectory>>;
+pub(in crate::transfer) type ParentDirectory = Option<Arc<UploadDirectory>>;
 
 /// A directory and its parents, up to the top of the tree.
 pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<UploadDirectory>> {
@@ -82,7 +116,7 @@ pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<Uploa
 
 /// Walks through the sources. A directory is read when it is reached, so memory use does not depend on the size of the
 /// tree. It may yield more items after `None`: directories that were filled since.
-pub(super) struct UploadWalk {
+pub(in crate::transfer) struct UploadWalk {
     recursive: bool,
     /// Whether links in trees are followed; those that the user named always are.
     follow: bool,
@@ -100,6 +134,8 @@ enum PendingSource {
     /// A source that the user named.
     Source(PathBuf, RemotePath),
     Entry(OsString, Arc<UploadDirectory>),
+    /// A directory whose entries are known.
+    Directory(Arc<UploadDirectory>),
 }
 
 impl UploadWalk {
@@ -113,6 +149,22 @@ impl UploadWalk {
         UploadWalk { recursive: options.recursive, follow: options.follow, stack, filled, found }
     }
 
+    /// A walk through uploads that are known beforehand. It also returns directories that were filled before.
+    pub(super) fn planned(uploads: Vec<PlannedUpload>, filled: &FilledQueue) -> UploadWalk {
+        let mut stack = Vec::new();
+        for upload in uploads.into_iter().rev() {
+            match upload {
+                PlannedUpload::File { from, to } => stack.push(PendingSource::Source(from, to)),
+                PlannedUpload::Directory { directory, names } => {
+                    let entry = |name| PendingSource::Entry(name, Arc::clone(&directory));
+                    stack.extend(names.into_iter().rev().map(entry));
+                    stack.push(PendingSource::Directory(directory));
+                }
+            }
+        }
+        UploadWalk { recursive: false, follow: false, stack, filled: Some(filled.clone()), found: None }
+    }
+
     /// Whether an item may have its path on the server. As with cp, only directories may share one: otherwise the last
     /// item would replace the earlier ones.
     fn claim(&mut self, to: &RemotePath, is_directory: bool) -> bool {
@@ -123,6 +175,7 @@ impl UploadWalk {
     fn visit(&mut self, pending: PendingSource) -> UploadItem {
         let (from, to, follow, within) = match pending {
             PendingSource::Source(from, to) => (from, to, true, None),
+            PendingSource::Directory(directory) => return UploadItem::Directory(directory),
             PendingSource::Entry(name, within) => {
                 let from = within.from.join(&name);
                 match within.to.join(name.as_encoded_bytes()) {
@@ -214,7 +267,7 @@ impl Iterator for UploadWalk {
 
     fn next(&mut self) -> Option<UploadItem> {
         let filled = self.filled.as_ref();
-        let filled = filled.and_then(|queue| queue.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        let filled = filled.and_then(|queue| queue.lock().pop());
         if let Some(filled) = filled {
             return Some(UploadItem::Filled(filled));
         }

@@ -1,0 +1,121 @@
+//! `push`.
+
+use super::event::OperationKind;
+use super::flag::{
+    DELETE_EXCLUDED_LETTER, DELETE_LETTER, EXCLUDE_FROM_LETTER, EXCLUDE_LETTER, EXISTING_LETTER,
+    IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER, MAX_SIZE_LETTER, MIN_SIZE_LETTER,
+};
+use super::invocation::Invocation;
+use super::{Shell, ShellError};
+use crate::conversation::ConversationError;
+use crate::names;
+use crate::transfer::{
+    self, DeleteOptions, Filter, FilterRules, FinishedFile, FinishedLink, Observer, ProgressDisplay, Retry,
+    SyncAction, SyncChange, SyncOptions,
+};
+use sshome_wire::display::Escaped;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Shell {
+    pub(super) async fn push(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let Some((target, sources)) = invocation.operands.split_last() else { return Ok(()) };
+        let target = target.bytes();
+        let into_directory = target.ends_with(b"/");
+        let target = self.conversation.absolute(&target).map_err(ConversationError::from)?;
+        let options = self.push_options(invocation)?;
+        let sources = self.local_paths(sources).await?;
+        let progress = self.push_progress(invocation.has('i') || options.dry_run);
+        let begun = Instant::now();
+        let context = self.context(&progress);
+        let summary = transfer::push(context, &sources, &target, into_directory, &options).await?;
+        self.out.count_unchanged(summary.unchanged);
+        self.report(&summary, begun.elapsed())
+    }
+
+    fn push_options(&self, invocation: &Invocation) -> Result<SyncOptions, ShellError> {
+        let number = |flag| invocation.value(flag).and_then(|value| value.parse().ok());
+        let delete = invocation.has(DELETE_LETTER).then(|| DeleteOptions {
+            excluded: invocation.has(DELETE_EXCLUDED_LETTER),
+            max: number(MAX_DELETE_LETTER),
+        });
+        Ok(SyncOptions {
+            filter: self.filter(invocation)?,
+            checksum: invocation.has('c'),
+            dry_run: invocation.has('n'),
+            existing: invocation.has(EXISTING_LETTER),
+            ignore_existing: invocation.has(IGNORE_EXISTING_LETTER),
+            update: invocation.has('u'),
+            min_size: number(MIN_SIZE_LETTER),
+            max_size: number(MAX_SIZE_LETTER),
+            delete,
+            // Invalid values were refused when the line was parsed.
+            jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
+        })
+    }
+
+    fn filter(&self, invocation: &Invocation) -> Result<Filter, ShellError> {
+        let mut rules = FilterRules::default();
+        for (flag, value) in invocation.values() {
+            match flag {
+                EXCLUDE_LETTER => rules.exclude(value),
+                INCLUDE_LETTER => rules.include(value),
+                EXCLUDE_FROM_LETTER => {
+                    let path = self.local_path(value.as_bytes())?;
+                    let text = std::fs::read_to_string(&path).map_err(|error| {
+                        ShellError::Failed(format!(
+                            "{}: cannot read the patterns: {error}",
+                            names::shown(&path)
+                        ))
+                    })?;
+                    rules.add_lines(&text);
+                }
+                _ => {}
+            }
+        }
+        rules.build().map_err(|error| ShellError::Failed(error.to_string()))
+    }
+
+    /// The progress of a push. With `itemize` people get a line for each change.
+    fn push_progress(&self, itemize: bool) -> ProgressDisplay {
+        match itemize && !self.out.is_for_programs() {
+            true => {
+                ProgressDisplay::new(false).quiet(self.out.is_quiet()).observed_by(Arc::new(ItemizeObserver))
+            }
+            false => self.watch(OperationKind::Push),
+        }
+    }
+}
+
+/// Prints a line for each change. The format is stable: the action, a space, and the path, with a slash at the end of a
+/// directory.
+#[derive(Debug)]
+struct ItemizeObserver;
+
+impl Observer for ItemizeObserver {
+    fn begin(&self, _: u64, _: Option<u64>) {}
+    fn grow(&self, _: u64, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn resume_at(&self, _: &[u8], _: u64) {}
+    fn rewind(&self, _: u64) {}
+    fn done(&self, _: &FinishedFile<'_>) {}
+    fn linked(&self, _: &FinishedLink<'_>) {}
+    fn retry(&self, _: &Retry<'_>) {}
+
+    fn changes(&self, change: &SyncChange<'_>) {
+        let slash = if change.is_directory { "/" } else { "" };
+        // A closed output is noticed with the summary.
+        let _ = super::output::print(
+            format!("{} {}{slash}\n", word(change.action), Escaped(change.path)).as_bytes(),
+        );
+    }
+}
+
+/// The word for an action, in lines and in events.
+pub(super) fn word(action: SyncAction) -> &'static str {
+    match action {
+        SyncAction::Create => "create",
+        SyncAction::Update => "update",
+        SyncAction::Delete => "delete",
+    }
+}

@@ -1,0 +1,246 @@
+//! Deletes what exists only on the server: last, deepest first, and only if nothing failed. Each entry is looked at again
+//! just before.
+
+use super::{DeleteOptions, SyncAction, SyncChange, SyncOptions};
+use crate::conversation::ConversationError;
+use crate::transfer::retries::Retries;
+use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary};
+use sshome_wire::{Entries, Entry, FileKind, Payload, RemotePath, Reply, Request, Status, Time};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Fewer entries than this may be deleted without `--max-delete`, however few the destination has.
+const MIN_DELETE_LIMIT: u64 = 100;
+
+/// Entries that are looked at together before they are removed. A change in between is not noticed.
+const ENTRIES_PER_CHECK: usize = 500;
+
+/// Entries that exist only on the server.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    entries: Vec<ExtraEntry>,
+    /// The directories that have them, and the times that these get in the end.
+    parents: BTreeMap<RemotePath, Time>,
+    /// The number of entries that were listed on the server.
+    listed: u64,
+}
+
+#[derive(Debug)]
+struct ExtraEntry {
+    path: RemotePath,
+    /// Its path below the top of the tree; `None` if this system cannot have such a name.
+    relative: Option<PathBuf>,
+    entry: Entry,
+}
+
+impl Extras {
+    /// Counts entries of a listing.
+    pub(super) fn count(&mut self, entries: usize) {
+        self.listed += entries as u64;
+    }
+
+    /// Adds the extra entries of a directory, which has the time `mtime` locally.
+    pub(super) fn add(&mut self, directory: &RemotePath, relative: &Path, mtime: Time, entries: Vec<Entry>) {
+        for entry in entries {
+            let Ok(path) = directory.join(&entry.name) else { continue };
+            let relative = crate::names::path(&entry.name).map(|name| relative.join(name));
+            self.parents.insert(directory.clone(), mtime);
+            self.entries.push(ExtraEntry { path, relative, entry });
+        }
+    }
+}
+
+/// Deletes the extra entries within the limits. With a dry run it only reports them.
+///
+/// # Errors
+/// Those of the conversation. Refusals are in the summary.
+pub(super) async fn run(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    extras: Extras,
+    limits: DeleteOptions,
+    options: &SyncOptions,
+    failures: &CappedList<Failure>,
+) -> Result<TransferSummary, ConversationError> {
+    let mut summary = TransferSummary::default();
+    let Extras { entries, parents, listed } = extras;
+    let Some(first) = entries.first() else { return Ok(summary) };
+    let refused = |why: String| Failure::of(first.path.as_bytes(), format!("nothing is deleted: {why}"));
+    if failures.count() > 0 {
+        summary.failures.push(refused("something else failed".to_owned()));
+        return Ok(summary);
+    }
+    let (mut doomed, mut below) = (Vec::new(), 0);
+    for extra in &entries {
+        let list = async |ctx: &mut TransferContext<'_>, _: &mut Retries| tree(ctx, extra).await;
+        match retries.persist(ctx, list).await? {
+            Ok(tree) => {
+                below += tree.len() as u64 - 1;
+                doomed.extend(without_excluded(tree, limits, options));
+            }
+            Err(reply) => {
+                summary.failures.push(Failure::refused(extra.path.as_bytes(), reply.status, &reply.message));
+                summary.failures.push(refused("a directory could not be listed".to_owned()));
+                return Ok(summary);
+            }
+        }
+    }
+    let (count, of) = (doomed.len() as u64, listed + below);
+    let max = limits.max.unwrap_or((of / 2).max(MIN_DELETE_LIMIT));
+    if count > max {
+        let why = format!("it would be {count} of {of} entries; --max-delete {count} allows that");
+        summary.failures.push(refused(why));
+        return Ok(summary);
+    }
+    // A directory comes before its entries, so the reverse order is deepest first.
+    doomed.reverse();
+    if let Some(observer) = ctx.progress.observer() {
+        for (path, entry) in &doomed {
+            let is_directory = entry.kind == FileKind::Directory;
+            observer.changes(&SyncChange { action: SyncAction::Delete, path: path.as_bytes(), is_directory });
+        }
+    }
+    if options.dry_run {
+        return Ok(summary);
+    }
+    let (deleted, failures) = remove(ctx, retries, &doomed).await?;
+    summary.deleted = deleted;
+    summary.failures.extend(failures);
+    let parents: Vec<_> = parents.into_iter().collect();
+    let finish_all = async |ctx: &mut TransferContext<'_>, _: &mut Retries| finish(ctx, &parents).await;
+    retries.persist(ctx, finish_all).await?;
+    Ok(summary)
+}
+
+/// An extra entry and all below it, each directory before its entries. `Err` if it cannot be listed.
+async fn tree(
+    ctx: &mut TransferContext<'_>,
+    extra: &ExtraEntry,
+) -> Result<Result<Vec<(RemotePath, Option<PathBuf>, Entry)>, Reply>, ConversationError> {
+    let mut found = vec![(extra.path.clone(), extra.relative.clone(), extra.entry.clone())];
+    if extra.entry.kind != FileKind::Directory {
+        return Ok(Ok(found));
+    }
+    let mut each = |entries: Entries| {
+        let Ok(directory) = extra.path.join(&entries.directory) else { return };
+        let below = crate::names::path(&entries.directory);
+        let relative = extra.relative.as_ref().zip(below).map(|(top, below)| top.join(below));
+        for entry in entries.entries {
+            let Ok(path) = directory.join(&entry.name) else { continue };
+            let name = crate::names::path(&entry.name);
+            let relative = relative.as_ref().zip(name).map(|(directory, name)| directory.join(name));
+            found.push((path, relative, entry));
+        }
+    };
+    let listed = ctx.conversation.list(extra.path.as_bytes(), true, ctx.cancel, &mut each).await;
+    match listed {
+        Ok(_) => Ok(Ok(found)),
+        Err(ConversationError::Refused(reply)) => Ok(Err(reply)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Leaves out what the filter excludes, and the directories that contain such entries.
+fn without_excluded(
+    tree: Vec<(RemotePath, Option<PathBuf>, Entry)>,
+    limits: DeleteOptions,
+    options: &SyncOptions,
+) -> Vec<(RemotePath, Entry)> {
+    let (mut excluded, mut kept) = (HashSet::new(), HashSet::new());
+    for (path, relative, entry) in tree.iter().filter(|_| !limits.excluded) {
+        let is_directory = entry.kind == FileKind::Directory;
+        let matches = relative.as_ref().is_none_or(|path| options.filter.excludes(path, is_directory));
+        if matches || parent(path).is_some_and(|parent| excluded.contains(&parent)) {
+            excluded.insert(path.clone());
+            kept.extend(std::iter::successors(Some(path.clone()), parent));
+        }
+    }
+    tree.into_iter().filter(|(path, ..)| !kept.contains(path)).map(|(path, _, entry)| (path, entry)).collect()
+}
+
+/// The directory of an entry; `None` for the top.
+pub(super) fn parent(path: &RemotePath) -> Option<RemotePath> {
+    path.split().map(|(parent, _)| parent)
+}
+
+/// Removes entries that are still as they were listed. Returns their number, and the failures of the others. A missing one
+/// counts as removed.
+///
+/// # Errors
+/// Those of the conversation.
+pub(super) async fn remove(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    doomed: &[(RemotePath, Entry)],
+) -> Result<(u64, Vec<Failure>), ConversationError> {
+    let (mut removed, mut failures) = (0, Vec::new());
+    for some in doomed.chunks(ENTRIES_PER_CHECK) {
+        let remove_some =
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| remove_unchanged(ctx, some).await;
+        let failed = retries.persist(ctx, remove_some).await?;
+        removed += some.len() as u64 - failed.len() as u64;
+        failures.extend(failed);
+        retries.reached.settle();
+    }
+    Ok((removed, failures))
+}
+
+async fn remove_unchanged(
+    ctx: &mut TransferContext<'_>,
+    doomed: &[(RemotePath, Entry)],
+) -> Result<Vec<Failure>, ConversationError> {
+    let (mut failures, mut unchanged) = (Vec::new(), Vec::new());
+    let stats =
+        doomed.iter().map(|(path, _)| Request::Stat { path: path.as_bytes().to_vec(), follow: false });
+    let mut each = |index: usize, reply: Reply| {
+        let Some((path, listed)) = doomed.get(index) else { return };
+        match reply.payload {
+            Payload::Stat(now) if is_unchanged(listed, &now) => unchanged.push((path, listed.kind)),
+            _ if is_missing(reply.status) => {}
+            Payload::Stat(_) => {
+                failures
+                    .push(Failure::of(path.as_bytes(), "not deleted: it has changed since it was listed"));
+            }
+            _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
+        }
+    };
+    ctx.conversation.ask_all(stats, ctx.cancel, &mut each).await?;
+    let removals = unchanged.iter().map(|(path, kind)| {
+        let path = path.as_bytes().to_vec();
+        match kind {
+            FileKind::Directory => Request::Rmdir { path },
+            _ => Request::Rm { path, recursive: false },
+        }
+    });
+    let mut each = |index: usize, reply: Reply| {
+        if let Some((path, _)) = unchanged.get(index)
+            && reply.status.is_error()
+            && !is_missing(reply.status)
+        {
+            failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
+        }
+    };
+    ctx.conversation.ask_all(removals, ctx.cancel, &mut each).await?;
+    Ok(failures)
+}
+
+/// Whether an entry is as it was listed. Removing its entries changes a directory's time.
+fn is_unchanged(listed: &Entry, now: &Entry) -> bool {
+    listed.kind == now.kind
+        && (listed.kind == FileKind::Directory || (listed.size, listed.mtime) == (now.size, now.mtime))
+}
+
+fn is_missing(status: Status) -> bool {
+    matches!(status, Status::NoSuchFile | Status::NoSuchDirectory)
+}
+
+/// Gives directories back the times that the deletion has changed. A directory that is gone needs none.
+async fn finish(
+    ctx: &mut TransferContext<'_>,
+    parents: &[(RemotePath, Time)],
+) -> Result<(), ConversationError> {
+    let requests = parents
+        .iter()
+        .map(|(path, mtime)| Request::FinishDirectory { path: path.as_bytes().to_vec(), mtime: *mtime });
+    ctx.conversation.ask_all(requests, ctx.cancel, &mut |_, _| {}).await
+}

@@ -1,0 +1,451 @@
+//! Walks through the local trees and their counterparts, and uploads what differs.
+
+use super::compare::{Differences, DirectoryPair, Listing, compare, is_same_time};
+use super::delete::{self, Extras, parent};
+use super::{SyncAction, SyncChange, SyncOptions, digests};
+use crate::conversation::{ConversationError, batch, unexpected};
+use crate::transfer::jobs::Load;
+use crate::transfer::put::{FilledQueue, PlannedUpload, UploadDirectory, UploadOutcome, UploadWork};
+use crate::transfer::retries::Retries;
+use crate::transfer::{
+    Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, remote_entry,
+    steps,
+};
+use sshome_wire::{Entry, FileKind, Frame, Payload, RemotePath, Reply, Request};
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest number of directories that are listed at once.
+const MAX_PIPELINED_LISTINGS: usize = 64;
+
+/// The approximate number of entries in a batch; a directory is never divided.
+const BATCH_ENTRIES: usize = 50_000;
+
+/// Makes directories on the server like local ones.
+///
+/// The content of a single source becomes that of `target`; each of several sources becomes `target/NAME`. A single source
+/// that is a file becomes `target`, or a file in it if that is a directory or `into_directory` is set.
+///
+/// # Errors
+/// If it could not begin (`Refused`, `Local`), was cancelled (`Cancelled`; answered files stay), or the connection is
+/// lost. Failures of single files are in the summary, and nothing is deleted then.
+pub async fn push(
+    mut ctx: TransferContext<'_>,
+    sources: &[PathBuf],
+    target: &RemotePath,
+    into_directory: bool,
+    options: &SyncOptions,
+) -> Result<TransferSummary, ConversationError> {
+    let target = PushTarget { path: target, into_directory };
+    let done = push_and_delete(&mut ctx, sources, target, options).await;
+    ctx.finish(done).await
+}
+
+async fn push_and_delete(
+    ctx: &mut TransferContext<'_>,
+    sources: &[PathBuf],
+    target: PushTarget<'_>,
+    options: &SyncOptions,
+) -> Result<TransferSummary, ConversationError> {
+    let mut retries = Retries::default();
+    let mut push = PushTransfer::begin(ctx, &mut retries, sources, target, options).await?;
+    let mut summary = steps(ctx, &mut push, options.jobs).await?;
+    if let Some(limits) = options.delete {
+        summary.add(delete::run(ctx, &mut retries, push.extras, limits, options, &summary.failures).await?);
+    }
+    Ok(summary)
+}
+
+/// The destination of a push.
+#[derive(Clone, Copy)]
+struct PushTarget<'a> {
+    path: &'a RemotePath,
+    /// Whether it is a directory even if it does not exist.
+    into_directory: bool,
+}
+
+struct PushTransfer<'a> {
+    options: &'a SyncOptions,
+    /// Directories that remain to be compared, the next one last.
+    pending: Vec<PendingPair>,
+    /// Files that were named and differ, with their sizes in bytes.
+    files: Vec<(PlannedUpload, u64)>,
+    /// The number of files that were named and are the same.
+    unchanged: u64,
+    filled: FilledQueue,
+    extras: Extras,
+    is_first: bool,
+}
+
+/// A directory that remains to be compared.
+#[derive(Clone)]
+struct PendingPair {
+    local: PathBuf,
+    /// Its path below the source.
+    relative: PathBuf,
+    remote: RemotePath,
+    exists: bool,
+    /// The directory around it, if something in that changes: it is finished after this one.
+    within: Option<Arc<UploadDirectory>>,
+}
+
+/// A directory that was compared.
+struct ComparedPair {
+    pair: PendingPair,
+    differences: Differences,
+}
+
+impl<'a> PushTransfer<'a> {
+    async fn begin(
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+        sources: &[PathBuf],
+        PushTarget { path: target, into_directory }: PushTarget<'_>,
+        options: &'a SyncOptions,
+    ) -> Result<PushTransfer<'a>, ConversationError> {
+        let look = async |ctx: &mut TransferContext<'_>, _: &mut Retries| remote_entry(ctx, target).await;
+        let found = retries.persist(ctx, look).await?;
+        let is_directory = found.as_ref().is_some_and(|entry| entry.kind == FileKind::Directory);
+        let (pending, files, filled) = (Vec::new(), Vec::new(), FilledQueue::default());
+        let (extras, unchanged) = (Extras::default(), 0);
+        let mut push = PushTransfer { options, pending, files, unchanged, filled, extras, is_first: true };
+        let mut above = parent(target);
+        for source in sources {
+            let metadata = check_source(source, options)?;
+            let is_target = sources.len() == 1 && (metadata.is_dir() || !is_directory && !into_directory);
+            let remote = match is_target {
+                true => target.clone(),
+                false => {
+                    above = Some(target.clone());
+                    target
+                        .join(&name(source)?)
+                        .map_err(|error| ConversationError::Local(error.to_string()))?
+                }
+            };
+            if found.is_some() && !is_directory && (metadata.is_dir() || !is_target) {
+                return Err(ConversationError::Local(format!("{target} is not a directory")));
+            }
+            let look =
+                async |ctx: &mut TransferContext<'_>, _: &mut Retries| remote_entry(ctx, &remote).await;
+            let entry = retries.persist(ctx, look).await?;
+            if metadata.is_file() {
+                push.add_file(ctx, retries, source, &metadata, (remote, entry)).await?;
+                continue;
+            }
+            if entry.as_ref().is_some_and(|entry| entry.kind != FileKind::Directory) {
+                return Err(ConversationError::Local(format!("{remote} is not a directory")));
+            }
+            let (local, relative, exists) = (source.clone(), PathBuf::new(), entry.is_some());
+            push.pending.push(PendingPair { local, relative, remote, exists, within: None });
+        }
+        push.pending.reverse();
+        if let Some(above) = above.filter(|_| found.is_none() && !options.dry_run) {
+            let request = Request::Mkdir { path: above.as_bytes().to_vec(), parents: true, mode: None };
+            ctx.conversation.request(request, ctx.cancel).await?;
+        }
+        Ok(push)
+    }
+
+    /// Adds a file that was named, unless the server has the same.
+    async fn add_file(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+        from: &Path,
+        metadata: &Metadata,
+        (to, found): (RemotePath, Option<Entry>),
+    ) -> Result<(), ConversationError> {
+        let action = if found.is_some() { SyncAction::Update } else { SyncAction::Create };
+        let has_same_size =
+            found.as_ref().is_some_and(|entry| entry.kind == FileKind::File && entry.size == metadata.len());
+        let mtime = crate::transfer::mtime(metadata);
+        let is_same = match found {
+            Some(_) if has_same_size && self.options.checksum => {
+                let pair = [(from.to_owned(), to.clone())];
+                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+                    digests::differing(ctx, &pair).await
+                };
+                retries.persist(ctx, ask).await? == [false]
+            }
+            Some(entry) => has_same_size && is_same_time(entry.mtime, mtime),
+            None => false,
+        };
+        if is_same {
+            self.unchanged += 1;
+            return Ok(());
+        }
+        if let Some(observer) = ctx.progress.observer() {
+            observer.changes(&SyncChange { action, path: to.as_bytes(), is_directory: false });
+        }
+        self.files.push((PlannedUpload::File { from: from.to_owned(), to }, metadata.len()));
+        Ok(())
+    }
+
+    /// Compares the next directories.
+    async fn compare_next(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+    ) -> Result<(Vec<ComparedPair>, Vec<Failure>), ConversationError> {
+        let first = self.pending.len().saturating_sub(MAX_PIPELINED_LISTINGS);
+        let mut pairs = self.pending.split_off(first);
+        pairs.reverse();
+        let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| list(ctx, &pairs).await;
+        let listed = retries.persist(ctx, list_pairs).await?;
+        let (mut failures, mut known) = (Vec::new(), Vec::new());
+        for (pair, listing) in pairs.into_iter().zip(listed) {
+            match listing {
+                Ok(listing) => known.push((pair, listing)),
+                Err(reply) => {
+                    failures.push(Failure::refused(pair.remote.as_bytes(), reply.status, &reply.message))
+                }
+            }
+        }
+        let options = self.options.clone();
+        let compared = blocking(move || {
+            let compare_one = |(pair, listing): (PendingPair, Option<Listing>)| {
+                let (local, relative) = (pair.local.clone(), pair.relative.clone());
+                let differences = compare(&DirectoryPair { local, relative, listing }, &options);
+                ComparedPair { pair, differences }
+            };
+            known.into_iter().map(compare_one).collect::<Vec<_>>()
+        });
+        Ok((compared.await?, failures))
+    }
+
+    /// Decides by digests which of the undecided files are sent.
+    async fn decide(
+        &self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+        compared: &mut [ComparedPair],
+    ) -> Result<(), ConversationError> {
+        let mut paths = Vec::new();
+        for ComparedPair { pair, differences } in &*compared {
+            for one in &differences.undecided {
+                if let Ok(remote) = pair.remote.join(&crate::names::bytes(&one.name)) {
+                    paths.push((pair.local.join(&one.name), remote));
+                }
+            }
+        }
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let ask =
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::differing(ctx, &paths).await;
+        let mut differ = retries.persist(ctx, ask).await?.into_iter();
+        for ComparedPair { differences, .. } in compared {
+            for one in std::mem::take(&mut differences.undecided) {
+                match differ.next() {
+                    Some(false) => differences.unchanged += 1,
+                    _ => differences.send.push(one),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans the uploads of a directory, and notes what remains to be compared below it.
+    fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, plan: &mut BatchPlan) {
+        let ComparedPair { pair, differences } = compared;
+        let is_top = pair.relative.as_os_str().is_empty();
+        if is_top
+            && differences.local_entries == 0
+            && !differences.extra.is_empty()
+            && self.options.delete.is_some()
+        {
+            let why = format!("it is empty and {} is not: is a disk not mounted?", pair.remote);
+            plan.summary.failures.push(Failure::of(path_bytes(&pair.local), why));
+        }
+        self.extras.count(differences.remote_entries);
+        let Differences {
+            metadata, send, in_the_way, directories, extra, unchanged, skipped, failures, ..
+        } = differences;
+        plan.summary.unchanged += unchanged;
+        plan.summary.skipped.extend(skipped);
+        plan.summary.failures.extend(failures);
+        let Some(metadata) = metadata else { return };
+        let report = |action, path: &RemotePath, is_directory| {
+            if let Some(observer) = ctx.progress.observer() {
+                observer.changes(&SyncChange { action, path: path.as_bytes(), is_directory });
+            }
+        };
+        let makes_directories = directories.iter().any(|(_, exists)| !exists) && !self.options.existing;
+        let changes = !pair.exists || !send.is_empty() || makes_directories;
+        if !pair.exists {
+            report(SyncAction::Create, &pair.remote, true);
+        }
+        let is_planned = (changes || differences.has_other_time) && !self.options.dry_run;
+        let directory = is_planned.then(|| {
+            let (local, remote) = (pair.local.clone(), pair.remote.clone());
+            UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), &self.filled)
+        });
+        for entry in in_the_way {
+            plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
+        }
+        let mut names: Vec<OsString> = Vec::new();
+        for one in send {
+            let Ok(path) = pair.remote.join(&crate::names::bytes(&one.name)) else {
+                let what = pair.local.join(&one.name);
+                plan.summary
+                    .failures
+                    .push(Failure::of(path_bytes(&what), "the server cannot have this name"));
+                continue;
+            };
+            report(if one.exists { SyncAction::Update } else { SyncAction::Create }, &path, false);
+            plan.load = plan.load.and(one.size);
+            names.push(one.name);
+        }
+        plan.entries += names.len() + 1;
+        let mtime = crate::transfer::mtime(&metadata);
+        self.extras.add(&pair.remote, &pair.relative, mtime, extra);
+        for (name, exists) in directories.into_iter().rev() {
+            if !exists && self.options.existing {
+                continue;
+            }
+            match pair.remote.join(&crate::names::bytes(&name)) {
+                Ok(remote) => self.pending.push(PendingPair {
+                    local: pair.local.join(&name),
+                    relative: pair.relative.join(&name),
+                    remote,
+                    exists,
+                    within: directory.clone().or_else(|| pair.within.clone()),
+                }),
+                Err(error) => {
+                    let what = pair.local.join(&name);
+                    plan.summary.failures.push(Failure::of(path_bytes(&what), error.to_string()));
+                }
+            }
+        }
+        plan.uploads.extend(directory.map(|directory| PlannedUpload::Directory { directory, names }));
+    }
+}
+
+/// The uploads of a batch.
+#[derive(Default)]
+struct BatchPlan {
+    uploads: Vec<PlannedUpload>,
+    /// Links and special files that have to make room.
+    in_the_way: Vec<(RemotePath, Entry)>,
+    load: Load,
+    entries: usize,
+    summary: TransferSummary,
+}
+
+impl Transfer for PushTransfer<'_> {
+    type Work = UploadWork;
+
+    async fn next(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+    ) -> Result<Option<UploadWork>, ConversationError> {
+        let is_first = std::mem::take(&mut self.is_first);
+        if !is_first && self.pending.is_empty() && self.filled.is_empty() {
+            return Ok(None);
+        }
+        let mut plan = BatchPlan::default();
+        plan.summary.unchanged += std::mem::take(&mut self.unchanged);
+        for (file, size) in std::mem::take(&mut self.files).into_iter().filter(|_| !self.options.dry_run) {
+            plan.load = plan.load.and(size);
+            plan.uploads.push(file);
+        }
+        while !self.pending.is_empty() && plan.entries < BATCH_ENTRIES {
+            let (mut compared, failures) = self.compare_next(ctx, retries).await?;
+            plan.summary.failures.extend(failures);
+            self.decide(ctx, retries, &mut compared).await?;
+            for one in compared.into_iter().rev() {
+                self.plan(ctx, one, &mut plan);
+            }
+        }
+        if !self.options.dry_run {
+            let (_, failures) = delete::remove(ctx, retries, &plan.in_the_way).await?;
+            plan.summary.failures.extend(failures);
+        }
+        let Load { files, bytes } = plan.load;
+        match is_first {
+            true => ctx.progress.begin(files, Some(bytes)),
+            false => ctx.progress.grow(files, Some(bytes)),
+        }
+        let options =
+            TransferOptions { preserve: true, jobs: self.options.jobs, ..TransferOptions::default() };
+        Ok(Some(UploadWork::planned(plan.uploads, &self.filled, plan.load, options, plan.summary)))
+    }
+
+    async fn end(
+        &mut self,
+        _: &mut TransferContext<'_>,
+        _: &mut Retries,
+        work: &UploadWork,
+        executed: Result<(), ConversationError>,
+    ) -> Result<TransferSummary, ConversationError> {
+        executed?;
+        let UploadOutcome { mut summary, refused_links } = work.done();
+        for (path, _, reply) in refused_links {
+            summary.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
+        }
+        Ok(summary)
+    }
+}
+
+/// Lists the directories that exist. The others have no listing.
+async fn list(
+    ctx: &mut TransferContext<'_>,
+    pairs: &[PendingPair],
+) -> Result<Vec<Result<Option<Listing>, Reply>>, ConversationError> {
+    let existing = || pairs.iter().filter(|pair| pair.exists);
+    let ls = |pair: &PendingPair| Request::Ls { path: pair.remote.as_bytes().to_vec(), recursive: false };
+    let (bytes, count) = batch(existing().map(|pair| Frame::Request(ls(pair))))?;
+    ctx.conversation.send(bytes, count, ctx.cancel).await?;
+    let mut listed = Vec::new();
+    for pair in pairs {
+        if !pair.exists {
+            listed.push(Ok(None));
+            continue;
+        }
+        let mut listing = Listing::default();
+        let reply = loop {
+            match ctx.conversation.receive(ctx.cancel).await? {
+                Frame::Entries(entries) => listing.entries.extend(entries.entries),
+                Frame::Progress(_) => {}
+                Frame::Reply(reply) => break reply,
+                frame => return Err(unexpected(&frame)),
+            }
+        };
+        listed.push(match &reply.payload {
+            _ if reply.status.is_error() => Err(reply),
+            Payload::Stat(entry) if entry.kind == FileKind::Directory => {
+                listing.mtime = entry.mtime;
+                Ok(Some(listing))
+            }
+            _ => return Err(ConversationError::Local(format!("{} is no longer a directory", pair.remote))),
+        });
+    }
+    Ok(listed)
+}
+
+/// The metadata of a source, which is a file or a directory.
+fn check_source(source: &Path, options: &SyncOptions) -> Result<Metadata, ConversationError> {
+    let shown = || crate::names::shown(source);
+    let local = |text: String| ConversationError::Local(text);
+    let metadata =
+        std::fs::metadata(source).map_err(|error| local(format!("{}: cannot read it: {error}", shown())))?;
+    if metadata.is_dir() || metadata.is_file() && options.delete.is_none() {
+        return Ok(metadata);
+    }
+    Err(local(match options.delete {
+        Some(_) => format!("{} is not a directory: --delete needs one", shown()),
+        None => format!("{}: not a regular file", shown()),
+    }))
+}
+
+fn name(source: &Path) -> Result<Vec<u8>, ConversationError> {
+    let whole = match source.file_name() {
+        Some(name) => return Ok(crate::names::bytes(name)),
+        None => source.canonicalize().ok(),
+    };
+    let name = whole.as_deref().and_then(Path::file_name).map(crate::names::bytes);
+    name.ok_or_else(|| ConversationError::Local(format!("{} has no name", crate::names::shown(source))))
+}

@@ -1,0 +1,235 @@
+//! `push`: only differences are sent, and nothing is deleted that should stay.
+
+use sshome_e2e::tree::noise;
+use sshome_e2e::{Client, Host, Outcome};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A server, a client, and a local tree `t` with files, a link and directories.
+struct World {
+    host: Host,
+    client: Client,
+}
+
+impl World {
+    async fn new() -> World {
+        let host = Host::with_user("ann", "").await.unwrap();
+        let client = Client::new(&host, "ann").unwrap();
+        let world = World { host, client };
+        for name in ["a", "b", "d/c", "d/e/f"] {
+            world.write(name, name.as_bytes());
+        }
+        fs::create_dir(world.local("empty")).unwrap();
+        symlink("a", world.local("link")).unwrap();
+        world
+    }
+
+    fn local(&self, name: &str) -> PathBuf {
+        self.client.work().join("t").join(name)
+    }
+
+    fn remote(&self, name: &str) -> PathBuf {
+        self.host.home("ann").join("t").join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        let path = self.local(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        self.client.run([&["push"], arguments].concat()).unwrap()
+    }
+
+    /// Pushes `t`. Returns the last line of the output.
+    fn push(&self, options: &[&str]) -> String {
+        let pushed = self.run(&[options, &["t", "t"]].concat());
+        assert_eq!(pushed.code, Some(0), "{pushed}");
+        pushed.out().lines().last().unwrap_or_default().to_owned()
+    }
+
+    fn assert_same(&self) {
+        assert_eq!(contents(&self.local("")), contents(&self.remote("")));
+    }
+}
+
+/// The paths of all entries below a directory.
+fn names(top: &Path) -> Vec<String> {
+    let (mut found, mut pending) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(top.join(&directory)).unwrap() {
+            let entry = entry.unwrap();
+            let path = directory.join(entry.file_name());
+            found.push(path.to_str().unwrap().to_owned());
+            if entry.file_type().unwrap().is_dir() {
+                pending.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// All entries of a tree with their kinds, times and contents.
+fn contents(top: &Path) -> Vec<String> {
+    let describe = |name: &String| {
+        let path = top.join(name);
+        let seen = fs::symlink_metadata(&path).unwrap();
+        let time = (seen.mtime(), seen.mtime_nsec());
+        match seen.file_type() {
+            kind if kind.is_dir() => format!("{name}/ {time:?}"),
+            kind if kind.is_symlink() => format!("{name} -> {}", fs::read_link(&path).unwrap().display()),
+            _ => format!("{name} {time:?} {:?}", fs::read(&path).unwrap()),
+        }
+    };
+    let mut all: Vec<String> = names(top).iter().map(describe).collect();
+    all.sort();
+    all
+}
+
+/// Sets a file's time to some hours ago.
+fn age(path: &Path, hours: u64) {
+    let time = SystemTime::now() - Duration::from_secs(3600 * hours);
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_push_sends_everything_and_the_next_one_nothing() {
+    let world = World::new().await;
+    assert!(world.push(&[]).starts_with("4 files, "));
+    world.assert_same();
+    let before: Vec<u64> =
+        ["a", "d/e/f"].map(|name| fs::metadata(world.remote(name)).unwrap().ino()).to_vec();
+    let again = world.push(&[]);
+    assert!(again.starts_with("0 files, ") && again.ends_with(", 5 unchanged"), "{again}");
+    let after: Vec<u64> = ["a", "d/e/f"].map(|name| fs::metadata(world.remote(name)).unwrap().ino()).to_vec();
+    assert_eq!(before, after);
+    // A trailing slash makes no difference.
+    let slashes = world.run(&["t/", "t/"]);
+    assert!(slashes.out().contains("0 files, "), "{slashes}");
+    world.assert_same();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_differs_is_sent_and_each_change_is_listed() {
+    let world = World::new().await;
+    world.push(&[]);
+    world.write("b", b"other");
+    world.write("d/new/g", b"g");
+    age(&world.local("d/c"), 5);
+    fs::remove_file(world.local("link")).unwrap();
+    symlink("b", world.local("link")).unwrap();
+    let expected =
+        ["create /t/d/new/", "create /t/d/new/g", "update /t/b", "update /t/d/c", "update /t/link"];
+    for options in [&["-n"][..], &["-i"]] {
+        let before = contents(&world.remote(""));
+        let listed = world.run(&[options, &["t", "t"]].concat());
+        let mut lines: Vec<_> = listed.out().lines().map(str::to_owned).collect();
+        lines.pop();
+        lines.sort();
+        assert_eq!(lines, expected, "{listed}");
+        assert_eq!(contents(&world.remote("")) == before, options == ["-n"]);
+    }
+    world.assert_same();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digests_find_what_times_hide() {
+    let world = World::new().await;
+    world.push(&[]);
+    let time = fs::metadata(world.local("b")).unwrap().modified().unwrap();
+    fs::write(world.local("b"), "B").unwrap();
+    fs::File::open(world.local("b")).unwrap().set_modified(time).unwrap();
+    assert!(world.push(&[]).starts_with("0 files, "));
+    assert!(world.push(&["-c"]).starts_with("1 file, "));
+    // Another time, the same content: digests send nothing.
+    age(&world.local("a"), 5);
+    assert!(world.push(&["--checksum"]).starts_with("0 files, "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extra_entries_are_deleted_only_on_request_and_excluded_ones_stay() {
+    let world = World::new().await;
+    world.push(&[]);
+    fs::create_dir_all(world.remote("old/deep")).unwrap();
+    for name in ["old/deep/x", "old/y", "d/z", "d/keep.log", "old/deep/keep.log"] {
+        fs::write(world.remote(name), name).unwrap();
+    }
+    world.push(&[]);
+    assert!(world.remote("old/deep/x").exists());
+    let exclude = ["--delete", "--exclude", "*.log"];
+    let dry = world.run(&[&["-n"][..], &exclude, &["t", "t"]].concat());
+    assert_eq!(dry.out().lines().filter(|line| line.starts_with("delete ")).count(), 3, "{dry}");
+    assert!(world.push(&exclude).ends_with(", 3 deleted"));
+    assert!(world.remote("d/keep.log").exists() && world.remote("old/deep/keep.log").exists());
+    assert!(!world.remote("old/deep/x").exists() && !world.remote("old/y").exists());
+    assert!(world.push(&["--delete"]).ends_with(", 4 deleted"));
+    world.assert_same();
+    // The parent of what was deleted has its own time again.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_if_anything_is_wrong() {
+    let world = World::new().await;
+    world.push(&[]);
+    let refused = |arguments: &[&str], why: &str| {
+        let before = names(&world.host.home("ann")).len();
+        let outcome = world.run(arguments);
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.err().contains(why), "{outcome}");
+        assert_eq!(names(&world.host.home("ann")).len(), before, "{outcome}");
+    };
+    let work = world.client.work();
+    refused(&["--delete", "missing", "t"], "missing");
+    refused(&["--delete", "t/a", "t"], "is not a directory");
+    // An unmounted disk is an empty directory.
+    fs::create_dir(work.join("unmounted")).unwrap();
+    refused(&["--delete", "unmounted", "t"], "is a disk not mounted?");
+    // Too many entries.
+    for number in 0..150 {
+        fs::write(world.remote(&number.to_string()), "").unwrap();
+    }
+    refused(&["--delete", "t", "t"], "--max-delete 150 allows that");
+    refused(&["--delete", "--max-delete", "149", "t", "t"], "--max-delete 150 allows that");
+    // One file fails.
+    fs::create_dir(work.join("other")).unwrap();
+    fs::create_dir(work.join("other/1")).unwrap();
+    refused(&["--delete", "--max-delete", "1000", "other", "t"], "nothing is deleted");
+    let allowed = world.push(&["--delete", "--max-delete", "150"]);
+    assert!(allowed.ends_with(", 150 deleted"), "{allowed}");
+    world.assert_same();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_where_its_name_says() {
+    let world = World::new().await;
+    world.write("a", &noise(9 << 20, "a"));
+    for (arguments, target) in [
+        (&["t/a", "x/y"][..], "x/y"),
+        (&["t/a", "into/"], "into/a"),
+        (&["t/a", "into"], "into/a"),
+        (&["t/a", "t/b", "many"], "many/b"),
+        (&["t/d", "t/a", "both"], "both/d/e/f"),
+    ] {
+        let pushed = world.run(arguments);
+        assert_eq!(pushed.code, Some(0), "{pushed}");
+        assert!(world.host.home("ann").join(target).is_file(), "{target}: {pushed}");
+    }
+    let again = world.run(&["t/a", "x/y"]);
+    assert!(again.out().ends_with(", 1 unchanged\n"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_get_an_event_for_each_change() {
+    let world = World::new().await;
+    let pushed = world.client.run(["--json", "push", "t", "t"]).unwrap();
+    let events: Vec<serde_json::Value> =
+        pushed.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let changes = events.iter().filter(|event| event["event"] == "change").count();
+    assert_eq!((changes, pushed.code), (9, Some(0)), "{pushed}");
+    let again = world.client.run(["--json", "push", "t", "t"]).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(again.out().lines().last().unwrap()).unwrap();
+    assert_eq!((&summary["files"], &summary["unchanged"]), (&0.into(), &5.into()), "{again}");
+}
