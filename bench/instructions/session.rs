@@ -31,6 +31,7 @@ impl Session {
         let settings = HomeSettings { user, root, make_root: true, unfit: None, writable: true, limits };
         store.serve(std::slice::from_ref(&settings)).unwrap();
         let home = store.open(&Ctx::default(), &settings).unwrap();
+        home.counting().into_iter().for_each(|counting| counting.end.block());
         let content = vec![7; FILE_BYTES];
         let digest = Digest(blake3::hash(&content).into());
         let mut session = Session { home, names: vec![path("first")], content, digest, _store: store };

@@ -9,6 +9,7 @@ use sshomed::protocol::{Arrival, ChannelEnd, exec};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::LazyLock;
+use tokio_util::sync::CancellationToken;
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
@@ -20,9 +21,9 @@ fuzz_target!(|input: &[u8]| {
     let line = if quoted { [b"put -- '", &escaped(text)[..], b"'"].concat() } else { text.to_vec() };
     let end = if cut { Arrival::Gone } else { Arrival::Eof };
     let incoming = Pieces::chunks(sent, usize::from(how >> 3) + 1, end);
-    let answers = Answers::default();
+    let (answers, stopping) = (Answers::default(), CancellationToken::new());
     let ended = WORLD.visit(async |user| {
-        exec::run(incoming, answers.clone(), user, line, terminal, WORLD.threads()).await
+        exec::run(incoming, answers.clone(), user, line, terminal, stopping, WORLD.threads()).await
     });
     match ended {
         ChannelEnd::Well if quoted => assert_stored(text, sent),

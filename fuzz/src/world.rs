@@ -98,6 +98,8 @@ impl World {
     fn served(&self) -> Arc<dyn HomeStore> {
         let homes: Arc<dyn HomeStore> = Arc::new(PosixStore::default());
         homes.serve(&homes_of(&self.accounts)).expect("a home");
+        // Waits until it is counted.
+        homes.count("ann").expect("a home that can be read");
         homes
     }
 }

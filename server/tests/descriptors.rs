@@ -37,6 +37,8 @@ impl World {
         let config = sshomed::config::load(dir, None, &[]).unwrap();
         let homes = PosixStore::default();
         (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
+        // Waits until the home is counted.
+        homes.count("ann").unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let login = authenticator.public_key("ann", &key, [127, 0, 0, 1].into()).await.unwrap();

@@ -179,6 +179,14 @@ pub enum Cause {
          tell the administrator, the server's log has the path"
     )]
     Replaced,
+    /// The home is being counted: see [`Home::counting`](crate::Home::counting).
+    #[error(
+        "your home is being counted, {entries} entries so far; nothing is stored until that is done: try again"
+    )]
+    Counting {
+        /// Entries that were counted so far.
+        entries: u64,
+    },
     /// The user's budget of open files is used up.
     #[error(
         "your connections have {held} files and directories open on the server; the limit is {limit}: close some"
@@ -222,6 +230,15 @@ impl StoreError {
         StoreError::file(path, Cause::Busy { reason, wait })
     }
 
+    /// The refusal of the quota for a file.
+    #[must_use]
+    pub fn quota(path: &RemotePath, exceeded: QuotaExceeded) -> StoreError {
+        match exceeded {
+            QuotaExceeded::Counting { entries } => StoreError::file(path, Cause::Counting { entries }),
+            exceeded => StoreError::Quota { path: path.clone(), exceeded },
+        }
+    }
+
     /// The cause; `None` if there is none in particular.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
@@ -252,7 +269,7 @@ fn text(path: &RemotePath, cause: &Cause) -> String {
         // The status says the rest.
         Cause::NotFound | Cause::Denied => path.to_string(),
         // It concerns the whole home.
-        Cause::Unavailable | Cause::Replaced => cause.to_string(),
+        Cause::Unavailable | Cause::Replaced | Cause::Counting { .. } => cause.to_string(),
         Cause::Exists => format!("{path} exists already"),
         Cause::NotEmpty => format!("{path} is not empty; rm -r removes it with all that is in it"),
         other => format!("{path}: {other}"),

@@ -1,10 +1,10 @@
 //! The trait of one user's home.
 
-use crate::quota::{FileId, LedgerUsage, QuotaLimits};
+use crate::quota::{FileId, Ledger, LedgerUsage, QuotaLimits};
 use crate::{
-    CheckedPartial, DirectoryEntry, EntryId, EntryRef, FileHandle, FileInfo, OpenMode, PartialCheck,
-    PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult, Takeover, Upload,
-    UploadSource, UploadSpec,
+    CheckedPartial, Counting, DirectoryEntry, EntryId, EntryRef, FileHandle, FileInfo, OpenMode,
+    PartialCheck, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult, Takeover,
+    Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::fmt;
@@ -20,6 +20,14 @@ pub trait Home: fmt::Debug + Send + Sync {
     /// # Errors
     /// The reason.
     fn check_writable(&self) -> StoreResult<()>;
+
+    /// Whether the home is being counted. Until that has ended, calls that store bytes, make an entry, open a file to change
+    /// it or rename fail with [`Cause::Counting`](crate::Cause::Counting), and removals too if they have to wait. A channel
+    /// awaits the end before it makes such a call. A home that was counted once stays so. `None` always for a store that
+    /// counts nothing.
+    fn counting(&self) -> Option<Counting> {
+        None
+    }
 
     /// Checks that a path is a directory that may be read.
     ///
@@ -335,6 +343,8 @@ pub struct HomeUsage {
     pub usage: LedgerUsage,
     /// What it may hold.
     pub limits: QuotaLimits,
+    /// Whether it is being counted: what it holds is then what was counted so far.
+    pub is_counting: bool,
 }
 
 /// The size of a disk.
@@ -354,6 +364,15 @@ pub struct DiskSpace {
     pub longest_name: u64,
     /// The identity of the disk.
     pub id: u64,
+}
+
+impl HomeUsage {
+    /// What this ledger says.
+    #[must_use]
+    pub fn of(ledger: &Ledger) -> HomeUsage {
+        let is_counting = ledger.counting().is_some();
+        HomeUsage { usage: ledger.usage(), limits: ledger.limits(), is_counting }
+    }
 }
 
 impl DiskSpace {

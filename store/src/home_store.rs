@@ -3,17 +3,24 @@
 use crate::display::shown;
 use crate::quota::{Comparison, QuotaLimits, UnreadableEntries};
 use crate::{Cause, Ctx, Home, HomeUsage};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
+
+/// Threads that open homes at the same time. They wait for the disk most of the time.
+const MAX_OPENING_THREADS: usize = 16;
 
 /// The homes of all users.
 pub trait HomeStore: fmt::Debug + Send + Sync {
     /// What the store can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Opens, recovers and counts a home. It is served once [`PreparedHome::serve`] is called.
+    /// Opens and recovers a home. It is served once [`PreparedHome::serve`] is called. This reads no tree: a store that has to
+    /// count a home does so afterwards, in the background, as [`Home::counting`] says.
     ///
     /// # Errors
     /// If it cannot be served.
@@ -69,7 +76,7 @@ pub trait HomeStore: fmt::Debug + Send + Sync {
     fn disk_free(&self, user: &str) -> Option<u64>;
 
     /// Counts what a user's home holds and corrects the accounting, unless it changes meanwhile or part of the home
-    /// cannot be read. Takes as long as reading all directories of the home.
+    /// cannot be read. Takes as long as reading all directories of the home. Waits for a count in the background first.
     ///
     /// # Errors
     /// If the home cannot be read: its path and the reason, with the remedy.
@@ -80,30 +87,51 @@ pub trait HomeStore: fmt::Debug + Send + Sync {
 }
 
 impl dyn HomeStore {
-    /// Prepares and serves these homes. A home that cannot be served is logged, and locks out its own user.
+    /// Prepares and serves these homes, several at a time. A home that cannot be served is logged, and locks out its own
+    /// user.
     ///
     /// # Errors
     /// [`PrepareError::Locked`] if no home can be served and another server holds one of them.
     pub fn serve(&self, homes: &[HomeSettings]) -> Result<(), PrepareError> {
-        let (mut locked, mut served) = (None, false);
+        // Of homes with one root the first is served, so they have an order.
+        let mut by_root: BTreeMap<&Path, Vec<&HomeSettings>> = BTreeMap::new();
         for home in homes {
-            match self.prepare(home) {
-                Ok(prepared) => {
-                    prepared.serve();
-                    served = true;
-                }
-                Err(error) => {
-                    self.set_unavailable(home, &error);
-                    if matches!(error, PrepareError::Locked { .. }) {
-                        locked = Some(error);
+            by_root.entry(&home.root).or_default().push(home);
+        }
+        let roots: Vec<_> = by_root.into_values().collect();
+        let (next, served, locked) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+        let work = || {
+            while let Some(homes) = roots.get(next.fetch_add(1, Relaxed)) {
+                for home in homes {
+                    match self.serve_one(home) {
+                        Ok(()) => served.store(true, Relaxed),
+                        Err(error @ PrepareError::Locked { .. }) => {
+                            *locked.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        }
+                        Err(_) => {}
                     }
                 }
             }
-        }
-        match locked {
-            Some(error) if !served => Err(error),
+        };
+        thread::scope(|scope| {
+            for _ in 1..MAX_OPENING_THREADS.min(roots.len()) {
+                // Without further threads, this one opens all homes.
+                if thread::Builder::new().name("open-homes".to_owned()).spawn_scoped(scope, work).is_err() {
+                    break;
+                }
+            }
+            work();
+        });
+        match locked.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) if !served.into_inner() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn serve_one(&self, home: &HomeSettings) -> Result<(), PrepareError> {
+        let prepared = self.prepare(home).inspect_err(|error| self.set_unavailable(home, error))?;
+        prepared.serve();
+        Ok(())
     }
 }
 
@@ -206,7 +234,7 @@ pub enum PrepareError {
         root: PathBuf,
     },
     /// Another thread is opening it.
-    #[error("the home of {0} is being opened and counted: try again when that is done")]
+    #[error("the home of {0} is being opened: try again when that is done")]
     Opening(String),
 }
 

@@ -8,6 +8,7 @@ mod attributes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod context;
+mod counting;
 mod display;
 mod entry;
 mod error;
@@ -27,6 +28,7 @@ mod wait;
 
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
 pub use context::Ctx;
+pub use counting::Counting;
 pub use display::shown;
 pub use entry::{EntryId, EntryRef};
 pub use error::{Cause, StoreError, StoreResult};

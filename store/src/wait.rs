@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
 /// An event that others wait for: the end of some work, or the release of a resource. Dropping it is the event.
 #[derive(Debug, Default)]
@@ -67,9 +68,27 @@ impl Wait {
         self.event.state().has_happened
     }
 
+    /// Blocks the thread until the event has happened.
+    pub fn block(&self) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut waiting = self.over();
+        while Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker)).is_pending() {
+            std::thread::park();
+        }
+    }
+
     /// Resolves when the event has happened.
     pub fn over(&self) -> Waiting {
         Waiting { event: Arc::clone(&self.event), key: None }
+    }
+}
+
+/// Wakes a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -117,7 +136,6 @@ impl Event {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::task::Wake;
 
     /// Counts how often it was woken.
     #[derive(Default)]
@@ -157,5 +175,16 @@ mod tests {
         // It need not be waited for.
         assert_eq!(poll(&mut wait.over(), &wakes[2]), Poll::Ready(()));
         assert!(wait == wait.clone() && wait != Completion::default().wait());
+    }
+
+    #[test]
+    fn a_thread_blocks_until_the_event() {
+        let completion = Completion::default();
+        let wait = completion.wait();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| wait.block());
+            drop(completion);
+            waits.join().unwrap();
+        });
     }
 }

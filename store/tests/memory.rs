@@ -23,6 +23,15 @@ impl ConformanceHost for MemoryHost {
     fn open(&self) -> Vec<Arc<dyn HomeStore>> {
         (0..self.nodes).map(|_| Arc::new(MemoryStore::on(&self.backing)) as Arc<dyn HomeStore>).collect()
     }
+
+    fn hold_counts(&self) -> bool {
+        self.backing.hold_counts();
+        true
+    }
+
+    fn release_counts(&self) {
+        self.backing.release_counts();
+    }
 }
 
 mod plain {
@@ -76,6 +85,14 @@ impl ConformanceHost for SlowHost {
         let stores = self.0.open().into_iter().zip(1..);
         let slow = |(store, seed)| Arc::new(FaultyStore::new(store, &Faults::delayed(seed, delay)));
         stores.map(|store| slow(store) as Arc<dyn HomeStore>).collect()
+    }
+
+    fn hold_counts(&self) -> bool {
+        self.0.hold_counts()
+    }
+
+    fn release_counts(&self) {
+        self.0.release_counts();
     }
 }
 

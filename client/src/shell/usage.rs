@@ -5,6 +5,7 @@ use super::event::OutputEvent;
 use super::invocation::Invocation;
 use super::words::Word;
 use super::{Shell, ShellError};
+use crate::messages::warn;
 use jiff::Timestamp;
 use sshome_wire::display::{Escaped, Size};
 use sshome_wire::{CreditedUsage, Part, Payload, Reply, Request};
@@ -13,11 +14,16 @@ use std::fmt::Write;
 impl Shell {
     pub(super) async fn df(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let human = invocation.has('h');
-        match self.request(Request::Df).await?.payload {
+        let Reply { message, payload, .. } = self.request(Request::Df).await?;
+        match payload {
             Payload::CreditedUsage(usage) => self.show_usage(&usage, human)?,
             // An older server without credit: its reserved space counts completely.
             Payload::Usage(usage) => self.show_usage(&CreditedUsage { usage, credited: 0 }, human)?,
             _ => return Err(unexpected_reply("df")),
+        }
+        if !message.is_empty() {
+            // The figures are preliminary.
+            warn(format_args!("{}", Escaped(message.as_bytes())));
         }
         if invocation.has('v') {
             let parts = self.conversation.parts(&self.cancel).await?;

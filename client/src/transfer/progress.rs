@@ -36,7 +36,7 @@ pub trait Observer: Debug + Send + Sync {
     fn done(&self, file: &FinishedFile<'_>);
     /// A symbolic link was made, or existed.
     fn linked(&self, link: &FinishedLink<'_>);
-    /// A connection was lost; a retry follows.
+    /// A connection was lost, or the server is busy; a retry follows.
     fn retry(&self, retry: &Retry<'_>);
     /// A synchronisation changes an entry of the destination, or would with a dry run.
     fn changes(&self, _change: &SyncChange<'_>) {}
@@ -288,12 +288,21 @@ impl ProgressDisplay {
 
     /// The connection was lost; a retry follows.
     pub(super) fn begin_retry(&self, retry: &Retry<'_>) {
+        self.announce("connection lost", retry);
+    }
+
+    /// The server is busy; a retry follows.
+    pub(super) fn begin_pause(&self, retry: &Retry<'_>) {
+        self.announce("the server is busy", retry);
+    }
+
+    fn announce(&self, what: &str, retry: &Retry<'_>) {
         if let Some(observer) = &self.observer {
             observer.retry(retry);
         }
         let Retry { why, pause, attempt, attempts } = retry;
         let pause = pause.as_secs_f32();
-        let words = format!("connection lost; trying again in {pause} s ({attempt} of {attempts}): {why}");
+        let words = format!("{what}; trying again in {pause} s ({attempt} of {attempts}): {why}");
         // A network link is usually lost to all connections at once: that is reported once.
         if !self.losses.is_news(&words) {
             return;
@@ -311,6 +320,11 @@ impl ProgressDisplay {
     /// The retry succeeded or failed.
     pub(super) fn end_retry(&self) {
         self.with(|_, own| clear(&mut own.retry));
+    }
+
+    /// The current file is sent again later.
+    pub(super) fn end_file_early(&self) {
+        self.with(|_, own| clear(&mut own.file));
     }
 
     /// The current file is finished, or failed.

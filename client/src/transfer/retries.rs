@@ -1,10 +1,10 @@
-//! Retry: reconnects after a lost connection and repeats the work that it interrupted.
+//! Retry: reconnects after a lost connection, waits for a server that is busy, and repeats the work that was interrupted.
 
 use super::context::TransferContext;
 use super::reconnect::{ReconnectError, Retry};
 use crate::conversation::{Conversation, ConversationError};
-use sshome_wire::Request;
 use sshome_wire::display::Escaped;
+use sshome_wire::{Reply, Request, Status};
 use tokio::time::sleep;
 
 /// Consecutive retries of a connection's work without progress.
@@ -45,7 +45,43 @@ impl Retries {
         most.checked_shr(self.tried.saturating_mul(4)).unwrap_or(0).max(1)
     }
 
-    /// Runs `work`, and repeats it on a new connection when the connection is lost.
+    /// Whether a server that is busy may be asked again: as often in a row as a lost connection is opened again.
+    pub(super) fn may_pause(&self, ctx: &TransferContext<'_>) -> bool {
+        ctx.reconnect.as_deref().is_some_and(|reconnect| self.tried < reconnect.retries())
+    }
+
+    /// Pauses before a server that is busy is asked again. Progress resets the counter of retries.
+    ///
+    /// # Errors
+    /// `Cancelled` if the token is cancelled meanwhile.
+    pub(super) async fn pause(
+        &mut self,
+        ctx: &mut TransferContext<'_>,
+        busy: &Reply,
+    ) -> Result<(), ConversationError> {
+        self.note_progress();
+        let Some(reconnect) = ctx.reconnect.as_deref() else { return Ok(()) };
+        let (pause, attempts) = (reconnect.pause(self.tried), reconnect.retries());
+        self.tried += 1;
+        let why = ConversationError::Refused(busy.clone()).to_string();
+        ctx.progress.begin_pause(&Retry { why: &why, pause, attempt: self.tried, attempts });
+        let paused = tokio::select! {
+            biased;
+            () = ctx.cancel.cancelled() => Err(ConversationError::Cancelled),
+            () = sleep(pause) => Ok(()),
+        };
+        ctx.progress.end_retry();
+        paused
+    }
+
+    fn note_progress(&mut self) {
+        if self.reached > self.before {
+            (self.tried, self.before) = (0, self.reached);
+        }
+    }
+
+    /// Runs `work`, and repeats it on a new connection when the connection is lost, and after a pause when the server is
+    /// busy.
     ///
     /// # Errors
     /// Those of the work; `Lost` if reconnecting fails; `Cancelled`.
@@ -57,6 +93,11 @@ impl Retries {
         loop {
             match work(ctx, self).await {
                 Err(ConversationError::Lost(why)) => self.recover(ctx, why).await?,
+                Err(ConversationError::Refused(reply))
+                    if reply.status == Status::Busy && self.may_pause(ctx) =>
+                {
+                    self.pause(ctx, &reply).await?;
+                }
                 other => return other,
             }
         }
@@ -71,9 +112,7 @@ impl Retries {
         ctx: &mut TransferContext<'_>,
         lost: String,
     ) -> Result<(), ConversationError> {
-        if self.reached > self.before {
-            (self.tried, self.before) = (0, self.reached);
-        }
+        self.note_progress();
         let mut why = lost.clone();
         loop {
             let Some(reconnect) = ctx.reconnect.as_deref_mut() else {

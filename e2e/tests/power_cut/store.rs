@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;
-use sshome_store::{CheckedPartial, HomeSettings, HomeStore, MakeDirectory, StoreError};
+use sshome_store::{CheckedPartial, Ctx, HomeSettings, HomeStore, MakeDirectory, StoreError};
 use sshome_store_posix::{PosixStore, STAGING_DIRECTORY};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, StreamId, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
@@ -58,6 +58,10 @@ impl Settings {
     pub(crate) fn start(&self) -> Result<Store> {
         let homes: Arc<dyn HomeStore> = Arc::new(PosixStore::default());
         homes.serve(&self.homes)?;
+        for home in &self.homes {
+            let opened = homes.open(&Ctx::default(), home)?;
+            opened.counting().into_iter().for_each(|counting| counting.end.block());
+        }
         Ok(Store { homes, permits: SlicePermits::default(), logins: self.logins.clone() })
     }
 }

@@ -15,8 +15,8 @@ use std::path::Path;
 /// The descriptors of a server without connections, besides its homes: runtime, sockets, log.
 const OWN_DESCRIPTORS: u64 = 64;
 
-/// The descriptors of a served home.
-const HOME_DESCRIPTORS: u64 = 2;
+/// The descriptors of a served home: its top, and until it is counted a second handle and one for the walk.
+const HOME_DESCRIPTORS: u64 = 3;
 
 /// Fewer spare descriptors than this give a note: one session that uploads many small files may hold several hundred.
 const MIN_SPARE_DESCRIPTORS: u64 = 4096;

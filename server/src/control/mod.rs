@@ -271,6 +271,9 @@ pub struct HomeReport {
     /// Free bytes on its disk. `None` if unknown.
     #[serde(default)]
     pub disk_free: Option<u64>,
+    /// Whether it is being counted: what it holds is what was counted so far, and uploads wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counting: bool,
     /// Entries that could not be counted. Uploads are refused while there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<UnreadableReport>,

@@ -66,6 +66,7 @@ pub(crate) fn metrics_snapshot(shared: &ServerState) -> MetricsSnapshot {
         used: home.used,
         reserved: home.reserved,
         quota: home.quota,
+        counting: home.counting,
         entries: home.entries,
         disk_free: home.disk_free,
         unreadable: home.unreadable.iter().chain(&home.closed).map(|found| found.count).max().unwrap_or(0),
@@ -125,13 +126,14 @@ fn transfer(progress: TransferProgress) -> TransferReport {
 }
 
 fn home(homes: &dyn HomeStore, user: String, usage: HomeUsage) -> HomeReport {
-    let HomeUsage { usage: LedgerUsage { used, staged, credited }, limits } = usage;
+    let HomeUsage { usage: LedgerUsage { used, staged, credited }, limits, is_counting } = usage;
     HomeReport {
         disk_free: homes.disk_free(&user),
         closed: unreadable(&homes.unreadable(&user)),
         unreadable: unreadable(&homes.uncounted(&user)),
         user,
         used: used.bytes,
+        counting: is_counting,
         reserved: staged.bytes,
         credited,
         quota: limits.bytes,

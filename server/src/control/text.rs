@@ -31,6 +31,12 @@ pub(super) fn status(status: &StatusReport) -> String {
     text += "\n";
     let head = ["HOME", "USED", "RESERVED", "QUOTA", "FILES", "MAX FILES", "DISK FREE"].map(str::to_owned);
     text += &columns(&[vec![head], status.homes.iter().map(home).collect()].concat());
+    for home in status.homes.iter().filter(|home| home.counting) {
+        text += &format!(
+            "\nThe home of {} is being counted, {} entries so far: uploads to it wait\n",
+            home.user, home.entries
+        );
+    }
     for home in &status.homes {
         if let Some(found) = &home.unreadable {
             text +=
@@ -123,7 +129,7 @@ pub(super) fn reopened(user: &str, anew: bool, made: bool) -> String {
             "the home of {user} was missing: an EMPTY one was created and opened; to restore the old one, put its folder \
              back and run this again\n"
         ),
-        true => format!("the home of {user} is open, and was counted\n"),
+        true => format!("the home of {user} is open, and is being counted\n"),
         false => format!("the home of {user} is unchanged: nothing to do\n"),
     }
 }

@@ -42,6 +42,7 @@ pub struct Metrics {
     disk_free: Family<UserLabel, Gauge>,
     unavailable: Family<UserLabel, Gauge>,
     unreadable: Family<UserLabel, Gauge>,
+    counting: Family<UserLabel, Gauge>,
     settings_stale: Gauge,
     open_descriptors: Gauge,
     max_descriptors: Gauge,
@@ -78,6 +79,8 @@ pub struct HomeMetrics {
     pub quota: Option<u64>,
     /// Files, directories and links.
     pub entries: u64,
+    /// Whether it is being counted.
+    pub counting: bool,
     /// Free bytes on the home's disk. `None` if unknown.
     pub disk_free: Option<u64>,
     /// Entries that the last scan or the last look at the homes could not read.
@@ -116,6 +119,7 @@ impl Metrics {
             disk_free: Family::default(),
             unavailable: Family::default(),
             unreadable: Family::default(),
+            counting: Family::default(),
             settings_stale: Gauge::default(),
             open_descriptors: Gauge::default(),
             max_descriptors: Gauge::default(),
@@ -152,6 +156,8 @@ impl Metrics {
         registry.register("home_unavailable", help, m.unavailable.clone());
         let help = "Entries of a home that are not readable to the server";
         registry.register("home_unreadable_entries", help, m.unreadable.clone());
+        let help = "1 for each home that is being counted: what it holds is what was counted so far, and uploads wait";
+        registry.register("home_counting", help, m.counting.clone());
         let help = "1 if the settings file was rejected and the previous settings are in force";
         registry.register("settings_stale", help, m.settings_stale.clone());
         registry.register("open_descriptors", "Open descriptors", m.open_descriptors.clone());
@@ -175,7 +181,7 @@ impl Metrics {
     pub fn render(&self, moment: &MetricsSnapshot) -> String {
         let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let gauges = [&self.sessions, &self.used, &self.reserved, &self.quota, &self.entries];
-        let others = [&self.disk_free, &self.unavailable, &self.unreadable];
+        let others = [&self.disk_free, &self.unavailable, &self.unreadable, &self.counting];
         gauges.iter().chain(&others).for_each(|gauge| gauge.clear());
         self.settings_stale.set(moment.settings_stale.into());
         self.held.set(count(moment.held));
@@ -197,6 +203,9 @@ impl Metrics {
             }
             set(&self.entries, standing.entries);
             set(&self.unreadable, standing.unreadable);
+            if standing.counting {
+                set(&self.counting, 1);
+            }
             if let Some(free) = standing.disk_free {
                 set(&self.disk_free, free);
             }
@@ -258,7 +267,8 @@ mod tests {
         metrics.request("sshome", "ls", Duration::from_millis(1));
         let ann =
             HomeMetrics { user: "ann".into(), sessions: 2, used: 5, unreadable: 3, ..HomeMetrics::default() };
-        let zcl = HomeMetrics { user: "zcl".into(), quota: Some(9), ..HomeMetrics::default() };
+        let zcl =
+            HomeMetrics { user: "zcl".into(), quota: Some(9), counting: true, ..HomeMetrics::default() };
         let moment = MetricsSnapshot {
             homes: vec![ann, zcl.clone()],
             unavailable: vec!["ben".into()],
@@ -279,6 +289,7 @@ mod tests {
             "sshomed_quota_bytes{user=\"zcl\"} 9",
             "sshomed_home_unavailable{user=\"ben\"} 1",
             "sshomed_home_unreadable_entries{user=\"ann\"} 3",
+            "sshomed_home_counting{user=\"zcl\"} 1",
             "sshomed_settings_stale 1",
             concat!("sshomed_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
@@ -286,6 +297,7 @@ mod tests {
         }
         assert!(text.contains("\nsshomed_log_lines_lost_total "));
         assert!(!text.contains("sshomed_quota_bytes{user=\"ann\"}"));
+        assert!(!text.contains("sshomed_home_counting{user=\"ann\"}"));
         // A removed user has no values.
         let text = metrics.render(&MetricsSnapshot { homes: vec![zcl], ..MetricsSnapshot::default() });
         assert!(!text.contains("ann") && !text.contains("ben") && text.contains("sshomed_settings_stale 0"));

@@ -4,16 +4,18 @@
 //! bounded *work slices*. While a slice runs, the loop sends the output of the previous slice and receives input, so
 //! it cannot be part of a deadlock. A short slice runs *inline*, on the worker thread of the runtime.
 
+mod rest;
+
 use super::receive_buffer::{InputEnd, ReceiveBuffer};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, InlineExecutor, SlicePriority};
 use bytes::Bytes;
+use rest::Rest;
 use sshome_store::Wait;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A protocol on a channel.
@@ -49,6 +51,14 @@ pub(crate) trait ChannelProtocol: Send + 'static {
         true
     }
 
+    /// What the last slice waits for, if it returned [`SliceOutcome::Waiting`].
+    fn waits_for(&self) -> Option<Wait> {
+        None
+    }
+
+    /// The wait took too long: what waited is refused in the next slice.
+    fn end_wait(&mut self) {}
+
     /// Takes the output that is ready to be sent.
     fn take_output(&mut self) -> Vec<OutputChunk>;
 
@@ -78,6 +88,8 @@ pub(crate) enum SliceOutcome {
     InRequest,
     /// There is nothing to do until more input arrives.
     Idle,
+    /// A request waits until the home is counted: see [`ChannelProtocol::waits_for`].
+    Waiting,
     /// Idle, with staged files to publish unless more input is on its way.
     Staged,
     /// Idle. Unless input arrives within this time, the channel ends so.
@@ -170,7 +182,7 @@ async fn serve<C: ChannelProtocol>(
     stopping: &CancellationToken,
 ) -> ChannelEnd {
     let mut ready = protocol.as_mut().map(C::take_output).unwrap_or_default();
-    let mut quiet = false;
+    let mut rest = Rest::default();
     let mut fast = true;
     loop {
         let scarce = outgoing.output_limit();
@@ -187,7 +199,7 @@ async fn serve<C: ChannelProtocol>(
         }
         input.set_pending_bytes(working.pending_bytes());
         let gone = (!is_complete(&working, input)).then(|| closed.clone());
-        let mut running = begin(working, quiet, &mut fast, executors, outgoing.priority(), gone);
+        let mut running = begin(working, rest.quiet, &mut fast, executors, outgoing.priority(), gone);
         let mut next = Vec::new();
         let ahead = match &mut running {
             RunningSlice::Over(returned, _) => {
@@ -206,50 +218,25 @@ async fn serve<C: ChannelProtocol>(
         next.append(&mut returned.take_output());
         ready = next;
         input.set_pending_bytes(returned.pending_bytes());
-        let (under_way, outlives) = (returned.is_under_way(), is_complete(returned, input));
+        let outlives = is_complete(returned, input);
         let was_told = has_ended || !returned.reads_to_end();
         if sent.is_err() || (closed.is_cancelled() && !outlives) {
             return ChannelEnd::Gone;
         }
-        quiet = false;
+        rest.end(&outcome);
         match outcome {
-            SliceOutcome::InRequest if input.is_gone() && !outlives => return ChannelEnd::Gone,
+            SliceOutcome::InRequest | SliceOutcome::Waiting if input.is_gone() && !outlives => {
+                return ChannelEnd::Gone;
+            }
             SliceOutcome::InRequest | SliceOutcome::Busy => continue,
             _ => {}
         }
         if send(input, outgoing, closed, std::mem::take(&mut ready), 0).await.is_err() {
             return ChannelEnd::Gone;
         }
-        match outcome {
-            SliceOutcome::Ended(end) => return end,
-            // Publish staged files once the client has nothing more on its way.
-            SliceOutcome::Staged => quiet = !input.poll().await,
-            SliceOutcome::Idle if was_told && !input.is_open() => return ChannelEnd::Well,
-            SliceOutcome::Idle => {
-                tokio::select! {
-                    () = input.wait() => {}
-                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
-                    () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
-                }
-            }
-            SliceOutcome::IdleFor(time, end) => {
-                tokio::select! {
-                    () = input.wait() => {}
-                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
-                    () = sleep(time) => return end,
-                }
-            }
-            SliceOutcome::WaitFor(..) if input.is_gone() && !outlives => return ChannelEnd::Gone,
-            SliceOutcome::WaitFor(wait, time) => {
-                tokio::select! {
-                    // After the time it is tried again, too.
-                    _ = timeout(time, wait.over()) => {}
-                    () = input.wait_for_more() => {}
-                    () = closed.cancelled(), if !outlives => return ChannelEnd::Gone,
-                    () = stopping.cancelled(), if !under_way => return ChannelEnd::Well,
-                }
-            }
-            SliceOutcome::Busy | SliceOutcome::InRequest => {}
+        let waits = (outcome, was_told);
+        if let Some(end) = rest.wait(input, outgoing, returned, waits, (closed, stopping)).await {
+            return end;
         }
     }
 }

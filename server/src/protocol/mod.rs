@@ -58,6 +58,9 @@ pub trait ChannelOutput: Send + Sync {
     /// Reports how many bytes are queued for sending and not handed over yet.
     fn hold(&self, _bytes: usize) {}
 
+    /// Reports that the channel works, although nothing is sent or received.
+    fn moved(&self) {}
+
     /// The output limit of one slice in bytes while memory is scarce. Nothing is produced ahead then. `None` if
     /// memory is not scarce.
     fn output_limit(&self) -> Option<usize> {

@@ -188,7 +188,7 @@ fn cause_status(cause: &Cause, directory: bool) -> Status {
             Status::PermissionDenied
         }
         Cause::DiskQuota => Status::QuotaExceeded,
-        Cause::TooManyOpen { .. } | Cause::Busy { .. } => Status::Busy,
+        Cause::TooManyOpen { .. } | Cause::Busy { .. } | Cause::Counting { .. } => Status::Busy,
         Cause::Moved => Status::Changed,
         Cause::Cancelled => Status::Cancelled,
         _ => Status::Failed,

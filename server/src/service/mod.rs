@@ -8,6 +8,7 @@
 mod browse;
 mod copy;
 mod copy_data;
+mod counting;
 mod digest;
 mod download;
 mod error;
@@ -25,6 +26,7 @@ mod upload;
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
+pub(crate) use counting::ChangeKind;
 pub(crate) use digest::Hasher;
 pub use digest::{DigestAlgorithm, DigestRange, FileDigest};
 pub use download::Download;
@@ -47,6 +49,7 @@ pub use upload::PutUpload;
 use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
+use counting::CountProgress;
 use sshome_store::quota::LedgerUsage;
 use sshome_store::{Cause, Ctx, Home, HomeSettings, HomeStore, HomeUsage, StoreResult, Takeover};
 use sshome_wire::{CreditedUsage, Usage};
@@ -64,6 +67,7 @@ pub struct User {
     superseded: CancellationToken,
     slice_permits: Arc<Semaphore>,
     audit: Audit,
+    count: CountProgress,
 }
 
 impl User {
@@ -79,7 +83,8 @@ impl User {
         let ctx = Ctx::default();
         let home = store.open(&ctx, &HomeSettings::from(&*login.account()))?;
         let (superseded, slice_permits) = (CancellationToken::new(), slices.of(login.name()));
-        Ok(User { login, home, ctx, superseded, slice_permits, audit: Audit::default() })
+        let (audit, count) = (Audit::default(), CountProgress::default());
+        Ok(User { login, home, ctx, superseded, slice_permits, audit, count })
     }
 
     /// The same user, with its operations recorded in `audit`.
@@ -178,7 +183,7 @@ impl User {
 /// # Errors
 /// If the free space of the disk cannot be read.
 pub fn usage(user: &User) -> Result<CreditedUsage> {
-    let HomeUsage { usage: LedgerUsage { used, staged, credited }, limits } = user.home.usage();
+    let HomeUsage { usage: LedgerUsage { used, staged, credited }, limits, .. } = user.home.usage();
     let usage = Usage {
         used: used.bytes,
         reserved: staged.bytes,
@@ -188,6 +193,13 @@ pub fn usage(user: &User) -> Result<CreditedUsage> {
         disk_free: user.home.disk_space()?.bytes_free(),
     };
     Ok(CreditedUsage { usage, credited })
+}
+
+/// The sentence that says that the usage is not known yet; `None` if it is.
+#[must_use]
+pub fn counting_note(user: &User) -> Option<String> {
+    let entries = user.home.counting()?.entries;
+    Some(format!("the home is being counted, {entries} entries so far: it holds more than this"))
 }
 
 /// Syncs all earlier changes of this channel to the disk.

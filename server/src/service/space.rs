@@ -30,7 +30,7 @@ pub struct HomeSpace {
 /// The kernel's.
 pub fn space(user: &User) -> Result<HomeSpace> {
     let disk = user.home.disk_space()?;
-    let HomeUsage { usage, limits } = user.home.usage();
+    let HomeUsage { usage, limits, .. } = user.home.usage();
     let charged = usage.charged();
     let block = disk.block;
     let (blocks, blocks_free) = match limits.bytes {

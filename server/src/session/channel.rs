@@ -107,6 +107,10 @@ impl ChannelOutput for ChannelWriter {
         self.held.set(bytes);
     }
 
+    fn moved(&self) {
+        self.flow.moved();
+    }
+
     fn output_limit(&self) -> Option<usize> {
         self.flow.output_limit()
     }

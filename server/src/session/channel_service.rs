@@ -110,7 +110,7 @@ impl ServiceStart {
             ChannelService::Exec(line) => {
                 // A command whose input is complete runs to its end, also if the client has disconnected.
                 let begun = Instant::now();
-                let ended = exec::run(reader, writer, user, line, terminal, pool).await;
+                let ended = exec::run(reader, writer, user, line, terminal, stopping, pool).await;
                 session.audit().request("exec", "command", begun);
                 ended
             }

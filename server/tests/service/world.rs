@@ -50,6 +50,8 @@ impl World {
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
         let homes = PosixStore::default();
         (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
+        // Waits until the home is counted.
+        homes.count("ann").unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
         let key = parse_public_key_base64(KEY).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

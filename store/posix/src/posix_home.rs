@@ -4,16 +4,20 @@ use crate::home::{self, DirectoryStream as Reader};
 use crate::operations::{self, Context, PosixHome, PosixUpload, Removal, Walk};
 use sshome_store::quota::FileId;
 use sshome_store::{
-    CheckedPartial, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
-    Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
-    PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover, TreeRemoval, TreeWalk,
-    Upload, UploadSource, UploadSpec,
+    CheckedPartial, Counting, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
+    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover,
+    TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 
 impl Home for PosixHome {
     fn check_writable(&self) -> StoreResult<()> {
         PosixHome::check_writable(self)
+    }
+
+    fn counting(&self) -> Option<Counting> {
+        self.ledger().counting()
     }
 
     fn enter_directory(&self, path: &RemotePath) -> StoreResult<()> {
@@ -161,7 +165,7 @@ impl Home for PosixHome {
     }
 
     fn usage(&self) -> HomeUsage {
-        HomeUsage { usage: self.ledger().usage(), limits: self.ledger().limits() }
+        HomeUsage::of(self.ledger())
     }
 
     fn disk_space(&self) -> StoreResult<DiskSpace> {

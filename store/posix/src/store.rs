@@ -1,6 +1,6 @@
 //! The homes of all users on local filesystems: the trait [`HomeStore`] over [`Homes`].
 
-use crate::home::Homes;
+use crate::home::{CountPhase, Homes};
 use crate::operations::PosixHome;
 use sshome_store::quota::{Comparison, QuotaLimits, UnreadableEntries};
 use sshome_store::{
@@ -13,6 +13,15 @@ use std::time::Duration;
 /// The homes of all users, each a directory of a local filesystem. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct PosixStore(Arc<Homes>);
+
+impl PosixStore {
+    /// A store whose counts of homes an observer is told of: it is called with the user in the thread that counts, and the
+    /// count waits until it returns. It is for tests.
+    #[must_use]
+    pub fn observed(observer: impl Fn(&str, CountPhase) + Send + Sync + 'static) -> PosixStore {
+        PosixStore(Arc::new(Homes::observed(Box::new(observer))))
+    }
+}
 
 impl HomeStore for PosixStore {
     fn capabilities(&self) -> Capabilities {
@@ -55,8 +64,7 @@ impl HomeStore for PosixStore {
 
     fn usages(&self) -> Vec<(String, HomeUsage)> {
         let all = self.0.ledgers().into_iter();
-        all.map(|(user, ledger)| (user, HomeUsage { usage: ledger.usage(), limits: ledger.limits() }))
-            .collect()
+        all.map(|(user, ledger)| (user, HomeUsage::of(&ledger))).collect()
     }
 
     fn problems(&self) -> Vec<HomeProblem> {

@@ -2,25 +2,39 @@
 #![allow(clippy::unwrap_used, reason = "that is how tests fail")]
 
 use sshome_store::HomeStore;
-use sshome_store::conformance::ConformanceHost;
-use sshome_store_posix::PosixStore;
+use sshome_store::conformance::{ConformanceHost, CountHold};
+use sshome_store_posix::{CountPhase, PosixStore};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A folder for homes.
-struct PosixHost(TempDir);
+struct PosixHost {
+    folder: TempDir,
+    hold: CountHold<CountPhase>,
+}
 
 impl ConformanceHost for PosixHost {
     fn open(&self) -> Vec<Arc<dyn HomeStore>> {
-        vec![Arc::new(PosixStore::default())]
+        let hold = self.hold.clone();
+        vec![Arc::new(PosixStore::observed(move |user, phase| hold.pass(user, phase)))]
     }
 
     fn root(&self) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join("ann")
+        self.folder.path().canonicalize().unwrap().join("ann")
+    }
+
+    fn hold_counts(&self) -> bool {
+        self.hold.hold();
+        true
+    }
+
+    fn release_counts(&self) {
+        self.hold.release();
     }
 }
 
 sshome_store::conformance_tests!(|| {
-    Box::new(PosixHost(TempDir::with_prefix("sshome-store-").unwrap())) as Box<dyn ConformanceHost>
+    let folder = TempDir::with_prefix("sshome-store-").unwrap();
+    Box::new(PosixHost { folder, hold: CountHold::default() }) as Box<dyn ConformanceHost>
 });

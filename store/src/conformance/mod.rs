@@ -11,9 +11,11 @@
     reason = "that is how tests fail"
 )]
 
+pub mod counting;
 pub mod directories;
 pub mod faults;
 pub mod files;
+mod hold;
 pub mod model;
 pub mod names;
 pub mod partial;
@@ -25,6 +27,8 @@ pub mod staging_model;
 pub mod steps;
 pub mod streams;
 mod world;
+
+pub use hold::CountHold;
 
 use crate::{Capabilities, HomeStore};
 use std::path::PathBuf;
@@ -40,6 +44,14 @@ pub trait ConformanceHost: Send + Sync {
     fn root(&self) -> PathBuf {
         PathBuf::from("/homes/ann")
     }
+
+    /// Keeps homes that are opened from now on from being counted. Returns whether the store counts homes at all.
+    fn hold_counts(&self) -> bool {
+        false
+    }
+
+    /// Lets the homes be counted that were held.
+    fn release_counts(&self) {}
 }
 
 /// Makes a new host, without a home.
@@ -125,6 +137,10 @@ macro_rules! conformance_tests {
                 a_replaced_file_counts_until_it_is_closed [in_place_write, open_files_count],
                 a_home_over_its_quota_may_become_smaller [in_place_write],
                 a_replacement_needs_space_for_the_difference_only [],
+            }
+            counting {
+                an_uncounted_home_is_read_and_emptied_and_takes_nothing [],
+                partial_uploads_keep_their_space_while_a_home_is_counted [],
             }
             publishing {
                 a_file_gets_its_name_with_its_content [],

@@ -30,6 +30,8 @@ pub(super) struct World {
     stores: Vec<Arc<dyn HomeStore>>,
     /// The number of the next channel. Channels take the nodes in turn.
     next: AtomicUsize,
+    /// Whether homes are not counted at the moment.
+    holds_counts: bool,
 }
 
 impl World {
@@ -47,7 +49,8 @@ impl World {
         let host = host();
         let (user, root) = ("ann".to_owned(), host.root());
         let settings = HomeSettings { user, root, make_root: true, unfit: None, writable: true, limits };
-        let mut world = World { host, settings, stores: Vec::new(), next: AtomicUsize::new(0) };
+        let mut world =
+            World { host, settings, stores: Vec::new(), next: AtomicUsize::new(0), holds_counts: false };
         world.start();
         world
     }
@@ -62,6 +65,31 @@ impl World {
         self.stores = self.host.open();
         for store in &self.stores {
             store.serve(std::slice::from_ref(&self.settings)).unwrap();
+        }
+        if !self.holds_counts {
+            self.await_count();
+        }
+    }
+
+    /// Restarts the nodes, and keeps them from counting. Returns whether this store counts anything.
+    pub(super) fn restart_uncounted(&mut self) -> bool {
+        self.stores.clear();
+        self.holds_counts = self.host.hold_counts();
+        self.start();
+        self.holds_counts
+    }
+
+    /// Lets the nodes count, and waits until they have.
+    pub(super) fn release_counts(&mut self) {
+        self.holds_counts = false;
+        self.host.release_counts();
+        self.await_count();
+    }
+
+    fn await_count(&self) {
+        for store in &self.stores {
+            let counting = store.open(&Ctx::default(), &self.settings).unwrap().counting();
+            counting.into_iter().for_each(|counting| counting.end.block());
         }
     }
 

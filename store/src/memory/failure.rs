@@ -40,5 +40,5 @@ pub(super) fn of_parent<'a>(tree: &'a Tree, path: &'a RemotePath) -> impl FnOnce
 
 /// Adds the path to a refusal of the quota.
 pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(QuotaExceeded) -> StoreError + '_ {
-    |exceeded| StoreError::Quota { path: path.clone(), exceeded }
+    |exceeded| StoreError::quota(path, exceeded)
 }

@@ -1,6 +1,6 @@
 //! A home in memory, opened for a channel.
 
-use super::failure::AtPath;
+use super::failure::{AtPath, over_quota};
 use super::open_file::MemoryFile;
 use super::partial::MemoryPartialCheck;
 use super::shared::MemorySharedHome;
@@ -9,10 +9,10 @@ use super::walk::{MemoryReader, MemoryRemoval, MemoryWalk};
 use super::{attributes, directories, names, publish, upload};
 use crate::quota::FileId;
 use crate::{
-    Cause, CheckedPartial, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo, Home,
-    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
-    PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult, Takeover, TreeRemoval,
-    TreeWalk, Upload, UploadSource, UploadSpec,
+    Cause, CheckedPartial, Counting, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
+    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
+    Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
@@ -36,11 +36,22 @@ impl MemoryHome {
     fn home(&self, path: &RemotePath) -> StoreResult<&Arc<MemorySharedHome>> {
         if self.ctx.is_cancelled() { Err(Cause::Cancelled).of_file(path) } else { Ok(&self.shared) }
     }
+
+    /// Fails while the home is being counted, too: the call stores something, or gives it another name.
+    fn counted(&self, path: &RemotePath) -> StoreResult<&Arc<MemorySharedHome>> {
+        let home = self.home(path)?;
+        home.ledger.check_counted().map_err(over_quota(path))?;
+        Ok(home)
+    }
 }
 
 impl Home for MemoryHome {
     fn check_writable(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    fn counting(&self) -> Option<Counting> {
+        self.shared.ledger.counting()
     }
 
     fn enter_directory(&self, path: &RemotePath) -> StoreResult<()> {
@@ -106,11 +117,11 @@ impl Home for MemoryHome {
     }
 
     fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)> {
-        names::hard_link(self.home(from)?, from, to)
+        names::hard_link(self.counted(from)?, from, to)
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {
-        names::rename(self.home(from)?, from, to, replace)
+        names::rename(self.counted(from)?, from, to, replace)
     }
 
     fn remove_file(&self, path: &RemotePath) -> StoreResult<RemotePath> {
@@ -139,7 +150,7 @@ impl Home for MemoryHome {
     }
 
     fn open_file(&self, path: &RemotePath, mode: OpenMode, staged: bool) -> StoreResult<Box<dyn FileHandle>> {
-        let home = self.home(path)?;
+        let home = if mode.changes() { self.counted(path)? } else { self.home(path)? };
         if mode.append && !home.capabilities.append {
             return Err(Cause::Unsupported).of_file(path);
         }
@@ -157,7 +168,7 @@ impl Home for MemoryHome {
         partial: Option<CheckedPartial>,
         takeover: &Takeover,
     ) -> StoreResult<Box<dyn Upload>> {
-        Ok(Box::new(upload::begin(self.home(path)?, &self.ctx, path, spec, partial, takeover)?))
+        Ok(Box::new(upload::begin(self.counted(path)?, &self.ctx, path, spec, partial, takeover)?))
     }
 
     fn publish(&self, items: Vec<PublishItem>, _names: Vec<EntryRef>) -> Published {
@@ -215,7 +226,7 @@ impl Home for MemoryHome {
     }
 
     fn usage(&self) -> HomeUsage {
-        HomeUsage { usage: self.shared.ledger.usage(), limits: self.shared.ledger.limits() }
+        HomeUsage::of(&self.shared.ledger)
     }
 
     fn disk_space(&self) -> Result<DiskSpace, StoreError> {

@@ -10,7 +10,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct MemoryBacking {
     homes: Mutex<BTreeMap<String, Arc<MemorySharedHome>>>,
     /// The number of the next file in any home.
     next: Arc<AtomicU64>,
+    /// Whether the homes that are opened now stay uncounted.
+    holds_counts: AtomicBool,
 }
 
 /// A store of homes in memory.
@@ -41,7 +43,21 @@ impl MemoryBacking {
     /// No homes. Stores on it have these capabilities.
     #[must_use]
     pub fn new(capabilities: Capabilities) -> Arc<MemoryBacking> {
-        Arc::new(MemoryBacking { capabilities, homes: Mutex::default(), next: Arc::default() })
+        let (homes, next, holds_counts) = (Mutex::default(), Arc::default(), AtomicBool::new(false));
+        Arc::new(MemoryBacking { capabilities, homes, next, holds_counts })
+    }
+
+    /// Leaves homes that are opened from now on uncounted, as on a disk that takes long to read, until
+    /// [`release_counts`](MemoryBacking::release_counts). There is nothing to count here otherwise.
+    pub fn hold_counts(&self) {
+        self.holds_counts.store(true, SeqCst);
+    }
+
+    /// Counts all homes.
+    pub fn release_counts(&self) {
+        self.holds_counts.store(false, SeqCst);
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.values().for_each(|shared| drop(count(shared)));
     }
 
     /// A user's home, which is made if it is missing.
@@ -103,6 +119,9 @@ impl HomeStore for MemoryStore {
             return Err(PrepareError::Home { user, root, why });
         }
         let shared = self.backing.home(home);
+        if self.backing.holds_counts.load(SeqCst) {
+            shared.ledger.uncount();
+        }
         shared.ledger.set_limits(home.limits);
         let (states, user) = (Arc::clone(&self.states), home.user.clone());
         Ok(PreparedHome::new(move || {
@@ -150,7 +169,8 @@ impl HomeStore for MemoryStore {
 
     fn usages(&self) -> Vec<(String, HomeUsage)> {
         let usage = |(user, shared): (String, Arc<MemorySharedHome>)| {
-            (user, HomeUsage { usage: shared.ledger.usage(), limits: shared.ledger.limits() })
+            let usage = HomeUsage::of(&shared.ledger);
+            (user, usage)
         };
         self.all_served().into_iter().map(usage).collect()
     }
@@ -179,21 +199,10 @@ impl HomeStore for MemoryStore {
 
     fn count(&self, user: &str) -> Result<Comparison, String> {
         let shared = self.served(user).ok_or("it is not served any more")?;
-        let tree = shared.tree();
-        let baseline = shared.ledger.begin_count();
-        let mut found = ScanResult::default();
-        for (id, node) in tree.named() {
-            found.used.entries += node.links;
-            found.used.bytes += node.length();
-            let file = tree.file_id(id);
-            if node.links == 1 && node.file_type() == FileType::Regular && baseline.wants(file) {
-                found.lenders.insert(file, node.length());
-            }
+        if let Some(counting) = shared.ledger.counting() {
+            counting.end.block();
         }
-        match shared.ledger.end_count(&baseline, found, || Ok::<_, Infallible>(shared.staged_bytes())) {
-            Ok(comparison) => Ok(comparison),
-            Err(never) => match never {},
-        }
+        Ok(count(&shared))
     }
 
     fn expire_partial_uploads(&self, files: Duration, streams: Duration) -> usize {
@@ -206,6 +215,25 @@ impl HomeStore for MemoryStore {
                 .discard(|partial| partial.since.seconds < if partial.is_stream() { stream } else { file })
         };
         self.all_served().into_iter().map(expired).sum()
+    }
+}
+
+/// Counts a home, and corrects its ledger.
+fn count(shared: &MemorySharedHome) -> Comparison {
+    let tree = shared.tree();
+    let baseline = shared.ledger.begin_count();
+    let mut found = ScanResult::default();
+    for (id, node) in tree.named() {
+        found.used.entries += node.links;
+        found.used.bytes += node.length();
+        let file = tree.file_id(id);
+        if node.links == 1 && node.file_type() == FileType::Regular && baseline.wants(file) {
+            found.lenders.insert(file, node.length());
+        }
+    }
+    match shared.ledger.end_count(&baseline, found, || Ok::<_, Infallible>(shared.staged_bytes())) {
+        Ok(comparison) => comparison,
+        Err(never) => match never {},
     }
 }
 

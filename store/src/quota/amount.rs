@@ -75,6 +75,12 @@ pub enum QuotaExceeded {
         /// Bytes that partial uploads hold.
         partial: u64,
     },
+    /// The home is being counted, so nothing is stored yet.
+    #[error("cannot be stored yet: this home is being counted, {entries} entries so far")]
+    Counting {
+        /// Entries that were counted so far.
+        entries: u64,
+    },
     /// The home could not be counted, so nothing more is stored.
     #[error(
         "cannot be stored: part of this home cannot be read and counted; the server's log and `sshomed status` name it"

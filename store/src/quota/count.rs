@@ -77,7 +77,7 @@ impl Ledger {
         ScanBaseline { change_count, lenders: state.credits.files().collect() }
     }
 
-    /// Compares the ledger with a scan, and corrects it. `staged` measures the staged files, in bytes; it is called under
+    /// Compares the ledger with a scan, and corrects it. Ends the first count of a home unless it is busy. `staged` measures the staged files, in bytes; it is called under
     /// the ledger's lock. Requires the namespace lock.
     ///
     /// # Errors
@@ -89,12 +89,17 @@ impl Ledger {
         staged: impl FnOnce() -> Result<u64, E>,
     ) -> Result<Comparison, E> {
         let mut state = self.state();
+        let is_busy = baseline.change_count != Some(state.change_count) || !state.is_at_rest();
+        if is_busy && (state.counting.is_some() || scanned.unreadable.is_empty()) {
+            return Ok(Comparison::Busy);
+        }
         state.unreadable = scanned.unreadable.clone();
         if !scanned.unreadable.is_empty() {
+            // The first count says at least how much could be read.
+            if state.counting.take().is_some() {
+                state.used = scanned.used;
+            }
             return Ok(Comparison::Unreadable(scanned.unreadable));
-        }
-        if baseline.change_count != Some(state.change_count) || !state.is_at_rest() {
-            return Ok(Comparison::Busy);
         }
         let staged = StagedBytes { found: staged()?, partial: state.partial, reserved: state.staged.bytes };
         let found = Amount { bytes: scanned.used.bytes + state.orphaned(), entries: scanned.used.entries };
@@ -105,7 +110,11 @@ impl Ledger {
                 state.credits.shrink(*file, scanned.lenders.get(file).copied().unwrap_or(0));
             }
         }
-        Ok(Comparison::Compared { recorded, found, staged })
+        match state.counting.take() {
+            // Nothing was recorded before.
+            Some(_) => Ok(Comparison::Compared { recorded: found, found, staged }),
+            None => Ok(Comparison::Compared { recorded, found, staged }),
+        }
     }
 }
 

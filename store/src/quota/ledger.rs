@@ -3,6 +3,7 @@ use super::open_files::OpenFileEntry;
 use super::{
     Amount, FileId, HeldFile, LedgerUsage, QuotaExceeded, QuotaLimits, UnreadableEntries, UsageChange,
 };
+use crate::{Completion, Counting};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 pub(super) struct LedgerState {
     limits: QuotaLimits,
+    /// `None` once the home was counted.
+    pub(super) counting: Option<CountState>,
     /// The entries that could not be counted. Unless this is empty, nothing more is stored.
     pub(super) unreadable: UnreadableEntries,
     /// Counts the changes.
@@ -43,12 +46,84 @@ pub(super) struct LedgerState {
     pub(super) open: HashMap<FileId, OpenFileEntry>,
 }
 
+/// The state of a count without which nothing is stored.
+#[derive(Debug, Default)]
+pub(super) struct CountState {
+    removals_wait: bool,
+    /// Dropped with the state, which ends the count.
+    end: Completion,
+}
+
 impl Ledger {
     /// A ledger with the result of a scan.
     #[must_use]
     pub fn new(limits: QuotaLimits, found: Amount, unreadable: UnreadableEntries) -> Ledger {
         let state = LedgerState { limits, unreadable, used: found, ..LedgerState::default() };
         Ledger { state: Mutex::new(state), next: AtomicU64::new(0) }
+    }
+
+    /// A ledger of a home that is to be counted. Nothing is stored until [`end_count`](Ledger::end_count).
+    #[must_use]
+    pub fn uncounted(limits: QuotaLimits) -> Ledger {
+        let ledger = Ledger::new(limits, Amount::default(), UnreadableEntries::default());
+        ledger.uncount();
+        ledger
+    }
+
+    /// Makes the home uncounted again, as after a restart.
+    pub fn uncount(&self) {
+        let mut state = self.state();
+        state.used = Amount::default();
+        state.counting.get_or_insert_default();
+    }
+
+    /// Whether the home is being counted.
+    #[must_use]
+    pub fn counting(&self) -> Option<Counting> {
+        let state = self.state();
+        let CountState { removals_wait, end } = state.counting.as_ref()?;
+        Some(Counting { entries: state.used.entries, removals_wait: *removals_wait, end: end.wait() })
+    }
+
+    /// Fails while the home is being counted.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded::Counting`].
+    pub fn check_counted(&self) -> Result<(), QuotaExceeded> {
+        self.state().check_counted()
+    }
+
+    /// Fails while a count could not be completed because of removals, and they wait.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded::Counting`].
+    pub fn check_removal(&self) -> Result<(), QuotaExceeded> {
+        match self.state() {
+            state if state.counting.as_ref().is_some_and(|counting| counting.removals_wait) => {
+                state.check_counted()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes removals wait for the end of the count.
+    pub fn hold_removals(&self) {
+        if let Some(counting) = &mut self.state().counting {
+            counting.removals_wait = true;
+        }
+    }
+
+    /// Records how much was counted so far.
+    pub fn counted_so_far(&self, found: Amount) {
+        let mut state = self.state();
+        if state.counting.is_some() {
+            state.used = found;
+        }
+    }
+
+    /// Records that a name was moved: a scan may have missed it, or found it twice. Requires the namespace lock.
+    pub fn moved(&self) {
+        self.state().change_count += 1;
     }
 
     /// The limits.
@@ -109,6 +184,7 @@ impl LedgerState {
         if bytes == 0 && entries == 0 {
             return Ok(());
         }
+        self.check_counted()?;
         if !self.unreadable.is_empty() {
             return Err(QuotaExceeded::Uncounted);
         }
@@ -122,6 +198,13 @@ impl LedgerState {
         match self.limits.entries {
             Some(max) if charged.entries.saturating_add(entries) > max => Err(QuotaExceeded::Entries { max }),
             _ => Ok(()),
+        }
+    }
+
+    fn check_counted(&self) -> Result<(), QuotaExceeded> {
+        match self.counting {
+            Some(_) => Err(QuotaExceeded::Counting { entries: self.used.entries }),
+            None => Ok(()),
         }
     }
 

@@ -37,6 +37,9 @@ use std::path::{Path, PathBuf};
 /// again. A large file is resumed after the blocks that have arrived; if only its answer was lost, it is compared and
 /// not sent again.
 ///
+/// If the server is busy, because it counts the home or a limit is reached, what it refused is sent again after a pause, as
+/// often as a lost connection is opened again.
+///
 /// # Errors
 /// If it could not begin (`Refused`, `Local`), was cancelled (`Cancelled`; answered files stay), or the connection is
 /// lost. Failures of single files are in the summary.

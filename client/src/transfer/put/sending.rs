@@ -69,6 +69,10 @@ pub(super) struct Sending<'a> {
     reached: &'a mut Reached,
     /// Bytes that were sent and have no answer.
     under_way: u64,
+    /// Whether a server that is busy is asked again later.
+    patient: bool,
+    /// The first answer that said so. What fails after it may fail because of it, so it is repeated as well.
+    busy: Option<Reply>,
 }
 
 impl<'a> Sending<'a> {
@@ -81,13 +85,31 @@ impl<'a> Sending<'a> {
         reached: &'a mut Reached,
     ) -> Sending<'a> {
         let (waiting, open, under_way) = (VecDeque::new(), OpenUpload::No, 0);
-        Sending { messages, ahead, waiting, open, settled, unsettled, done, reached, under_way }
+        let (patient, busy) = (false, None);
+        Sending {
+            messages,
+            ahead,
+            waiting,
+            open,
+            settled,
+            unsettled,
+            done,
+            reached,
+            under_way,
+            patient,
+            busy,
+        }
+    }
+
+    /// With `patient`, an answer that the server is busy ends this with `Refused`, and leaves its item unsettled.
+    pub(super) fn patient(self, patient: bool) -> Sending<'a> {
+        Sending { patient, ..self }
     }
 
     /// Sends all messages and receives all answers.
     ///
     /// # Errors
-    /// If the conversation is over, or `Cancelled`. Items without an answer stay unsettled.
+    /// If the conversation is over, `Cancelled`, or `Refused` if the server is busy. Items without an answer stay unsettled.
     pub(super) async fn run(mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
         let sent = self.send_all(ctx).await;
         if sent.is_err() {
@@ -97,7 +119,7 @@ impl<'a> Sending<'a> {
     }
 
     async fn send_all(&mut self, ctx: &mut TransferContext<'_>) -> Result<(), ConversationError> {
-        loop {
+        while self.busy.is_none() {
             tokio::select! {
                 biased;
                 frame = ctx.conversation.receive(ctx.cancel) => self.hear(ctx, frame?).await?,
@@ -107,11 +129,16 @@ impl<'a> Sending<'a> {
                 },
             }
         }
+        if self.busy.is_some() && matches!(self.open, OpenUpload::Sending) {
+            // The rest of this file is not sent: it is repeated as well.
+            self.open = OpenUpload::Refused;
+            ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await?;
+        }
         while !self.waiting.is_empty() {
             let frame = ctx.conversation.receive(ctx.cancel).await?;
             self.hear(ctx, frame).await?;
         }
-        Ok(())
+        self.busy.take().map_or(Ok(()), |reply| Err(ConversationError::Refused(reply)))
     }
 
     async fn take(
@@ -254,14 +281,25 @@ impl<'a> Sending<'a> {
             // It was refused before its end: its stream is aborted.
             self.open = OpenUpload::Refused;
             self.settled.fetch_add(1, Ordering::Relaxed);
-            self.note(ctx, asked, reply);
+            self.note_unless_busy(ctx, asked, reply);
             ctx.conversation.send(encoded(&Frame::Abort)?, 0, ctx.cancel).await?;
         } else {
-            self.note(ctx, asked, reply);
+            self.note_unless_busy(ctx, asked, reply);
         }
         match is_open && !reply.status.is_error() {
             true => Err(ConversationError::Protocol("it accepted a file before the file's end".into())),
             false => Ok(()),
+        }
+    }
+
+    /// Notes an answer, unless its item is repeated because the server is busy.
+    fn note_unless_busy(&mut self, ctx: &TransferContext<'_>, asked: SentRequest, reply: &Reply) {
+        let is_busy = reply.status == Status::Busy || self.busy.is_some() && reply.status.is_error();
+        if self.patient && is_busy && asked.failed.is_none() {
+            ctx.progress.end_file_early();
+            self.busy.get_or_insert_with(|| reply.clone());
+        } else {
+            self.note(ctx, asked, reply);
         }
     }
 

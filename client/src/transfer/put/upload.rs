@@ -115,6 +115,7 @@ impl SharedWork for UploadWork {
         retries: &mut Retries,
         share: &Arc<WorkShare<UploadWalk>>,
     ) -> Result<(), ConversationError> {
+        let patient = retries.may_pause(ctx);
         let ahead = retries.careful(ctx.conversation.max_outstanding());
         let settled = Arc::new(AtomicU64::new(0));
         let manner = ReaderOptions {
@@ -132,7 +133,7 @@ impl SharedWork for UploadWork {
         // When this ends, the receiver of the reader's messages is dropped, and the reader ends.
         let sending =
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
-        let sent = sending.run(ctx).await;
+        let sent = sending.patient(patient).run(ctx).await;
         let read = reader.await;
         share.keep(unsettled.take());
         self.lock().add(done);

@@ -19,7 +19,7 @@ const READ_AHEAD_CHUNKS: usize = 4;
 /// Uploads a stream, whose length may be unknown. It is published once it is complete and durable. If it fails, or
 /// differs from the expected content, nothing is published.
 ///
-/// After a lost connection it reconnects if the context allows it.
+/// After a lost connection it reconnects if the context allows it. If the server is busy, it is asked again.
 ///
 /// # Errors
 /// If the transfer was cancelled (`Cancelled`) or the connection is lost. A refusal, and a failure of the stream, are
@@ -69,6 +69,11 @@ async fn run(
             Err(ConversationError::Lost(why)) => {
                 retries.reached.go_on_after(stream.replay.begin());
                 retries.recover(ctx, why).await?;
+            }
+            Ok(reply) if reply.status == Status::Busy && !stream.has_failed() && retries.may_pause(ctx) => {
+                ctx.progress.rewind(std::mem::take(&mut stream.under_way));
+                retries.reached.go_on_after(stream.replay.begin());
+                retries.pause(ctx, &reply).await?;
             }
             Ok(reply) => return Ok(stream.summary(ctx, &reply)),
             Err(error) => return Err(error),

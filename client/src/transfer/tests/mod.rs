@@ -7,6 +7,7 @@ use super::*;
 use crate::conversation::peer::Talk;
 use model::Model;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What a test's transfers work with.
@@ -14,6 +15,8 @@ struct World {
     talk: Talk,
     cancel: CancellationToken,
     progress: ProgressDisplay,
+    /// How often a put is tried again.
+    retries: u32,
     place: tempfile::TempDir,
 }
 
@@ -21,7 +24,8 @@ impl World {
     async fn with(model: &Model) -> World {
         let talk = model.start().await;
         let place = tempfile::tempdir().unwrap();
-        World { talk, cancel: model.cancel.clone(), progress: ProgressDisplay::new(false), place }
+        let (cancel, progress) = (model.cancel.clone(), ProgressDisplay::new(false));
+        World { talk, cancel, progress, retries: 0, place }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -67,9 +71,36 @@ impl World {
         options: TransferOptions,
     ) -> Result<TransferSummary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
-        let World { talk, cancel, progress, .. } = self;
-        let ctx = TransferContext { conversation: &mut talk.conversation, cancel, progress, reconnect: None };
+        let World { talk, cancel, progress, retries, .. } = self;
+        let mut patient = Patient(*retries);
+        let reconnect = (*retries > 0).then_some(&mut patient as &mut dyn Reconnect);
+        let ctx = TransferContext { conversation: &mut talk.conversation, cancel, progress, reconnect };
         put(ctx, &sources, &remote(target), options).await
+    }
+}
+
+/// Tries as often as this without a pause, and never reconnects.
+struct Patient(u32);
+
+impl Reconnect for Patient {
+    fn retries(&self) -> u32 {
+        self.0
+    }
+
+    fn pause(&self, _tried: u32) -> Duration {
+        Duration::ZERO
+    }
+
+    fn reconnect(&mut self) -> Reconnecting<'_> {
+        Box::pin(async { Err(ReconnectError::Refused("no other connection".into())) })
+    }
+
+    fn beside(&self) -> Box<dyn Reconnect> {
+        Box::new(Patient(self.0))
+    }
+
+    fn close(self: Box<Self>) -> Closing {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Model {
     pub(super) lengths: Option<(u64, u64)>,
     /// Answers to gets and puts are preceded by progress.
     pub(super) works: bool,
+    /// So many puts and directories are refused because the server is busy.
+    pub(super) busy: Arc<Mutex<usize>>,
     /// Puts are answered with this.
     pub(super) answers: Option<Status>,
     /// Entries that listings have besides, whatever they are called.
@@ -38,6 +40,10 @@ pub(super) struct Model {
 pub(super) fn entry(name: &[u8], kind: FileKind, size: u64) -> Entry {
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 0 };
     Entry { name: name.to_vec(), kind, size, mtime, mode: 0o640, links: 1, target: Vec::new() }
+}
+
+fn busy() -> Reply {
+    Reply::new(Status::Busy, "your home is being counted, 7 entries so far")
 }
 
 impl Model {
@@ -95,6 +101,7 @@ impl Model {
                 }
                 _ => Reply::new(Status::NoSuchFile, ""),
             },
+            Request::Mkdir { .. } if self.is_busy() => busy(),
             Request::Mkdir { path, .. } => match found(&path) {
                 Some(None) => Reply::new(Status::DirectoryExists, ""),
                 Some(Some(_)) => Reply::new(Status::FileExists, ""),
@@ -110,8 +117,15 @@ impl Model {
     }
 
     async fn put(&self, peer: &mut ScriptedPeer, put: Put) {
-        if self.refuses.is_some_and(|name| put.path.ends_with(name)) {
-            peer.say(Frame::Reply(Reply::new(Status::QuotaExceeded, "full\x1b"))).await;
+        let refused = self.refuses.is_some_and(|name| put.path.ends_with(name));
+        let in_no_directory = !self.has_parent(&put.path);
+        if refused || in_no_directory || self.is_busy() {
+            peer.say(Frame::Reply(match (refused, in_no_directory) {
+                (true, _) => Reply::new(Status::QuotaExceeded, "full\x1b"),
+                (_, true) => Reply::new(Status::NoSuchDirectory, ""),
+                (false, false) => busy(),
+            }))
+            .await;
             loop {
                 match peer.hear().await {
                     Some(Frame::Data(_)) => {}
@@ -146,6 +160,21 @@ impl Model {
         }
         self.work(peer).await;
         peer.reply(if whole { self.answers.unwrap_or(Status::Done) } else { Status::DigestMismatch }).await;
+    }
+
+    /// Whether the next change is refused because the server is busy.
+    fn is_busy(&self) -> bool {
+        let mut left = self.busy.lock().unwrap();
+        let is_busy = *left > 0;
+        *left = left.saturating_sub(1);
+        is_busy
+    }
+
+    fn has_parent(&self, path: &[u8]) -> bool {
+        match path.iter().rposition(|byte| *byte == b'/') {
+            Some(0) | None => true,
+            Some(at) => matches!(self.files.lock().unwrap().get(&path[..at]), Some(None)),
+        }
     }
 
     async fn get(&self, peer: &ScriptedPeer, path: &[u8]) {

@@ -122,3 +122,39 @@ async fn links_in_a_tree_are_copied_and_pipes_are_skipped_and_reported() {
     let summary = world.put(&["t"], "/t", RECURSIVE).await.unwrap();
     assert_eq!((summary.files, summary.links, summary.skipped.len(), summary.failures.len()), (1, 1, 1, 0));
 }
+
+#[tokio::test]
+async fn a_put_waits_for_a_server_that_is_busy() {
+    for (busy, size) in [(1, 1), (2, 100), (3, 20 << 20)] {
+        let model = Model::with(&[]);
+        *model.busy.lock().unwrap() = busy;
+        let mut world = World::with(&model).await;
+        world.retries = 4;
+        for name in ["t/a", "t/d/b", "t/d/c"] {
+            world.write(name, &content(size));
+        }
+        let summary = world.put(&["t"], "/", RECURSIVE).await.unwrap();
+        assert_eq!((summary.files, summary.bytes), (3, 3 * size as u64), "{busy} {size}");
+        assert_eq!(summary.failures[..], []);
+        for name in ["/t/a", "/t/d/b", "/t/d/c"] {
+            assert!(model.file(name) == Some(content(size)), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stays_busy_is_given_up_and_says_why() {
+    for retries in [0, 3] {
+        let model = Model::with(&[]);
+        *model.busy.lock().unwrap() = usize::MAX;
+        let mut world = World::with(&model).await;
+        world.retries = retries;
+        world.write("a", b"1");
+        let summary = world.put(&["a"], "/", PLAIN).await.unwrap();
+        let [failure] = &summary.failures[..] else { panic!("{:?}", summary.failures) };
+        assert_eq!(failure.status, Some(Status::Busy));
+        assert_eq!(failure.why, "your home is being counted, 7 entries so far");
+        // The first try and the retries.
+        assert_eq!(*model.busy.lock().unwrap(), usize::MAX - 1 - retries as usize);
+    }
+}

@@ -75,6 +75,44 @@ async fn a_server_cannot_acknowledge_unsent_data() {
 }
 
 #[tokio::test]
+async fn a_stream_waits_for_a_server_that_is_busy() {
+    let sent = content(300_000);
+    let wanted = sent.clone();
+    let script = move |mut peer: ScriptedPeer| async move {
+        hear_stream(&mut peer, 1).await;
+        peer.say(Frame::Reply(Reply::new(Status::Busy, "being counted"))).await;
+        while !matches!(peer.hear().await, Some(Frame::Abort | Frame::End(_))) {}
+        assert!(matches!(peer.hear_request().await, Request::StreamStatus { .. }));
+        peer.reply(Status::EnoughSpace).await;
+        let mut request = peer.hear_request().await;
+        if matches!(request, Request::Hash { .. }) {
+            peer.reply(Status::NoSuchFile).await;
+            request = peer.hear_request().await;
+        }
+        assert!(matches!(request, Request::PutStream { put, .. } if put.resume == 0));
+        let mut heard = Vec::new();
+        loop {
+            match peer.hear().await {
+                Some(Frame::Data(data)) => heard.extend_from_slice(&data),
+                Some(Frame::End(_)) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(heard == wanted);
+        peer.reply(Status::Done).await;
+        peer.hear().await;
+    };
+    let mut talk = connect(hello(4096), script).await.unwrap();
+    let (cancel, progress) = (CancellationToken::new(), ProgressDisplay::new(false));
+    let (conversation, mut patient) = (&mut talk.conversation, Patient(1));
+    let ctx =
+        TransferContext { conversation, cancel: &cancel, progress: &progress, reconnect: Some(&mut patient) };
+    let summary =
+        put_stream(ctx, Cursor::new(sent), &remote("/f"), ExpectedContent::default()).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_success_before_the_end_is_none() {
     let done = put_to(io::repeat(7), |mut peer| async move {
         hear_stream(&mut peer, 1).await;

@@ -176,6 +176,9 @@ pub(super) fn df(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
         for line in space(&usage, user.name(), arguments.has("h")) {
             io.line(line.as_bytes());
         }
+        if let Some(note) = service::counting_note(user) {
+            io.note(&note);
+        }
         Ok(())
     })))
 }

@@ -19,9 +19,10 @@ mod task;
 use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
 use super::receive_buffer::InputEnd;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::service::{self, User};
+use crate::service::{self, ChangeKind, User};
 use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
+use sshome_store::Wait;
 use sshome_wire::display::Escaped;
 use std::time::Duration;
 use task::{CommandIo, CommandTask, InputRead, TaskState};
@@ -33,20 +34,21 @@ const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(5);
 /// The byte that a terminal sends for Ctrl-C, and the exit status of an interrupted program.
 const INTERRUPT: (u8, u8) = (3, 130);
 
-/// Runs one command line to its end. `terminal` is true if the client's side is a terminal.
+/// Runs one command line to its end. `terminal` is true if the client's side is a terminal. `stopping` ends it only while it
+/// waits until the home is counted: a graceful shutdown waits for every other command.
 pub async fn run(
     incoming: impl ChannelInput,
     outgoing: impl ChannelOutput,
     user: User,
     line: Vec<u8>,
     terminal: bool,
+    stopping: CancellationToken,
     pool: &BlockingPool,
 ) -> ChannelEnd {
     tracing::debug!(user = user.name(), line = %Escaped(&line), "command");
     let executors = Executors { slice_permits: user.slice_permits(), pool, inline: None };
     let (command, closed) = (RunningCommand::begin(user, &line, terminal), outgoing.closed());
-    // A graceful shutdown waits for every command.
-    drive(incoming, outgoing, command, executors, closed, CancellationToken::new()).await
+    drive(incoming, outgoing, command, executors, closed, stopping).await
 }
 
 /// A command with its input and output.
@@ -64,13 +66,17 @@ struct RunningCommand {
     is_refused: bool,
     /// Whether the user has pressed Ctrl-C.
     is_interrupted: bool,
+    /// What it changes.
+    changes: Option<ChangeKind>,
+    /// What it waits for.
+    waiting: Option<Wait>,
     task: Result<Box<dyn CommandTask>>,
 }
 
 impl RunningCommand {
     fn begin(user: User, line: &[u8], terminal: bool) -> RunningCommand {
         let mut io = CommandIo::new(terminal);
-        let mut reads = false;
+        let (mut reads, mut changes) = (false, None);
         let task = shell_words::split(line).map_err(Error::from).and_then(|words| {
             let is_copy_id = copy_id::is_it(&words);
             let mut words = words.into_iter();
@@ -78,7 +84,8 @@ impl RunningCommand {
             let command = if is_copy_id { &copy_id::COMMAND } else { table::find(&name)? };
             io.named(command.name);
             let arguments = command.accepts.read(words.collect())?;
-            if (command.changes)(&arguments) {
+            changes = (command.changes)(&arguments);
+            if changes.is_some() {
                 user.require_write().map_err(|error| match error {
                     service::Error::ReadOnly => Error::ReadOnly,
                     other => Error::Operation(other),
@@ -92,7 +99,18 @@ impl RunningCommand {
         });
         let client_begins = task.is_err() && !terminal && scp::client_begins(line);
         let (reads, scp) = (reads || client_begins, scp::is_spoken(line));
-        RunningCommand { user, io, reads, scp, client_begins, is_refused: false, is_interrupted: false, task }
+        RunningCommand {
+            user,
+            io,
+            reads,
+            scp,
+            client_begins,
+            is_refused: false,
+            is_interrupted: false,
+            changes,
+            waiting: None,
+            task,
+        }
     }
 
     fn work(&mut self) -> TaskState {
@@ -153,6 +171,11 @@ impl ChannelProtocol for RunningCommand {
     }
 
     fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
+        let changes = self.changes.filter(|_| self.task.is_ok());
+        self.waiting = changes.and_then(|change| self.user.must_wait(change));
+        if self.waiting.is_some() {
+            return SliceOutcome::Waiting;
+        }
         let guard = self.user.audit().enter();
         let state = self.work();
         drop(guard);
@@ -167,8 +190,16 @@ impl ChannelProtocol for RunningCommand {
         }
     }
 
+    fn waits_for(&self) -> Option<Wait> {
+        self.waiting.clone()
+    }
+
+    fn end_wait(&mut self) {
+        self.user.end_wait();
+    }
+
     fn is_under_way(&self) -> bool {
-        true
+        self.waiting.is_none()
     }
 }
 

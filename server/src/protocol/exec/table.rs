@@ -4,7 +4,7 @@ use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
 use super::task::{CommandIo, CommandTask, RunOnce};
 use super::{change, checksums, inspect, scp, stream};
-use crate::service::DigestAlgorithm;
+use crate::service::{ChangeKind, DigestAlgorithm};
 
 /// A command.
 pub(super) struct CommandEntry {
@@ -14,8 +14,8 @@ pub(super) struct CommandEntry {
     pub(super) accepts: ArgumentSpec,
     /// Its line in the help.
     pub(super) help: &'static str,
-    /// Whether it needs write access.
-    pub(super) changes: fn(&Arguments) -> bool,
+    /// What it changes, which needs write access.
+    pub(super) changes: fn(&Arguments) -> Option<ChangeKind>,
     /// Whether it reads its input.
     pub(super) reads: fn(&Arguments) -> bool,
     /// Begins it.
@@ -36,12 +36,24 @@ const fn no(_: &Arguments) -> bool {
     false
 }
 
+const fn nothing_changes(_: &Arguments) -> Option<ChangeKind> {
+    None
+}
+
+const fn stores(_: &Arguments) -> Option<ChangeKind> {
+    Some(ChangeKind::Stores)
+}
+
+const fn removes(_: &Arguments) -> Option<ChangeKind> {
+    Some(ChangeKind::Removes)
+}
+
 static COMMANDS: &[CommandEntry] = &[
     CommandEntry {
         name: "help",
         accepts: accepts("help", "", (0, UNLIMITED)),
         help: "list the commands",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: help,
     },
@@ -49,7 +61,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "exit",
         accepts: accepts("exit", "", (0, 0)),
         help: "do nothing; tests whether a login works",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: nothing,
     },
@@ -57,7 +69,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "true",
         accepts: accepts("true", "", (0, UNLIMITED)),
         help: "the same",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: nothing,
     },
@@ -65,7 +77,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "pwd",
         accepts: accepts("pwd", "LP", (0, 0)),
         help: "print the working directory, which is always /",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: inspect::pwd,
     },
@@ -73,7 +85,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "ls",
         accepts: accepts("ls [-1aAdhlR] [NAME]...", "1aAdhlRF", (0, UNLIMITED)),
         help: "list files; -a also hidden ones, -l with size and time, -R recursively, -d directories themselves",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: inspect::ls,
     },
@@ -81,7 +93,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "stat",
         accepts: accepts("stat NAME...", "", (1, UNLIMITED)),
         help: "show type, size, mode and time of files",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: inspect::stat,
     },
@@ -89,7 +101,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "df",
         accepts: accepts("df [-hk] [NAME]...", "hkP", (0, UNLIMITED)),
         help: "show quota and usage in KiB; -h in readable units",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: inspect::df,
     },
@@ -97,7 +109,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "mkdir",
         accepts: accepts("mkdir [-p] NAME...", "p", (1, UNLIMITED)),
         help: "make directories; -p also missing parents, and existing ones are no error",
-        changes: yes,
+        changes: stores,
         reads: no,
         begin: change::mkdir,
     },
@@ -105,7 +117,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "rmdir",
         accepts: accepts("rmdir NAME...", "", (1, UNLIMITED)),
         help: "remove empty directories",
-        changes: yes,
+        changes: removes,
         reads: no,
         begin: change::rmdir,
     },
@@ -113,7 +125,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "rm",
         accepts: accepts("rm [-fr] NAME...", "frR", (0, UNLIMITED)),
         help: "remove files; -r also directories with their contents, -f ignores missing files",
-        changes: yes,
+        changes: removes,
         reads: no,
         begin: change::rm,
     },
@@ -121,7 +133,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "mv",
         accepts: accepts("mv FROM... TO", "f", (2, UNLIMITED)),
         help: "rename, or move into a directory",
-        changes: yes,
+        changes: stores,
         reads: no,
         begin: change::mv,
     },
@@ -129,7 +141,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "cp",
         accepts: accepts("cp [-r] FROM... TO", "rRf", (2, UNLIMITED)),
         help: "copy files; -r also directories with their contents",
-        changes: yes,
+        changes: stores,
         reads: no,
         begin: change::cp,
     },
@@ -137,7 +149,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "get",
         accepts: accepts("get NAME...", "", (1, UNLIMITED)),
         help: "write files to standard output",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: stream::get,
     },
@@ -145,7 +157,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "cat",
         accepts: accepts("cat NAME...", "", (1, UNLIMITED)),
         help: "the same",
-        changes: no,
+        changes: nothing_changes,
         reads: no,
         begin: stream::get,
     },
@@ -158,7 +170,7 @@ static COMMANDS: &[CommandEntry] = &[
             operands: (1, 1),
         },
         help: "store standard input as a file, atomically; fails unless size and BLAKE3 match, if given",
-        changes: yes,
+        changes: stores,
         reads: yes,
         begin: stream::put,
     },
@@ -166,7 +178,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "md5sum",
         accepts: accepts("md5sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print MD5 checksums of files or standard input",
-        changes: no,
+        changes: nothing_changes,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Md5, arguments),
     },
@@ -174,7 +186,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "sha1sum",
         accepts: accepts("sha1sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print SHA-1 checksums of files or standard input",
-        changes: no,
+        changes: nothing_changes,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha1, arguments),
     },
@@ -182,7 +194,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "sha256sum",
         accepts: accepts("sha256sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print SHA-256 checksums of files or standard input",
-        changes: no,
+        changes: nothing_changes,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha256, arguments),
     },
@@ -190,7 +202,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "sha512sum",
         accepts: accepts("sha512sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print SHA-512 checksums of files or standard input",
-        changes: no,
+        changes: nothing_changes,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Sha512, arguments),
     },
@@ -198,7 +210,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "b3sum",
         accepts: accepts("b3sum [NAME]...", "bt", (0, UNLIMITED)),
         help: "print BLAKE3 checksums of files or standard input",
-        changes: no,
+        changes: nothing_changes,
         reads: checksums::reads,
         begin: |arguments| checksums::begin(DigestAlgorithm::Blake3, arguments),
     },
@@ -206,7 +218,7 @@ static COMMANDS: &[CommandEntry] = &[
         name: "scp",
         accepts: accepts("scp [-dprv] {-t TO | -f FROM...}", "dfprtvq", (1, UNLIMITED)),
         help: "server side of the legacy scp protocol (scp -O)",
-        changes: |arguments| arguments.has("t"),
+        changes: |arguments| arguments.has("t").then_some(ChangeKind::Stores),
         reads: yes,
         begin: scp::begin,
     },

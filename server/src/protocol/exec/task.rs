@@ -93,9 +93,14 @@ impl CommandIo {
 
     /// Writes an error to standard error.
     pub(super) fn error(&mut self, error: &Error) {
+        self.note(&error.to_string());
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn note(&mut self, text: &str) {
         let separator = if self.name.is_empty() { "" } else { ": " };
         let end = if self.terminal { "\r\n" } else { "\n" };
-        let text = format!("{}{separator}{error}{end}", self.name);
+        let text = format!("{}{separator}{text}{end}", self.name);
         self.length += text.len();
         self.gather();
         self.chunks.push(OutputChunk::Error(text.into()));

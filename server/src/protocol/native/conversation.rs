@@ -1,12 +1,14 @@
 //! The state machine of the native protocol on one channel: it handles frames in order and looks for cancels first.
 
+use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
+use super::request::change_of;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
-use crate::service::{PutUpload, User};
+use crate::service::{ChangeKind, PutUpload, User};
 use bytes::Bytes;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
@@ -67,6 +69,8 @@ pub(super) struct NativeConversation {
     /// The memory cost of `queue`, in bytes.
     queued: usize,
     outstanding: u32,
+    /// What the first request of the queue, or the job, waits for.
+    waiting: Option<Wait>,
     greeted: bool,
     /// The optional features of the client.
     pub(super) features: Features,
@@ -94,6 +98,7 @@ impl NativeConversation {
             queue: VecDeque::new(),
             queued: 0,
             outstanding: 0,
+            waiting: None,
             greeted: false,
             features: Features::default(),
         }
@@ -167,8 +172,13 @@ impl NativeConversation {
 
     fn work(&mut self) -> Result<(), Reply> {
         let begun = Instant::now();
+        self.waiting = None;
         while self.output.len() < self.max_output && begun.elapsed() < MAX_SLICE_TIME {
             if let Some(job) = &mut self.job {
+                self.waiting = job.change().and_then(|change| self.user.must_wait(change));
+                if self.waiting.is_some() {
+                    return Ok(());
+                }
                 let step = job.step(&self.user, &mut self.output, self.max_output);
                 match step {
                     // A step may take long: look for a cancel after each.
@@ -187,6 +197,11 @@ impl NativeConversation {
                 self.job = None;
                 self.answered(1);
             } else if let Some(frame) = self.queue.pop_front() {
+                self.waiting = self.change_of(&frame).and_then(|change| self.user.must_wait(change));
+                if self.waiting.is_some() {
+                    self.queue.push_front(frame);
+                    return Ok(());
+                }
                 self.queued = self.queued.saturating_sub(cost(&frame));
                 self.take(frame)?;
             } else {
@@ -201,6 +216,17 @@ impl NativeConversation {
             }
         }
         Ok(())
+    }
+
+    /// What a frame that is taken next changes.
+    fn change_of(&self, frame: &Frame) -> Option<ChangeKind> {
+        match frame {
+            // Anything else breaks the protocol.
+            Frame::Request(request) if self.greeted && matches!(self.receiving, ReceiveState::Nothing) => {
+                change_of(request)
+            }
+            _ => None,
+        }
     }
 
     fn is_receiving(&self) -> bool {
@@ -317,6 +343,14 @@ impl channel_loop::ChannelProtocol for NativeConversation {
         self.output.take().into_iter().map(OutputChunk::Output).collect()
     }
 
+    fn waits_for(&self) -> Option<Wait> {
+        self.waiting.clone()
+    }
+
+    fn end_wait(&mut self) {
+        self.user.end_wait();
+    }
+
     fn limit_output(&mut self, bytes: Option<usize>) {
         self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
     }
@@ -355,11 +389,17 @@ impl channel_loop::ChannelProtocol for NativeConversation {
             self.output.reply(reply);
             return SliceOutcome::Ended(ChannelEnd::Violation);
         }
-        if quiet || self.group.is_full() {
+        if quiet || self.group.is_full() || self.waiting.is_some() {
             self.publish();
         }
         if let Some(wait) = self.job_wait.take() {
             return SliceOutcome::WaitFor(wait, MAX_JOB_WAIT);
+        }
+        if self.waiting.is_some() {
+            return SliceOutcome::Waiting;
+        }
+        if self.job.is_none() && self.queue.is_empty() {
+            self.user.may_wait_again();
         }
         match self.job.is_some() || !self.queue.is_empty() {
             true => SliceOutcome::Busy,
@@ -367,18 +407,6 @@ impl channel_loop::ChannelProtocol for NativeConversation {
             false => SliceOutcome::Staged,
         }
     }
-}
-
-/// The memory cost of a waiting frame, in bytes. A client may send many small ones.
-fn cost(frame: &Frame) -> usize {
-    let body = match frame {
-        Frame::Data(data) => data.len(),
-        Frame::Request(request) => request.weight(),
-        Frame::End(end) => end.message.len(),
-        Frame::Blocks(blocks) => size_of_val(blocks.digests.as_slice()),
-        _ => 0,
-    };
-    size_of::<Frame>() + body
 }
 
 pub(super) fn violation(text: &str) -> Reply {

@@ -4,7 +4,7 @@ use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
 use crate::service::{
-    self, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User,
+    self, ChangeKind, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User,
 };
 use sshome_store::{CheckedPartial, Wait};
 use sshome_wire::frame::HEADER_BYTES;
@@ -61,6 +61,11 @@ impl NativeJob {
             get.begin_at(0, output);
         }
         NativeJob::Get(Box::new(get))
+    }
+
+    /// What its steps change that may have to wait while the home is being counted. A copy has waited before it began.
+    pub(super) fn change(&self) -> Option<ChangeKind> {
+        matches!(self, NativeJob::Remove(_)).then_some(ChangeKind::Removes)
     }
 
     /// Does one step. A get produces about `most` bytes, or [`GET_STEP_BYTES`] if that is less.

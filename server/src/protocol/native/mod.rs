@@ -2,6 +2,7 @@
 
 mod conversation;
 mod entry;
+mod frame_cost;
 mod hello;
 mod job;
 mod output;

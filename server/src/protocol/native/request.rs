@@ -4,7 +4,9 @@ use super::conversation::{NativeConversation, ReceiveState};
 use super::entry::entry;
 use super::job::NativeJob;
 use super::publish_group::refusal;
-use crate::service::{self, Copy, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval, User};
+use crate::service::{
+    self, ChangeKind, Copy, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval, User,
+};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
@@ -58,6 +60,36 @@ enum Grouping {
     Ends,
 }
 use Grouping::{Ends, Joins};
+
+/// What a request changes that waits while the home is being counted.
+pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
+    match request {
+        Request::Put(_)
+        | Request::PutStream { .. }
+        | Request::Mkdir { .. }
+        | Request::Symlink { .. }
+        | Request::Mv { .. }
+        | Request::Cp { .. } => Some(ChangeKind::Stores),
+        Request::Rm { .. } | Request::Rmdir { .. } => Some(ChangeKind::Removes),
+        Request::Pwd
+        | Request::Cd { .. }
+        | Request::Ls { .. }
+        | Request::Stat { .. }
+        | Request::Get { .. }
+        | Request::Hash { .. }
+        | Request::Df
+        | Request::Sync
+        | Request::PartStatus { .. }
+        | Request::StreamStatus { .. }
+        | Request::Parts
+        | Request::Discard { .. }
+        | Request::FinishDirectory { .. }
+        | Request::RealPath { .. }
+        | Request::Keys
+        | Request::InstallKey { .. }
+        | Request::RemoveKey { .. } => None,
+    }
+}
 
 impl NativeConversation {
     /// Handles one request. When this returns, the request is answered or has become the current job or upload.
@@ -236,7 +268,8 @@ impl NativeConversation {
             true => Payload::CreditedUsage(usage),
             false => Payload::Usage(usage.without_credit()),
         };
-        Ok(NativeOutcome::Reply(Reply::with(payload)))
+        let message = service::counting_note(&self.user).unwrap_or_default();
+        Ok(NativeOutcome::Reply(Reply { message, ..Reply::with(payload) }))
     }
 
     fn sync(&self) -> NativeResult {

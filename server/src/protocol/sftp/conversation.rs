@@ -5,12 +5,14 @@ use super::handles::SftpHandles;
 use super::job::SftpJob;
 use super::outcome::SftpOutcome;
 use super::output::SftpOutput;
+use super::request::change_of;
 use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::User;
 use bytes::Bytes;
+use sshome_store::Wait;
 use sshome_wire::sftp::{
     ClientPacket, Extended, Extension, Malformed, SFTP_VERSION, ServerPacket, SftpDecoder, SftpRequest,
     Vendor,
@@ -49,6 +51,8 @@ pub(super) struct SftpConversation {
     job: Option<(u32, Box<SftpJob>)>,
     /// A request that an inline slice left for the next slice, with its id.
     left: Option<(u32, SftpRequest)>,
+    /// What that request waits for.
+    waiting: Option<Wait>,
     /// Whether the current slice runs inline.
     pub(super) is_inline: bool,
     /// The name and start time of the current request, for the metrics.
@@ -83,6 +87,7 @@ impl SftpConversation {
             max_output: SLICE_OUTPUT_BYTES,
             job: None,
             left: None,
+            waiting: None,
             is_inline: false,
             timed: None,
             decoder: SftpDecoder::new(),
@@ -93,6 +98,7 @@ impl SftpConversation {
     /// Works until no complete packet is left, or for a bounded time. If `inline`, stops before a request that takes long.
     fn work(&mut self, inline: bool) -> Result<SliceOutcome, Violation> {
         self.is_inline = inline;
+        self.waiting = None;
         let begun = Instant::now();
         let time = if inline { MAX_INLINE_SLICE_TIME } else { MAX_SLICE_TIME };
         while self.output.len() < self.max_output && begun.elapsed() < time {
@@ -105,14 +111,19 @@ impl SftpConversation {
                 self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
                 self.handle_or_leave(id, request);
+                if self.waiting.is_some() {
+                    return Ok(SliceOutcome::Waiting);
+                }
             } else if let Some(packet) = self.decoder.next()? {
                 match ClientPacket::decode(packet) {
                     Ok(ClientPacket::Init { .. }) => self.greet()?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
                     Ok(ClientPacket::Request { id, request }) => {
                         self.handle_or_leave(id, request);
-                        if self.left.is_some() {
-                            return Ok(SliceOutcome::Busy);
+                        match (&self.left, &self.waiting) {
+                            (None, _) => {}
+                            (Some(_), None) => return Ok(SliceOutcome::Busy),
+                            (Some(_), Some(_)) => return Ok(SliceOutcome::Waiting),
                         }
                     }
                     Err(Malformed { id: Some(id), flaw, kind }) => {
@@ -122,14 +133,20 @@ impl SftpConversation {
                     Err(malformed) => return Err(malformed.into()),
                 }
             } else {
+                self.user.may_wait_again();
                 return Ok(SliceOutcome::Idle);
             }
         }
         Ok(SliceOutcome::Busy)
     }
 
-    /// Handles a request. One that may not run inline is left for the next slice.
+    /// Handles a request. One that may not run inline, or has to wait, is left for the next slice.
     fn handle_or_leave(&mut self, id: u32, request: SftpRequest) {
+        self.waiting = change_of(&request).and_then(|change| self.user.must_wait(change));
+        if self.waiting.is_some() {
+            self.left = Some((id, request));
+            return;
+        }
         match self.handle(id, &request) {
             Some(outcome) => self.answer(id, outcome),
             None => self.left = Some((id, request)),
@@ -198,6 +215,14 @@ impl channel_loop::ChannelProtocol for SftpConversation {
     fn take_output(&mut self) -> Vec<OutputChunk> {
         let note = self.note.take().map(OutputChunk::Error);
         note.into_iter().chain(self.output.take().into_iter().map(OutputChunk::Output)).collect()
+    }
+
+    fn waits_for(&self) -> Option<Wait> {
+        self.waiting.clone()
+    }
+
+    fn end_wait(&mut self) {
+        self.user.end_wait();
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {

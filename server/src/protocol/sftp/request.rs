@@ -2,9 +2,9 @@
 
 use super::conversation::SftpConversation;
 use super::outcome::SftpResult;
-use crate::service::OpenFile;
+use crate::service::{ChangeKind, OpenFile};
 use sshome_wire::display::Escaped;
-use sshome_wire::sftp::SftpRequest;
+use sshome_wire::sftp::{Extended, OpenFlags, SftpAttributes, SftpRequest};
 use std::time::Instant;
 
 /// How long a request is expected to take.
@@ -16,6 +16,31 @@ pub(super) enum RequestCost {
     Long,
 }
 use RequestCost::{Long, Short};
+
+/// What a request changes that waits while the home is being counted.
+pub(super) fn change_of(request: &SftpRequest) -> Option<ChangeKind> {
+    let sets_size = |attributes: &SftpAttributes| attributes.size.is_some();
+    let stores = match request {
+        SftpRequest::Open { flags, .. } => {
+            [OpenFlags::WRITE, OpenFlags::CREAT, OpenFlags::TRUNC].iter().any(|flag| flags.contains(*flag))
+        }
+        SftpRequest::Write { .. }
+        | SftpRequest::Mkdir { .. }
+        | SftpRequest::Rename { .. }
+        | SftpRequest::Symlink { .. } => true,
+        SftpRequest::Setstat { attributes, .. } | SftpRequest::Fsetstat { attributes, .. } => {
+            sets_size(attributes)
+        }
+        SftpRequest::Extended(extended) => match extended {
+            Extended::PosixRename { .. } | Extended::Hardlink { .. } | Extended::CopyData { .. } => true,
+            Extended::Lsetstat { attributes, .. } => sets_size(attributes),
+            _ => false,
+        },
+        SftpRequest::Remove { .. } | SftpRequest::Rmdir { .. } => return Some(ChangeKind::Removes),
+        _ => false,
+    };
+    stores.then_some(ChangeKind::Stores)
+}
 
 impl SftpConversation {
     /// The request table: a row for each request with its cost, its name, its path unless it works on a handle, and

@@ -117,10 +117,13 @@ impl OpenFile {
         self.traffic.check()
     }
 
-    /// Records the result of a change. A home that was replaced spoils nothing: the change was not begun.
+    /// Records the result of a change. A home that was replaced, or is being counted, spoils nothing: the change was not
+    /// begun.
     fn changed(&self, result: StoreResult<()>, bytes: u64) -> Result<()> {
         match result {
-            Err(error) if error.cause() == Some(&Cause::Replaced) => Err(error.into()),
+            Err(error) if matches!(error.cause(), Some(Cause::Replaced | Cause::Counting { .. })) => {
+                Err(error.into())
+            }
             result => self.traffic.changed(result.map_err(Error::from), bytes),
         }
     }

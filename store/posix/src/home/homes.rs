@@ -1,18 +1,21 @@
 //! All homes that a server serves.
 
 use super::access::reason;
+use super::counting::{CountQueue, HomeCount};
 use super::descriptors::{Descriptors, UserDescriptors};
 use super::prepare::{OpeningGuard, OpeningUsers, make_and_open};
 use super::shared::SharedHome;
 use super::{
-    Error, HomeHandle, HomeRoot, PartialUpload, Result, RootProblem, filesystem::Filesystem, replaced_file,
-    scan::scan, settings::required_access,
+    CountObserver, CountPhase, Error, HomeHandle, HomeRoot, PartialUpload, Result, RootProblem,
+    filesystem::Filesystem,
+    scan::{ScanTarget, scan},
+    settings::required_access,
 };
 use crate::permission::READ;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use sshome_store::quota::{Comparison, Ledger, ScanResult, UnreadableEntries};
+use sshome_store::quota::{Comparison, Ledger, UnreadableEntries};
 use sshome_store::{HomeProblem, HomeSettings, PrepareError, shown};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
@@ -28,6 +31,7 @@ pub(crate) struct Homes {
     /// By device.
     filesystems: Mutex<HashMap<u64, Weak<Filesystem>>>,
     descriptors: Arc<Descriptors>,
+    counts: Arc<CountQueue>,
 }
 
 /// Whether a home is served.
@@ -37,12 +41,28 @@ enum HomeState {
     Unavailable(HomeProblem),
 }
 
-/// A home that can be served: opened, locked and counted.
+/// A home that can be served: opened, locked and recovered. It is counted once it is served.
 #[derive(Debug)]
-pub(crate) struct OpenedHome(Arc<SharedHome>);
+pub(crate) struct OpenedHome {
+    shared: Arc<SharedHome>,
+    count: HomeCount,
+}
+
+impl Drop for Homes {
+    fn drop(&mut self) {
+        self.counts.stop();
+    }
+}
 
 impl Homes {
-    /// Opens, locks and counts a home. [`Homes::add`] serves it.
+    /// Homes whose counts an observer is told of.
+    pub(crate) fn observed(observer: Box<CountObserver>) -> Homes {
+        let mut homes = Homes::default();
+        homes.counts = Arc::new(CountQueue::observed(observer));
+        homes
+    }
+
+    /// Opens, locks and recovers a home. [`Homes::add`] serves it.
     ///
     /// # Errors
     /// If it cannot be served.
@@ -74,14 +94,23 @@ impl Homes {
             }
             Err(error) => return Err(failed(error.into())),
         }
-        let ledger = Arc::new(take_stock(settings, &top).map_err(failed)?);
+        let ledger = Arc::new(Ledger::uncounted(settings.limits));
+        let to_count = reopen(&top).map_err(failed)?;
         let filesystem = self.filesystem_of(&top).map_err(failed)?;
         let root = HomeRoot::new(&settings.user, &settings.root, &top).map_err(failed)?;
         let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
         let shared = Arc::new(SharedHome::new(top, root, ledger, filesystem, descriptors));
         let home = HomeHandle::open(settings.writable, Arc::clone(&shared)).map_err(failed)?;
         home.recover().map_err(failed)?;
-        Ok(OpenedHome(shared))
+        let count = HomeCount {
+            user: settings.user.clone(),
+            root: settings.root.clone(),
+            top: to_count,
+            device: shared.root.device(),
+            ledger: Arc::downgrade(&shared.ledger),
+            namespace: Arc::downgrade(&shared.namespace),
+        };
+        Ok(OpenedHome { shared, count })
     }
 
     /// Marks a user's home as unavailable, and logs the reason.
@@ -106,12 +135,12 @@ impl Homes {
             return Ok(());
         }
         match self.prepare_one(settings) {
-            Ok(OpenedHome(shared)) => {
+            Ok(prepared) => {
                 let mut states = self.states_mut();
                 // A reload may have removed the user meanwhile, or changed the root.
                 if waits(&states) {
                     tracing::info!(user = settings.user, "the home is available again");
-                    states.insert(settings.user.clone(), HomeState::Served(shared));
+                    self.insert(&mut states, prepared);
                 }
                 Ok(())
             }
@@ -189,8 +218,13 @@ impl Homes {
     }
 
     /// Serves a home, in place of the one that its user had.
-    pub(crate) fn add(&self, OpenedHome(shared): OpenedHome) {
-        self.states_mut().insert(shared.root.user().to_owned(), HomeState::Served(shared));
+    pub(crate) fn add(&self, prepared: OpenedHome) {
+        self.insert(&mut self.states_mut(), prepared);
+    }
+
+    fn insert(&self, states: &mut BTreeMap<String, HomeState>, OpenedHome { shared, count }: OpenedHome) {
+        states.insert(shared.root.user().to_owned(), HomeState::Served(shared));
+        self.counts.add(count);
     }
 
     /// Stops serving a user's home. It stays locked until its last session ends.
@@ -209,6 +243,7 @@ impl Homes {
             None if self.retry(settings).is_err() => return Err(Error::Unavailable),
             None => self.shared(&settings.user).ok_or(Error::Unavailable)?,
         };
+        self.counts.prefer(&settings.user);
         match shared.root.inspect() {
             None => HomeHandle::open_for_user(settings.writable, shared),
             Some(RootProblem::Replaced(_)) => Err(Error::Replaced),
@@ -240,12 +275,16 @@ impl Homes {
     }
 
     /// Counts what a user's home holds and corrects its ledger, unless the ledger changes meanwhile or part of the home
-    /// cannot be read. Takes as long as reading all directories of the home.
+    /// cannot be read. Takes as long as reading all directories of the home. Waits for the count in the background first.
     ///
     /// # Errors
     /// If the home cannot be read: its path and the reason, with the remedy.
     pub(crate) fn count(&self, user: &str) -> std::result::Result<Comparison, String> {
         let shared = self.shared(user).ok_or("it is not served any more")?;
+        if let Some(counting) = shared.ledger.counting() {
+            self.counts.prefer(user);
+            counting.end.block();
+        }
         let root = Arc::clone(&shared.root);
         let counted = self.count_shared(shared);
         counted.map_err(|error| format!("{}: {}", shown(root.path()), reason(root.path(), READ, error)))
@@ -259,7 +298,10 @@ impl Homes {
             ledger.begin_count()
         };
         let root = home.root();
-        let found = scan(root.user(), root.path(), reopen(&home.top)?, |file| begun.wants(file))?;
+        self.counts.observe(root.user(), CountPhase::Begins);
+        let target = ScanTarget { user: root.user(), root: root.path(), wants: |file| begun.wants(file) };
+        let found = scan(&target, reopen(&home.top)?, |_| true)?.unwrap_or_default();
+        self.counts.observe(root.user(), CountPhase::Scanned);
         let _lock = home.lock_namespace();
         ledger.end_count(&begun, found, || home.staged_bytes())
     }
@@ -300,36 +342,8 @@ impl HomeState {
     }
 }
 
-impl HomeHandle {
-    /// Recovers the partial uploads of an earlier run of the server with their reservations, and deletes all other
-    /// staged files. No session may be in the home.
-    fn recover(&self) -> Result<()> {
-        let Some(staging) = &self.staging else { return Ok(()) };
-        let mut all = staging.recover()?;
-        // The longest first: of several that replace the same file, it borrows the most.
-        all.sort_by_key(|file| std::cmp::Reverse(file.length));
-        for mut file in all {
-            // Its client could not reconnect while the server was down.
-            file.renew();
-            let recorded = file.source().and_then(|_| self.locate_target(&file.path()).ok());
-            let replaced = recorded.as_ref().and_then(|(_, stat)| stat.as_ref()).map(replaced_file);
-            file.set_target(recorded.and_then(|(target, _)| target.identity().ok()));
-            let reservation = self.ledger().reserve_existing(file.length, replaced);
-            tracing::info!(path = %file.path(), bytes = file.length, "a partial upload was found");
-            self.partial_uploads().put(PartialUpload { file, reservation });
-        }
-        Ok(())
-    }
-}
-
 /// A second handle to the same directory, with its own read position.
-fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
+pub(super) fn reopen(top: &OwnedFd) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(top, c".", flags, Mode::empty())?)
-}
-
-fn take_stock(settings: &HomeSettings, top: &OwnedFd) -> Result<Ledger> {
-    let ScanResult { used, unreadable, .. } = scan(&settings.user, &settings.root, reopen(top)?, |_| false)?;
-    tracing::info!(user = settings.user, bytes = used.bytes, entries = used.entries, "home counted");
-    Ok(Ledger::new(settings.limits, used, unreadable))
 }

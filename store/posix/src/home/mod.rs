@@ -8,6 +8,7 @@
 mod access;
 mod acl;
 mod canonical;
+mod counting;
 mod deferred_mode;
 mod descriptors;
 mod digest_xattr;
@@ -26,6 +27,7 @@ mod partial_file;
 mod partial_uploads;
 mod path_handle;
 mod prepare;
+mod recovery;
 mod resolve;
 mod root;
 mod scan;
@@ -37,6 +39,8 @@ mod staging;
 mod stat;
 mod tree_walk;
 
+pub(crate) use counting::CountObserver;
+pub use counting::CountPhase;
 pub(crate) use deferred_mode::{DeferredMode, finalize_directory, open_to_owner};
 pub(crate) use descriptors::{DescriptorPermit, DescriptorsExhausted};
 pub(crate) use digest_xattr::StoredDigest;

@@ -23,6 +23,9 @@ const VERSION_WITHOUT_DIGEST: u8 = 2;
 /// Bytes of a BLAKE3.
 const DIGEST_BYTES: usize = 32;
 
+/// What the name of a record ends with.
+const RECORD_SUFFIX: &str = ".part";
+
 /// Bytes of a record that are read at most.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 
@@ -180,7 +183,13 @@ fn digest_of(fields: &[u8]) -> [u8; DIGEST_BYTES] {
 
 /// The name of a staged file's record.
 pub(super) fn record_name(name: &str) -> String {
-    format!("{name}.part")
+    format!("{name}{RECORD_SUFFIX}")
+}
+
+/// The name of the staged file that a record of this name is about; `None` for anything else.
+pub(super) fn recorded_name(record: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(record).ok()?.strip_suffix(RECORD_SUFFIX)?;
+    (!name.is_empty() && !name.contains('.')).then_some(name)
 }
 
 #[cfg(test)]

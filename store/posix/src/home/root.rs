@@ -57,6 +57,11 @@ impl HomeRoot {
         })
     }
 
+    /// The device of the directory.
+    pub(super) fn device(&self) -> u64 {
+        self.id.device
+    }
+
     /// The path.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {

@@ -5,24 +5,40 @@ use super::{Error, Result, TreeItem, TreeWalker, file_id, length};
 use crate::permission::{READ, explained};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
-use sshome_store::quota::{FileId, ScanResult, UnreadableEntries};
+use sshome_store::quota::{Amount, FileId, ScanResult, UnreadableEntries};
 use sshome_store::shown;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Adds up everything below `top`, which is at `root`, each file and link once however many names it has. The staging folder is
-/// left out. Unreadable entries are in the result, and the first of them in the log. `wants` selects files whose
-/// lengths are recorded.
+/// Entries after which a scan reports how far it is.
+const ENTRIES_PER_REPORT: u64 = 256;
+
+/// What is scanned, and what for.
+pub(super) struct ScanTarget<'a, W> {
+    /// The user of the home.
+    pub(super) user: &'a str,
+    /// Its path.
+    pub(super) root: &'a Path,
+    /// Selects files whose lengths are recorded.
+    pub(super) wants: W,
+}
+
+/// Adds up everything below the home's `top`, each file and link once however many names it has. The staging folder is
+/// left out. Unreadable entries are in the result, and the first of them in the log. `continues` is called now and then
+/// with the amount so far. `None` if it returned false.
 pub(super) fn scan(
-    user: &str,
-    root: &Path,
+    target: &ScanTarget<'_, impl Fn(FileId) -> bool>,
     top: OwnedFd,
-    wants: impl Fn(FileId) -> bool,
-) -> Result<ScanResult> {
+    mut continues: impl FnMut(Amount) -> bool,
+) -> Result<Option<ScanResult>> {
+    let ScanTarget { user, root, wants } = target;
     let mut tree = TreeWalker::below(top)?;
     let mut found = ScanResult::default();
     let mut several_names = HashSet::new();
-    loop {
+    for step in 0_u64.. {
+        if step.is_multiple_of(ENTRIES_PER_REPORT) && !continues(found.used) {
+            return Ok(None);
+        }
         match tree.next_step() {
             Ok(None) => break,
             Ok(Some(TreeItem::Leave(..) | TreeItem::MoreDirectories)) => {}
@@ -45,7 +61,7 @@ pub(super) fn scan(
         }
     }
     log_unreadable(user, root, &found.unreadable);
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Logs what could not be read.

@@ -14,7 +14,7 @@ pub(super) struct SharedHome {
     pub(super) top: OwnedFd,
     pub(super) root: Arc<HomeRoot>,
     pub(super) ledger: Arc<Ledger>,
-    namespace: Mutex<()>,
+    pub(super) namespace: Arc<Mutex<()>>,
     pub(super) partial_uploads: Arc<PartialUploads>,
     pub(super) stream_leases: Arc<StreamLeases>,
     pub(super) filesystem: Arc<Filesystem>,
@@ -31,7 +31,7 @@ impl SharedHome {
         filesystem: Arc<Filesystem>,
         descriptors: Arc<UserDescriptors>,
     ) -> SharedHome {
-        let (namespace, partial_uploads, stream_leases) = (Mutex::default(), Arc::default(), Arc::default());
+        let (namespace, partial_uploads, stream_leases) = (Arc::default(), Arc::default(), Arc::default());
         let (root, unreadable) = (Arc::new(root), Mutex::default());
         SharedHome {
             top,

@@ -5,13 +5,13 @@
 
 use super::acl::DEFAULT_ACL;
 use super::directory::{DirectoryInfo, MountId};
-use super::partial_file::{RecordError, record_name};
+use super::partial_file::{RecordError, record_name, recorded_name};
 use super::{
     DescriptorPermit, Location, NamespaceLock, PartialFile, Result, STAGING_DIRECTORY, UploadRecord,
     WritebackEpoch, length, set_group,
 };
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sshome_store::EntryId;
 use sshome_store::quota::FileId;
@@ -94,10 +94,8 @@ impl StagingFolder {
                 names.push(name);
             }
         }
-        let has = |name: &str| names.iter().any(|other| other == name.as_bytes());
-        let recorded = |name: &&Vec<u8>| std::str::from_utf8(name).is_ok_and(|name| has(&record_name(name)));
-        let partials: Vec<PartialFile> =
-            names.iter().filter(recorded).filter_map(|name| self.read_partial(name)).collect();
+        let recorded = names.iter().filter_map(|name| recorded_name(name));
+        let partials: Vec<PartialFile> = recorded.filter_map(|name| self.read_partial(name)).collect();
         let is_partial = |name: &[u8]| {
             partials.iter().any(|partial| {
                 name == partial.name.as_bytes() || name == record_name(&partial.name).as_bytes()
@@ -109,26 +107,19 @@ impl StagingFolder {
         Ok(partials)
     }
 
-    /// The partial upload with this name; `None` for anything but a regular file, and if only a part of its record is on
-    /// the disk. If its record cannot be read for another reason, it is kept until it expires.
-    fn read_partial(&self, name: &[u8]) -> Option<PartialFile> {
-        let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('.'))?;
-        let stat = rustix::fs::statat(&self.dir, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return None;
-        }
-        // A complete one has its final mode, which may not let the owner write.
-        if let Err(error) = rustix::fs::chmodat(&self.dir, name.as_str(), STAGED_MODE, AtFlags::empty()) {
-            tracing::warn!(staged = name, %error, "a partial upload may not be resumable");
-        }
-        let record = match UploadRecord::read(&self.dir, &name) {
-            Ok(record) => Some(record),
+    /// The partial upload with this name; `None` if there is no regular file with it, and if only a part of its record is on
+    /// the disk. If its record cannot be read for another reason, it is kept until it expires, even without a file: a newer
+    /// version may keep its content elsewhere.
+    fn read_partial(&self, name: &str) -> Option<PartialFile> {
+        let stat = |name: &str| rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let file = stat(name).ok().filter(is_file);
+        let (record, stat) = match UploadRecord::read(&self.dir, name) {
+            Ok(record) => (Some(record), file?),
             Err(RecordError::Torn) => {
-                tracing::warn!(
-                    staged = name,
-                    bytes = length(&stat),
-                    "a partial upload is deleted: its record is incomplete, as after a power cut"
-                );
+                let bytes = file.as_ref().map_or(0, length);
+                let what = "a partial upload is deleted: its record is incomplete, as after a power cut";
+                tracing::warn!(staged = name, bytes, "{what}");
                 return None;
             }
             Err(RecordError::Unreadable(why)) => {
@@ -137,11 +128,18 @@ impl StagingFolder {
                     why,
                     "the record of a partial upload cannot be read: it is kept until part-expiry, and cannot be resumed"
                 );
-                None
+                (None, file.or_else(|| stat(&record_name(name)).ok())?)
             }
         };
+        // A complete one has its final mode, which may not let the owner write.
+        if file.is_some()
+            && let Err(error) = rustix::fs::chmodat(&self.dir, name, STAGED_MODE, AtFlags::empty())
+        {
+            tracing::warn!(staged = name, %error, "a partial upload may not be resumable");
+        }
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
-        Some(PartialFile { name, record, target: None, length: length(&stat), since })
+        let (name, length) = (name.to_owned(), file.as_ref().map_or(0, length));
+        Some(PartialFile { name, record, target: None, length, since })
     }
 
     /// Creates an empty staged file with a random name. See [`HomeHandle::stage`](super::HomeHandle::stage).

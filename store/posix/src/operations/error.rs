@@ -93,7 +93,7 @@ pub(super) fn of_parent<'a>(
 
 /// Adds the path to a quota error.
 pub(super) fn over_quota(path: &RemotePath) -> impl FnOnce(QuotaExceeded) -> StoreError {
-    |exceeded| StoreError::Quota { path: path.clone(), exceeded }
+    |exceeded| StoreError::quota(path, exceeded)
 }
 
 /// The errno of an error of `std::io`.

@@ -2,7 +2,7 @@
 
 use super::error::{Context, of_parent, over_quota};
 use super::publish::MAX_SINGLE_SYNCS;
-use super::{PosixHome, StoreError, StoreResult};
+use super::{PosixHome, StoreError, StoreResult, check_removal};
 use crate::home::{self, DeferredMode, DescriptorPermit, Location};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -165,6 +165,7 @@ fn existing(home: &PosixHome, path: &RemotePath) -> StoreResult<()> {
 
 /// See [`Home::remove_directory`](sshome_store::Home::remove_directory).
 pub(crate) fn remove_directory(home: &PosixHome, path: &RemotePath) -> StoreResult<RemotePath> {
+    check_removal(home, path)?;
     let location = home.dir.locate(path).of_directory(path)?;
     let namespace = home.dir.lock_namespace();
     location.remove_directory(&namespace).of_directory(path)?;

@@ -1,7 +1,7 @@
 //! Hard links.
 
 use super::error::{Context, of_parent, over_quota};
-use super::{PosixHome, StoreError, StoreResult, other_mount, reserve_space};
+use super::{PosixHome, StoreError, StoreResult, check_counted, other_mount, reserve_space};
 use crate::home::{self, regular};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ pub(crate) fn hard_link(
     from: &RemotePath,
     to: &RemotePath,
 ) -> StoreResult<(RemotePath, RemotePath)> {
+    check_counted(home, to)?;
     let source = home.dir.locate_entry(from).of_file(from)?;
     let target = home.dir.locate(to).map_err(of_parent(home, to))?;
     let namespace = home.dir.lock_namespace();

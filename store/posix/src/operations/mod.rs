@@ -64,6 +64,16 @@ impl PosixHome {
     }
 }
 
+/// Fails while the home is being counted. Call it before anything that stores bytes or gives a name.
+fn check_counted(home: &PosixHome, path: &RemotePath) -> StoreResult<()> {
+    home.ledger().check_counted().map_err(error::over_quota(path))
+}
+
+/// Fails while removals wait for the end of a count.
+fn check_removal(home: &PosixHome, path: &RemotePath) -> StoreResult<()> {
+    home.ledger().check_removal().map_err(error::over_quota(path))
+}
+
 /// Fails before any data arrive if a staged file cannot be renamed to the target.
 fn check_mount(home: &PosixHome, target: &Location, path: &RemotePath) -> StoreResult<()> {
     match home.dir.shares_mount(target).of_directory(path)? {

@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::tree::relative_path;
-use super::{PosixHome, StoreError, StoreResult, freed};
+use super::{PosixHome, StoreError, StoreResult, check_removal, freed};
 use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalker};
 use rustix::fs::FileType;
 use sshome_store::quota::FreedSpace;
@@ -11,6 +11,7 @@ use sshome_wire::RemotePath;
 
 /// See [`Home::remove_file`](sshome_store::Home::remove_file).
 pub(crate) fn remove_file(home: &PosixHome, path: &RemotePath) -> StoreResult<RemotePath> {
+    check_removal(home, path)?;
     let location = home.dir.locate(path).of_file(path)?;
     let stat = location.stat().of_file(path)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -53,6 +54,7 @@ impl Removal {
         path: &RemotePath,
         removed: &mut OnRemoved<'_>,
     ) -> StoreResult<Removal> {
+        check_removal(home, path)?;
         let location = home.dir.locate(path).of_file(path)?;
         let stat = location.stat().of_file(path)?;
         let mut permit = None;
@@ -88,8 +90,13 @@ impl TreeRemoval for Removal {
     ) -> StoreResult<bool> {
         let Removal { home, path, top, at, tree, has_failed, .. } = self;
         let Some((own, tree)) = tree else { return Ok(true) };
+        check_removal(home, path)?;
         let mut entries = 0;
         while !limit.is_reached(entries) && !home.ctx.is_cancelled() {
+            // It pauses here if a count has to be completed: the next step waits for that.
+            if check_removal(home, path).is_err() {
+                return Ok(false);
+            }
             entries += 1;
             let result = match tree.next_step() {
                 Ok(Some(TreeItem::Enter(location, stat))) => {

@@ -1,7 +1,7 @@
 //! Renaming.
 
 use super::error::{Context, of_parent};
-use super::{PosixHome, StoreError, StoreResult, freed, other_mount, reserve_space};
+use super::{PosixHome, StoreError, StoreResult, check_counted, freed, other_mount, reserve_space};
 use crate::home::{self, Location, NamespaceLock, file_id};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -16,6 +16,7 @@ pub(crate) fn rename(
     to: &RemotePath,
     replace: Replace,
 ) -> StoreResult<Renamed> {
+    check_counted(home, to)?;
     let source = home.dir.locate(from).of_file(from)?;
     let target = home.dir.locate(to).map_err(of_parent(home, to))?;
     let change = Renaming { from, to, source, target };
@@ -34,6 +35,8 @@ pub(crate) fn rename(
     } else {
         change.make(home, &moved, replaced, &namespace)?
     };
+    // A scan may have missed it, or found it twice.
+    home.ledger().moved();
     drop(namespace);
     Ok(Renamed { from: home.logged(&change.source, from), to: home.logged(&change.target, to), replaced })
 }

@@ -47,7 +47,7 @@ pub(super) fn raise(
             }
             other => other,
         };
-        StoreError::Quota { path: path.clone(), exceeded }
+        StoreError::quota(path, exceeded)
     })
 }
 

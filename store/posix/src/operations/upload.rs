@@ -3,7 +3,7 @@
 use super::error::{Context, errno, of_parent};
 use super::partial_uploads::{PartLease, PendingUpload, ResumedUpload};
 use super::publish::PendingPublish;
-use super::{PosixHome, StoreError, StoreResult, check_mount, reserve_space};
+use super::{PosixHome, StoreError, StoreResult, check_counted, check_mount, reserve_space};
 use crate::home::{self, HomeHandle, Location, StoredDigest, StreamLease, UploadRecord};
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use sshome_store::{
@@ -44,6 +44,7 @@ impl PosixUpload {
         partial: Option<CheckedPartial>,
         takeover: &Takeover,
     ) -> StoreResult<PosixUpload> {
+        check_counted(home, path)?;
         let (target, replaced) = match home.dir.locate_target(path) {
             Err(home::Error::IsDirectory) => return Err(is_directory(path)),
             located => located.map_err(of_parent(home, path))?,

@@ -4,8 +4,8 @@ use super::faults::{CallKind, FaultPoint, Faults};
 use super::handles::{FaultyCheck, FaultyFile, FaultyReader, FaultyRemoval, FaultyUpload, FaultyWalk};
 use crate::quota::FileId;
 use crate::{
-    Cause, CheckedPartial, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo, Home,
-    HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
+    Cause, CheckedPartial, Counting, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
+    Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
     PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
     Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
 };
@@ -40,6 +40,10 @@ impl FaultyHome {
 impl Home for FaultyHome {
     fn check_writable(&self) -> StoreResult<()> {
         self.read(&RemotePath::root(), |home| home.check_writable())
+    }
+
+    fn counting(&self) -> Option<Counting> {
+        self.inner.counting()
     }
 
     fn enter_directory(&self, path: &RemotePath) -> StoreResult<()> {

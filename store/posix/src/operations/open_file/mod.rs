@@ -5,7 +5,7 @@ mod in_place;
 mod io;
 mod old_content;
 
-use super::{PosixHome, StoreResult};
+use super::{PosixHome, StoreResult, check_counted};
 use atomic_upload::AtomicUpload;
 use in_place::InPlaceFile;
 use sshome_store::{FileHandle, OpenMode};
@@ -18,6 +18,9 @@ pub(crate) fn open_file(
     mode: OpenMode,
     staged: bool,
 ) -> StoreResult<Box<dyn FileHandle>> {
+    if mode.changes() {
+        check_counted(home, path)?;
+    }
     Ok(match staged {
         true => Box::new(AtomicUpload::open(home, path, mode)?),
         false => Box::new(InPlaceFile::open(home, path, mode)?),

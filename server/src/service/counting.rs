@@ -1,0 +1,55 @@
+//! Waiting until a home is counted. The channel loop waits, so that no thread does.
+
+use super::User;
+use sshome_store::{Counting, Wait};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// What a request changes that waits while the home is being counted. Reading waits for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    /// It stores bytes, makes an entry, or renames one: it waits for every count.
+    Stores,
+    /// It changes something outside of the home, such as a key: it waits for nothing.
+    Outside,
+    /// It only removes: it waits for a count that could not be completed because of removals.
+    Removes,
+}
+
+/// What a channel knows of the count of its home.
+#[derive(Debug, Default)]
+pub(super) struct CountProgress {
+    /// The home was counted: it stays so.
+    is_counted: AtomicBool,
+    /// The channel has waited long enough: what has arrived is refused by the store.
+    waited_in_vain: AtomicBool,
+}
+
+impl User {
+    /// The end of the count that a request has to wait for. `None` if it need not wait.
+    pub(crate) fn must_wait(&self, change: ChangeKind) -> Option<Wait> {
+        let count = &self.count;
+        if count.is_counted.load(Relaxed) || count.waited_in_vain.load(Relaxed) || !self.may_write() {
+            return None;
+        }
+        let Some(Counting { removals_wait, end, .. }) = self.home.counting() else {
+            count.is_counted.store(true, Relaxed);
+            return None;
+        };
+        let waits = match change {
+            ChangeKind::Stores => true,
+            ChangeKind::Removes => removals_wait,
+            ChangeKind::Outside => false,
+        };
+        waits.then_some(end)
+    }
+
+    /// The channel has waited as long as it may: the requests that have arrived do not wait any more.
+    pub(crate) fn end_wait(&self) {
+        self.count.waited_in_vain.store(true, Relaxed);
+    }
+
+    /// Everything that had arrived is answered: later requests wait again.
+    pub(crate) fn may_wait_again(&self) {
+        self.count.waited_in_vain.store(false, Relaxed);
+    }
+}
