@@ -47,4 +47,4 @@ pub use upload::{
     CheckedPartial, PartialCheck, PartialUploadInfo, PublishItem, PublishResult, Published, Upload,
     UploadSource, UploadSpec,
 };
-pub use wait::{Completion, Wait, Waiting};
+pub use wait::{Signal, Wait, Waiting};

@@ -3,7 +3,7 @@
 //! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation then
 //! still holds the lease of the stream that the client resumes; it is ended.
 
-use crate::{Completion, Takeover, Wait};
+use crate::{Signal, Takeover, Wait};
 use sshome_wire::StreamId;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,7 +17,7 @@ pub struct StreamLeases(Mutex<HashMap<StreamId, LeaseOwner>>);
 #[derive(Debug)]
 struct LeaseOwner {
     end: Takeover,
-    released: Completion,
+    released: Signal,
 }
 
 /// The exclusive right to receive a stream. Dropping it releases the stream.
@@ -54,7 +54,7 @@ impl StreamLeases {
                 Err(other.get().released.wait())
             }
             Entry::Vacant(entry) => {
-                entry.insert(LeaseOwner { end: end.clone(), released: Completion::default() });
+                entry.insert(LeaseOwner { end: end.clone(), released: Signal::default() });
                 Ok(StreamLease { id, streams: Arc::clone(self) })
             }
         }

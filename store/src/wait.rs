@@ -10,39 +10,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-/// An event that others wait for: the end of some work, or the release of a resource. Dropping it is the event.
+/// Dropping it wakes all who wait: some work has ended, or a resource was released.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Completion {
-    event: Arc<Event>,
+pub struct Signal {
+    event: Arc<SharedSignal>,
 }
 
-/// A reference to the event of a [`Completion`]. Clones refer to the same event, and so compare as equal.
+/// A reference to a [`Signal`]. Clones refer to the same signal, and so compare as equal.
 #[derive(Clone, Debug)]
 pub struct Wait {
-    event: Arc<Event>,
+    event: Arc<SharedSignal>,
 }
 
-/// Resolves when the event of a [`Wait`] has happened, on any runtime. Dropping it stops waiting.
+/// Resolves when the [`Signal`] is dropped, on any runtime. Dropping it stops waiting.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Waiting {
-    event: Arc<Event>,
+    event: Arc<SharedSignal>,
     /// The key of its waker in the event, once it was polled.
     key: Option<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Event(Mutex<EventState>);
+struct SharedSignal(Mutex<SignalWakers>);
 
 #[derive(Debug, Default)]
-struct EventState {
+struct SignalWakers {
     has_happened: bool,
     wakers: HashMap<u64, Waker>,
     next_key: u64,
 }
 
-impl Completion {
+impl Signal {
     /// A reference to the event, for those that wait for it.
     #[must_use]
     pub fn wait(&self) -> Wait {
@@ -50,7 +50,7 @@ impl Completion {
     }
 }
 
-impl Drop for Completion {
+impl Drop for Signal {
     fn drop(&mut self) {
         let mut state = self.event.state();
         state.has_happened = true;
@@ -126,8 +126,8 @@ impl Drop for Waiting {
     }
 }
 
-impl Event {
-    fn state(&self) -> MutexGuard<'_, EventState> {
+impl SharedSignal {
+    fn state(&self) -> MutexGuard<'_, SignalWakers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn each_that_waits_is_woken_once_and_who_has_stopped_waiting_is_not() {
-        let completion = Completion::default();
+        let completion = Signal::default();
         let wait = completion.wait();
         let wakes: [Arc<Wakes>; 3] = Default::default();
         let mut waiting = [wait.over(), wait.clone().over(), wait.over()];
@@ -174,12 +174,12 @@ mod tests {
         drop(second);
         // It need not be waited for.
         assert_eq!(poll(&mut wait.over(), &wakes[2]), Poll::Ready(()));
-        assert!(wait == wait.clone() && wait != Completion::default().wait());
+        assert!(wait == wait.clone() && wait != Signal::default().wait());
     }
 
     #[test]
     fn a_thread_blocks_until_the_event() {
-        let completion = Completion::default();
+        let completion = Signal::default();
         let wait = completion.wait();
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| wait.block());

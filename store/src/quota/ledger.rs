@@ -3,7 +3,7 @@ use super::open_files::OpenFileEntry;
 use super::{
     Amount, FileId, HeldFile, LedgerUsage, QuotaExceeded, QuotaLimits, UnreadableEntries, UsageChange,
 };
-use crate::{Completion, Counting};
+use crate::{Counting, Signal};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,7 +51,7 @@ pub(super) struct LedgerState {
 pub(super) struct CountState {
     removals_wait: bool,
     /// Dropped with the state, which ends the count.
-    end: Completion,
+    end: Signal,
 }
 
 impl Ledger {

@@ -19,12 +19,12 @@ pub(super) struct DirectoryPair {
     /// Its path below the top of the tree; the filter sees it.
     pub(super) relative: PathBuf,
     /// The entries on the server. `None` if there is no such directory.
-    pub(super) listing: Option<Listing>,
+    pub(super) listing: Option<RemoteListing>,
 }
 
 /// A directory on the server, listed completely.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct RemoteListing {
     pub(super) entries: Vec<Entry>,
     pub(super) mtime: Time,
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn differences(place: &TempDir, entries: Option<Vec<Entry>>, options: &SyncOptions) -> Differences {
-        let listing = entries.map(|entries| Listing { entries, mtime: Time::default() });
+        let listing = entries.map(|entries| RemoteListing { entries, mtime: Time::default() });
         let pair = DirectoryPair { local: place.path().to_owned(), relative: PathBuf::new(), listing };
         compare(&pair, options)
     }

@@ -8,7 +8,9 @@ mod compare;
 mod delete;
 mod digests;
 mod filter;
+mod listing;
 mod push;
+mod sources;
 
 pub use filter::{Filter, FilterError, FilterRules};
 pub use push::push;

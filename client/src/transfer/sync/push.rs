@@ -1,9 +1,11 @@
 //! Walks through the local trees and their counterparts, and uploads what differs.
 
-use super::compare::{Differences, DirectoryPair, Listing, compare, is_same_time};
+use super::compare::{Differences, DirectoryPair, RemoteListing, compare, is_same_time};
 use super::delete::{self, Extras, parent};
+use super::listing::list;
+use super::sources::{check_source, target_name};
 use super::{SyncAction, SyncChange, SyncOptions, digests};
-use crate::conversation::{ConversationError, batch, unexpected};
+use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::put::{FilledQueue, PlannedUpload, UploadDirectory, UploadOutcome, UploadWork};
 use crate::transfer::retries::Retries;
@@ -11,7 +13,7 @@ use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, remote_entry,
     steps,
 };
-use sshome_wire::{Entry, FileKind, Frame, Payload, RemotePath, Reply, Request};
+use sshome_wire::{Entry, FileKind, RemotePath, Request};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -120,7 +122,7 @@ impl<'a> PushTransfer<'a> {
                 false => {
                     above = Some(target.clone());
                     target
-                        .join(&name(source)?)
+                        .join(&target_name(source)?)
                         .map_err(|error| ConversationError::Local(error.to_string()))?
                 }
             };
@@ -192,7 +194,10 @@ impl<'a> PushTransfer<'a> {
         let first = self.pending.len().saturating_sub(MAX_PIPELINED_LISTINGS);
         let mut pairs = self.pending.split_off(first);
         pairs.reverse();
-        let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| list(ctx, &pairs).await;
+        let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+            let directories = pairs.iter().map(|pair| pair.exists.then_some(&pair.remote));
+            list(ctx, &directories.collect::<Vec<_>>()).await
+        };
         let listed = retries.persist(ctx, list_pairs).await?;
         let (mut failures, mut known) = (Vec::new(), Vec::new());
         for (pair, listing) in pairs.into_iter().zip(listed) {
@@ -205,7 +210,7 @@ impl<'a> PushTransfer<'a> {
         }
         let options = self.options.clone();
         let compared = blocking(move || {
-            let compare_one = |(pair, listing): (PendingPair, Option<Listing>)| {
+            let compare_one = |(pair, listing): (PendingPair, Option<RemoteListing>)| {
                 let (local, relative) = (pair.local.clone(), pair.relative.clone());
                 let differences = compare(&DirectoryPair { local, relative, listing }, &options);
                 ComparedPair { pair, differences }
@@ -388,64 +393,4 @@ impl Transfer for PushTransfer<'_> {
         }
         Ok(summary)
     }
-}
-
-/// Lists the directories that exist. The others have no listing.
-async fn list(
-    ctx: &mut TransferContext<'_>,
-    pairs: &[PendingPair],
-) -> Result<Vec<Result<Option<Listing>, Reply>>, ConversationError> {
-    let existing = || pairs.iter().filter(|pair| pair.exists);
-    let ls = |pair: &PendingPair| Request::Ls { path: pair.remote.as_bytes().to_vec(), recursive: false };
-    let (bytes, count) = batch(existing().map(|pair| Frame::Request(ls(pair))))?;
-    ctx.conversation.send(bytes, count, ctx.cancel).await?;
-    let mut listed = Vec::new();
-    for pair in pairs {
-        if !pair.exists {
-            listed.push(Ok(None));
-            continue;
-        }
-        let mut listing = Listing::default();
-        let reply = loop {
-            match ctx.conversation.receive(ctx.cancel).await? {
-                Frame::Entries(entries) => listing.entries.extend(entries.entries),
-                Frame::Progress(_) => {}
-                Frame::Reply(reply) => break reply,
-                frame => return Err(unexpected(&frame)),
-            }
-        };
-        listed.push(match &reply.payload {
-            _ if reply.status.is_error() => Err(reply),
-            Payload::Stat(entry) if entry.kind == FileKind::Directory => {
-                listing.mtime = entry.mtime;
-                Ok(Some(listing))
-            }
-            _ => return Err(ConversationError::Local(format!("{} is no longer a directory", pair.remote))),
-        });
-    }
-    Ok(listed)
-}
-
-/// The metadata of a source, which is a file or a directory.
-fn check_source(source: &Path, options: &SyncOptions) -> Result<Metadata, ConversationError> {
-    let shown = || crate::names::shown(source);
-    let local = |text: String| ConversationError::Local(text);
-    let metadata =
-        std::fs::metadata(source).map_err(|error| local(format!("{}: cannot read it: {error}", shown())))?;
-    if metadata.is_dir() || metadata.is_file() && options.delete.is_none() {
-        return Ok(metadata);
-    }
-    Err(local(match options.delete {
-        Some(_) => format!("{} is not a directory: --delete needs one", shown()),
-        None => format!("{}: not a regular file", shown()),
-    }))
-}
-
-fn name(source: &Path) -> Result<Vec<u8>, ConversationError> {
-    let whole = match source.file_name() {
-        Some(name) => return Ok(crate::names::bytes(name)),
-        None => source.canonicalize().ok(),
-    };
-    let name = whole.as_deref().and_then(Path::file_name).map(crate::names::bytes);
-    name.ok_or_else(|| ConversationError::Local(format!("{} has no name", crate::names::shown(source))))
 }

@@ -1,6 +1,6 @@
 use super::super::Arrival;
 use super::*;
-use sshome_store::Completion;
+use sshome_store::Signal;
 
 /// A client that sends some chunks and then nothing more.
 struct Pieces(std::vec::IntoIter<Arrival>);
@@ -255,7 +255,7 @@ enum Event {
 async fn wait_with(arrivals: Vec<Arrival>, event: Event) -> (ChannelEnd, usize, u64) {
     let pool = BlockingPool::of_this_runtime().unwrap();
     let (slices, mut reported) = tokio::sync::mpsc::unbounded_channel();
-    let (completion, stopping) = (Completion::default(), CancellationToken::new());
+    let (completion, stopping) = (Signal::default(), CancellationToken::new());
     let waits = Waits { wait: completion.wait(), bytes: Vec::new(), slices };
     let mut completion = Some(completion);
     let (begun, mut count) = (tokio::time::Instant::now(), 0);

@@ -1,15 +1,14 @@
 //! The state machine of the native protocol on one channel: it handles frames in order and looks for cancels first.
 
+mod slices;
+
 use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use super::request::change_of;
-use crate::protocol::ChannelEnd;
-use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
 use crate::service::{ChangeKind, PutUpload, User};
-use bytes::Bytes;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
@@ -327,85 +326,6 @@ impl NativeConversation {
             }
         }
         self.output.reply(Reply::new(Status::Done, ""));
-    }
-}
-
-impl channel_loop::ChannelProtocol for NativeConversation {
-    fn push(&mut self, chunks: Vec<Bytes>) {
-        chunks.into_iter().for_each(|chunk| self.decoder.push(chunk));
-    }
-
-    fn pending_bytes(&self) -> usize {
-        self.queued + self.left.as_ref().map_or(0, cost) + self.decoder.buffered()
-    }
-
-    fn take_output(&mut self) -> Vec<OutputChunk> {
-        self.output.take().into_iter().map(OutputChunk::Output).collect()
-    }
-
-    fn waits_for(&self) -> Option<Wait> {
-        self.waiting.clone()
-    }
-
-    fn end_wait(&mut self) {
-        self.user.end_wait();
-    }
-
-    fn limit_output(&mut self, bytes: Option<usize>) {
-        self.max_output = bytes.unwrap_or(SLICE_OUTPUT_BYTES);
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.is_receiving()
-    }
-
-    /// Writes data of the current upload. Everything else may take long.
-    fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
-        let _guard = self.user.audit().enter();
-        let is_data = matches!(&self.receiving, ReceiveState::Upload(upload) if !upload.is_stream());
-        if !is_data || self.left.is_some() || !self.queue.is_empty() || !self.group.is_empty() {
-            return None;
-        }
-        for _ in 0..MAX_INLINE_FRAMES {
-            match self.decoder.next() {
-                Ok(Some(Frame::Data(data))) => self.data(&data).ok()?,
-                Ok(Some(frame)) => {
-                    self.left = Some(frame);
-                    return None;
-                }
-                Ok(None) => return Some(SliceOutcome::Idle),
-                // The next slice finds the same error and reports it.
-                Err(_) => return None,
-            }
-        }
-        Some(SliceOutcome::Busy)
-    }
-
-    fn run_slice(&mut self, quiet: bool) -> SliceOutcome {
-        let _guard = self.user.audit().enter();
-        if let Err(reply) = self.decode().and_then(|()| self.work()) {
-            tracing::warn!(user = self.user.name(), %reply, "the client breaks the protocol");
-            self.publish();
-            self.output.reply(reply);
-            return SliceOutcome::Ended(ChannelEnd::Violation);
-        }
-        if quiet || self.group.is_full() || self.waiting.is_some() {
-            self.publish();
-        }
-        if let Some(wait) = self.job_wait.take() {
-            return SliceOutcome::WaitFor(wait, MAX_JOB_WAIT);
-        }
-        if self.waiting.is_some() {
-            return SliceOutcome::Waiting;
-        }
-        if self.job.is_none() && self.queue.is_empty() {
-            self.user.may_wait_again();
-        }
-        match self.job.is_some() || !self.queue.is_empty() {
-            true => SliceOutcome::Busy,
-            false if self.group.is_empty() => SliceOutcome::Idle,
-            false => SliceOutcome::Staged,
-        }
     }
 }
 

@@ -1,0 +1,31 @@
+//! The sources that the user named.
+
+use super::SyncOptions;
+use crate::conversation::ConversationError;
+use std::fs::Metadata;
+use std::path::Path;
+
+/// The metadata of a source, which is a file or a directory.
+pub(super) fn check_source(source: &Path, options: &SyncOptions) -> Result<Metadata, ConversationError> {
+    let shown = || crate::names::shown(source);
+    let local = |text: String| ConversationError::Local(text);
+    let metadata =
+        std::fs::metadata(source).map_err(|error| local(format!("{}: cannot read it: {error}", shown())))?;
+    if metadata.is_dir() || metadata.is_file() && options.delete.is_none() {
+        return Ok(metadata);
+    }
+    Err(local(match options.delete {
+        Some(_) => format!("{} is not a directory: --delete needs one", shown()),
+        None => format!("{}: not a regular file", shown()),
+    }))
+}
+
+/// The name that a source gets in the target directory.
+pub(super) fn target_name(source: &Path) -> Result<Vec<u8>, ConversationError> {
+    let whole = match source.file_name() {
+        Some(name) => return Ok(crate::names::bytes(name)),
+        None => source.canonicalize().ok(),
+    };
+    let name = whole.as_deref().and_then(Path::file_name).map(crate::names::bytes);
+    name.ok_or_else(|| ConversationError::Local(format!("{} has no name", crate::names::shown(source))))
+}
