@@ -79,7 +79,7 @@ async fn a_slash_at_the_end_is_a_directorys() {
         ("put b archive/.", "no such directory: /archive"),
         ("put b f/", "f/: not a directory"),
         ("get f/", "f/: not a directory"),
-        ("get x nodir/", "no directory"),
+        ("get x nodir/", "nodir/ does not exist"),
         ("mv f archive/", "no such directory: /archive/"),
         ("cp f archive/", "no such directory: /archive/"),
         ("cp f x/", "x/: not a directory"),
