@@ -121,8 +121,15 @@ async fn only_what_differs_is_sent_and_each_change_is_listed() {
     age(&world.local("d/c"), 5);
     fs::remove_file(world.local("link")).unwrap();
     symlink("b", world.local("link")).unwrap();
-    let expected =
-        ["create /t/d/new/", "create /t/d/new/g", "update /t/b", "update /t/d/c", "update /t/link"];
+    let expected = [
+        "create /t/d/new/",
+        "create /t/d/new/g",
+        "update /t/",
+        "update /t/b",
+        "update /t/d/",
+        "update /t/d/c",
+        "update /t/link",
+    ];
     for options in [&["-n"][..], &["-i"]] {
         let before = contents(&world.remote(""));
         let listed = world.run(&[options, &["t", "t"]].concat());
@@ -167,7 +174,70 @@ async fn extra_entries_are_deleted_only_on_request_and_excluded_ones_stay() {
     assert!(!world.remote("old/deep/x").exists() && !world.remote("old/y").exists());
     assert!(world.push(&["--delete"]).ends_with(", 4 deleted"));
     world.assert_same();
-    // The parent of what was deleted has its own time again.
+    // An excluded name that exists on both sides.
+    world.write("both.log", b"1");
+    world.push(&[]);
+    assert!(world.push(&["--delete-excluded", "--exclude", "*.log"]).ends_with(", 1 deleted"));
+    assert!(!world.remote("both.log").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_sources_become_the_same_name() {
+    let world = World::new().await;
+    let work = world.client.work();
+    for name in ["1/d/one", "2/d/two"] {
+        fs::create_dir_all(work.join(name).parent().unwrap()).unwrap();
+        fs::write(work.join(name), name).unwrap();
+    }
+    for sources in [["1/d", "2/d"], ["t", "./t"]] {
+        let refused = world.run(&["--delete", sources[0], sources[1], "many"]);
+        assert_eq!(refused.code, Some(1), "{refused}");
+        assert!(refused.err().contains("several sources would become /many/"), "{refused}");
+        assert!(!world.host.home("ann").join("many").exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_destination_may_be_the_home_or_a_link() {
+    let world = World::new().await;
+    let home = world.host.home("ann");
+    fs::create_dir(home.join("real")).unwrap();
+    symlink("real", home.join("link")).unwrap();
+    for target in ["link", "/", ".", "", "new/."] {
+        let pushed = world.run(&["--max-delete", "0", "--delete", "t", target]);
+        let is_home = matches!(target, "/" | "." | "");
+        assert_eq!(pushed.code, Some(i32::from(is_home)), "{target}: {pushed}");
+        // The folders of the other cases are extra.
+        assert_eq!(pushed.err().contains("--max-delete"), is_home, "{target}: {pushed}");
+    }
+    assert!(
+        home.join("d/e/f").is_file() && home.join("real/d/e/f").is_file() && home.join("new/a").is_file()
+    );
+    assert!(fs::symlink_metadata(home.join("link")).unwrap().is_symlink());
+    // A source that is a link is the directory behind it, with its mode.
+    symlink("t", world.client.work().join("source")).unwrap();
+    world.run(&["source", "fromlink"]);
+    assert_eq!(fs::metadata(home.join("fromlink")).unwrap().mode() & 0o777, 0o755);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incomplete_source_is_reported() {
+    let world = World::new().await;
+    world.push(&[]);
+    world.write("a.new", b"a get saved it");
+    world.write("c.new/file", b"a directory of any name");
+    let pushed = world.run(&["t", "t"]);
+    assert!(pushed.code == Some(0) && pushed.err().contains("a.new: it belongs to"), "{pushed}");
+    assert!(!world.remote("a.new").exists() && world.remote("c.new/file").exists());
+    // What does not take part leaves a source empty.
+    let work = world.client.work();
+    fs::create_dir(work.join("empty")).unwrap();
+    for name in ["x.o", ".x.sshome-part"] {
+        fs::write(work.join("empty").join(name), "").unwrap();
+    }
+    let refused = world.run(&["--delete", "--exclude", "*.o", "empty", "t"]);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    assert!(refused.err().contains("is a disk not mounted?") && world.remote("a").exists(), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +266,8 @@ async fn nothing_is_deleted_if_anything_is_wrong() {
     // One file fails.
     fs::create_dir(work.join("other")).unwrap();
     fs::create_dir(work.join("other/1")).unwrap();
-    refused(&["--delete", "--max-delete", "1000", "other", "t"], "nothing is deleted");
+    refused(&["--delete", "--max-delete", "1000", "other", "t"], "nothing is deleted: first fix what failed");
+    refused(&["--max-delete", "9", "t", "t"], "--max-delete needs --delete");
     let allowed = world.push(&["--delete", "--max-delete", "150"]);
     assert!(allowed.ends_with(", 150 deleted"), "{allowed}");
     world.assert_same();

@@ -111,7 +111,7 @@ pub(super) const PUSH_FLAGS: &[Flag] = &[
     Flag::new('u', "keep files that are newer on the server").word("update"),
     JOBS_FLAG,
     Flag::new(DELETE_LETTER, "delete what exists only on the server").word("delete"),
-    Flag::new(DELETE_EXCLUDED_LETTER, "with --delete: excluded names as well").word("delete-excluded"),
+    Flag::new(DELETE_EXCLUDED_LETTER, "the same, and excluded names as well").word("delete-excluded"),
     Flag::with_value(
         MAX_DELETE_LETTER,
         "max-delete",
@@ -143,15 +143,15 @@ pub(super) const PUSH_FLAGS: &[Flag] = &[
     Flag::with_value(
         MIN_SIZE_LETTER,
         "min-size",
-        "BYTES",
-        |text| value::size(text).map(drop),
+        "SIZE",
+        |text| value::scaled_size(text).map(drop),
         "leave out smaller files",
     ),
     Flag::with_value(
         MAX_SIZE_LETTER,
         "max-size",
-        "BYTES",
-        |text| value::size(text).map(drop),
+        "SIZE",
+        |text| value::scaled_size(text).map(drop),
         "leave out larger files",
     ),
     Flag::new(EXISTING_LETTER, "send only files that exist on the server").word("existing"),

@@ -6,7 +6,7 @@ use super::flag::{
     IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER, MAX_SIZE_LETTER, MIN_SIZE_LETTER,
 };
 use super::invocation::Invocation;
-use super::{Shell, ShellError};
+use super::{Shell, ShellError, value};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::{
@@ -35,7 +35,12 @@ impl Shell {
 
     fn push_options(&self, invocation: &Invocation) -> Result<SyncOptions, ShellError> {
         let number = |flag| invocation.value(flag).and_then(|value| value.parse().ok());
-        let delete = invocation.has(DELETE_LETTER).then(|| DeleteOptions {
+        let deletes = invocation.has(DELETE_LETTER) || invocation.has(DELETE_EXCLUDED_LETTER);
+        if !deletes && invocation.has(MAX_DELETE_LETTER) {
+            return Err(ShellError::Failed("--max-delete needs --delete".to_owned()));
+        }
+        let size = |flag| invocation.value(flag).and_then(|value| value::scaled_size(value).ok());
+        let delete = deletes.then(|| DeleteOptions {
             excluded: invocation.has(DELETE_EXCLUDED_LETTER),
             max: number(MAX_DELETE_LETTER),
         });
@@ -46,8 +51,8 @@ impl Shell {
             existing: invocation.has(EXISTING_LETTER),
             ignore_existing: invocation.has(IGNORE_EXISTING_LETTER),
             update: invocation.has('u'),
-            min_size: number(MIN_SIZE_LETTER),
-            max_size: number(MAX_SIZE_LETTER),
+            min_size: size(MIN_SIZE_LETTER),
+            max_size: size(MAX_SIZE_LETTER),
             delete,
             // Invalid values were refused when the line was parsed.
             jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),

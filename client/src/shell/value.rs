@@ -10,6 +10,23 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a number of bytes".to_owned())
 }
 
+/// Reads a length in bytes, or with a suffix in KiB, MiB, GiB or TiB: `K`, `M`, `G`, `T`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn scaled_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.chars().last().map(|last| last.to_ascii_uppercase()) {
+        Some('K') => (text.get(..text.len() - 1), 10),
+        Some('M') => (text.get(..text.len() - 1), 20),
+        Some('G') => (text.get(..text.len() - 1), 30),
+        Some('T') => (text.get(..text.len() - 1), 40),
+        _ => (Some(text), 0),
+    };
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "it is not a size, such as 4096, 64K or 5M".to_owned())
+}
+
 /// Reads a number.
 ///
 /// # Errors
@@ -36,6 +53,16 @@ pub(super) fn digest(text: &str) -> Result<Digest, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_suffixes() {
+        for (text, bytes) in [("0", 0), ("4096", 4096), ("64K", 64 << 10), ("5m", 5 << 20), ("2G", 2 << 30)] {
+            assert_eq!(scaled_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "K", "-1", "1.5M", "1KB", "99999999999T", "ä"] {
+            assert!(scaled_size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn digests_are_read_as_they_are_printed() {

@@ -114,7 +114,7 @@ async fn exit_statuses_and_errors_are_those_of_a_shell() {
             "rsync --server -logDtpre.iLsfxCIvu . backup",
             127,
             "",
-            "rsync is not supported: use sshome's put -r and get -r, sftp, or rclone\n",
+            "rsync is not supported: use sshome's push and get -r, sftp, or rclone\n",
         ),
         ("/bin/ls", 127, "", "/bin/ls: no such command; help lists the commands\n"),
         ("", 127, "", ": no such command; help lists the commands\n"),

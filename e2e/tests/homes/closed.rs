@@ -174,7 +174,7 @@ async fn files_given_to_root_are_reported_with_the_remedy_as_root() {
     until("all of it is logged", || log().contains("all directories of the home can be read again"));
     for (message, path) in [
         ("the server cannot use the home any more", &root),
-        ("a directory of a home can no longer be read", &sub),
+        ("a directory of a home cannot be read any more", &sub),
     ] {
         let log = log();
         let line =

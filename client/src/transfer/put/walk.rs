@@ -47,15 +47,15 @@ pub(in crate::transfer) struct UploadDirectory {
 }
 
 impl UploadDirectory {
-    /// A directory of which only some entries are uploaded. It gets its time once nothing holds it any more.
+    /// A directory of which only some entries are uploaded. With a queue, it gets its time once nothing holds it any more.
     pub(in crate::transfer) fn planned(
         from: PathBuf,
         to: RemotePath,
         seen: &Metadata,
         within: ParentDirectory,
-        filled: &FilledQueue,
+        filled: Option<&FilledQueue>,
     ) -> Arc<UploadDirectory> {
-        let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), Some(filled.clone()));
+        let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), filled.cloned());
         let (identity, top, is_there) = (None, None, AtomicBool::new(false));
         Arc::new(UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled })
     }

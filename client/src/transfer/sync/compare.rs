@@ -51,8 +51,9 @@ pub(super) struct Differences {
     pub(super) failures: Vec<Failure>,
     /// Whether the directory itself has another time than its counterpart.
     pub(super) has_other_time: bool,
-    /// The number of entries of each side.
+    /// Local entries that take part; 0 if there are none.
     pub(super) local_entries: usize,
+    /// Entries on the server.
     pub(super) remote_entries: usize,
 }
 
@@ -69,7 +70,9 @@ pub(super) struct LocalName {
 /// Compares the directories of a pair. Reads the local one; failures are in the result.
 pub(super) fn compare(pair: &DirectoryPair, options: &SyncOptions) -> Differences {
     let mut found = Differences::default();
-    let local = match read(&pair.local) {
+    // A source that is a link is followed.
+    let is_top = pair.relative.as_os_str().is_empty();
+    let local = match read(&pair.local, is_top) {
         Ok((metadata, names)) => {
             found.metadata = Some(metadata);
             names
@@ -80,34 +83,41 @@ pub(super) fn compare(pair: &DirectoryPair, options: &SyncOptions) -> Difference
         }
     };
     let listing = pair.listing.as_ref();
-    found.local_entries = local.len();
     found.remote_entries = listing.map_or(0, |listing| listing.entries.len());
     let mut remote: HashMap<&[u8], &Entry> =
         listing.into_iter().flat_map(|listing| &listing.entries).map(|entry| (&*entry.name, entry)).collect();
     let names: HashSet<Vec<u8>> = local.keys().map(|name| names::bytes(name)).collect();
     let exists = |name: &[u8]| names.contains(name);
+    let deletes_excluded = options.delete.is_some_and(|delete| delete.excluded);
     for (name, metadata) in &local {
         let bytes = names::bytes(name);
         let theirs = remote.remove(&*bytes);
         let path = pair.local.join(name);
         match metadata {
             Err(error) => found.failures.push(unreadable(&path, error)),
+            Ok(metadata) if options.filter.excludes(&pair.relative.join(name), metadata.is_dir()) => {
+                found.extra.extend(theirs.filter(|_| deletes_excluded).cloned());
+            }
             // It is neither sent nor deleted.
-            Ok(_) if is_unfinished(&bytes, exists) => {}
-            Ok(metadata) if options.filter.excludes(&pair.relative.join(name), metadata.is_dir()) => {}
+            Ok(metadata) if !metadata.is_dir() && is_unfinished(&bytes, exists) => {
+                let why = "it belongs to an unfinished or unwanted get; rename it to push it";
+                found.skipped.push(Failure::of(path_bytes(&path), why));
+            }
             Ok(metadata) => found.add(name, &path, metadata, theirs, options),
         }
     }
     let keeps = |entry: &Entry| {
         let name = names::path(&entry.name).map(|name| pair.relative.join(name));
         let is_directory = entry.kind == FileKind::Directory;
-        if is_unfinished(&entry.name, exists) {
+        if entry.kind != FileKind::Directory && is_unfinished(&entry.name, exists) {
             return true;
         }
         let is_excluded = name.is_none_or(|name| options.filter.excludes(&name, is_directory));
-        is_excluded && !options.delete.is_some_and(|delete| delete.excluded)
+        is_excluded && !deletes_excluded
     };
-    found.extra = remote.into_values().filter(|entry| !keeps(entry)).cloned().collect();
+    found.extra.extend(remote.into_values().filter(|entry| !keeps(entry)).cloned());
+    found.local_entries =
+        found.send.len() + found.undecided.len() + found.directories.len() + usize::from(found.unchanged > 0);
     found.extra.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     if let (Some(listing), Some(metadata)) = (listing, &found.metadata) {
         found.has_other_time = !is_same_time(listing.mtime, local::mtime(metadata));
@@ -131,7 +141,7 @@ impl Differences {
                 None => self.directories.push((name.clone(), false)),
                 Some(FileKind::Directory) => self.directories.push((name.clone(), true)),
                 Some(_) => {
-                    let why = "a file on the server has this directory's name; remove it first";
+                    let why = "a file or link on the server has this directory's name; remove that first";
                     self.failures.push(Failure::of(path_bytes(path), why));
                 }
             }
@@ -142,7 +152,7 @@ impl Differences {
             return;
         }
         if kind == Some(FileKind::Directory) {
-            let why = "a directory on the server has this file's name; remove it first";
+            let why = "a directory on the server has this file's name; remove that first";
             self.failures.push(Failure::of(path_bytes(path), why));
             return;
         }
@@ -194,8 +204,8 @@ pub(super) fn is_same_time(one: Time, other: Time) -> bool {
 
 type LocalNames = BTreeMap<OsString, io::Result<Metadata>>;
 
-fn read(directory: &Path) -> io::Result<(Metadata, LocalNames)> {
-    let metadata = fs::symlink_metadata(directory)?;
+fn read(directory: &Path, follow: bool) -> io::Result<(Metadata, LocalNames)> {
+    let metadata = if follow { fs::metadata(directory)? } else { fs::symlink_metadata(directory)? };
     let mut names = LocalNames::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -320,6 +330,7 @@ mod tests {
         };
         let found = differences(&place, Some(entries.clone()), &options(false));
         assert_eq!((extra(&found), sent(&found)), (vec!["gone".to_owned()], vec![("other.new", false)]));
+        assert_eq!(found.skipped.len(), 3, "the socket, and two that belong to a get: {:?}", found.skipped);
         assert_eq!(extra(&differences(&place, Some(entries), &options(true))), ["gone", "kept.o"]);
     }
 

@@ -1,7 +1,7 @@
 //! Deletes what exists only on the server: last, deepest first, and only if nothing failed. Each entry is looked at again
 //! just before.
 
-use super::{DeleteOptions, SyncAction, SyncChange, SyncOptions};
+use super::{DeleteOptions, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::transfer::retries::Retries;
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary};
@@ -16,8 +16,10 @@ const MIN_DELETE_LIMIT: u64 = 100;
 const ENTRIES_PER_CHECK: usize = 500;
 
 /// Entries that exist only on the server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Extras {
+    /// The destination, for messages.
+    target: RemotePath,
     entries: Vec<ExtraEntry>,
     /// The directories that have them, and the times that these get in the end.
     parents: BTreeMap<RemotePath, Time>,
@@ -34,6 +36,10 @@ struct ExtraEntry {
 }
 
 impl Extras {
+    pub(super) fn new(target: RemotePath) -> Extras {
+        Extras { target, entries: Vec::new(), parents: BTreeMap::new(), listed: 0 }
+    }
+
     /// Counts entries of a listing.
     pub(super) fn count(&mut self, entries: usize) {
         self.listed += entries as u64;
@@ -63,11 +69,13 @@ pub(super) async fn run(
     failures: &CappedList<Failure>,
 ) -> Result<TransferSummary, ConversationError> {
     let mut summary = TransferSummary::default();
-    let Extras { entries, parents, listed } = extras;
-    let Some(first) = entries.first() else { return Ok(summary) };
-    let refused = |why: String| Failure::of(first.path.as_bytes(), format!("nothing is deleted: {why}"));
+    let Extras { target, entries, parents, listed } = extras;
+    if entries.is_empty() {
+        return Ok(summary);
+    }
+    let refused = |why: String| Failure::of(target.as_bytes(), format!("nothing is deleted: {why}"));
     if failures.count() > 0 {
-        summary.failures.push(refused("something else failed".to_owned()));
+        summary.skipped.push(refused("first fix what failed".to_owned()));
         return Ok(summary);
     }
     let (mut doomed, mut below) = (Vec::new(), 0);
@@ -80,7 +88,7 @@ pub(super) async fn run(
             }
             Err(reply) => {
                 summary.failures.push(Failure::refused(extra.path.as_bytes(), reply.status, &reply.message));
-                summary.failures.push(refused("a directory could not be listed".to_owned()));
+                summary.skipped.push(refused("a directory could not be listed".to_owned()));
                 return Ok(summary);
             }
         }
@@ -94,11 +102,8 @@ pub(super) async fn run(
     }
     // A directory comes before its entries, so the reverse order is deepest first.
     doomed.reverse();
-    if let Some(observer) = ctx.progress.observer() {
-        for (path, entry) in &doomed {
-            let is_directory = entry.kind == FileKind::Directory;
-            observer.changes(&SyncChange { action: SyncAction::Delete, path: path.as_bytes(), is_directory });
-        }
+    for (path, entry) in &doomed {
+        report(ctx, SyncAction::Delete, path, entry.kind == FileKind::Directory);
     }
     if options.dry_run {
         return Ok(summary);
@@ -213,11 +218,15 @@ async fn remove_unchanged(
         }
     });
     let mut each = |index: usize, reply: Reply| {
-        if let Some((path, _)) = unchanged.get(index)
+        if let Some((path, kind)) = unchanged.get(index)
             && reply.status.is_error()
             && !is_missing(reply.status)
         {
-            failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
+            let message = match kind {
+                FileKind::Directory => "not deleted: something in it is new, or cannot be deleted",
+                _ => &reply.message,
+            };
+            failures.push(Failure::refused(path.as_bytes(), reply.status, message));
         }
     };
     ctx.conversation.ask_all(removals, ctx.cancel, &mut each).await?;

@@ -15,7 +15,8 @@ mod sources;
 pub use filter::{Filter, FilterError, FilterRules};
 pub use push::push;
 
-use super::Jobs;
+use super::{Jobs, TransferContext};
+use sshome_wire::RemotePath;
 
 /// How two trees are compared, and what may be changed.
 #[derive(Clone, Debug, Default)]
@@ -71,4 +72,11 @@ pub struct SyncChange<'a> {
     pub path: &'a [u8],
     /// Whether it is a directory.
     pub is_directory: bool,
+}
+
+/// Reports a planned change.
+fn report(ctx: &TransferContext<'_>, action: SyncAction, path: &RemotePath, is_directory: bool) {
+    if let Some(observer) = ctx.progress.observer() {
+        observer.changes(&SyncChange { action, path: path.as_bytes(), is_directory });
+    }
 }

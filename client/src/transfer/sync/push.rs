@@ -3,17 +3,17 @@
 use super::compare::{Differences, DirectoryPair, RemoteListing, compare, is_same_time};
 use super::delete::{self, Extras, parent};
 use super::listing::list;
-use super::sources::{check_source, target_name};
-use super::{SyncAction, SyncChange, SyncOptions, digests};
+use super::sources::{check_source, find, target_name};
+use super::{SyncAction, SyncOptions, digests, report};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
 use crate::transfer::put::{FilledQueue, PlannedUpload, UploadDirectory, UploadOutcome, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{
-    Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, remote_entry,
-    steps,
+    Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, steps,
 };
 use sshome_wire::{Entry, FileKind, RemotePath, Request};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -107,31 +107,29 @@ impl<'a> PushTransfer<'a> {
         PushTarget { path: target, into_directory }: PushTarget<'_>,
         options: &'a SyncOptions,
     ) -> Result<PushTransfer<'a>, ConversationError> {
-        let look = async |ctx: &mut TransferContext<'_>, _: &mut Retries| remote_entry(ctx, target).await;
-        let found = retries.persist(ctx, look).await?;
+        let (target, found) = find(ctx, retries, target).await?;
         let is_directory = found.as_ref().is_some_and(|entry| entry.kind == FileKind::Directory);
         let (pending, files, filled) = (Vec::new(), Vec::new(), FilledQueue::default());
-        let (extras, unchanged) = (Extras::default(), 0);
+        let (extras, unchanged) = (Extras::new(target.clone()), 0);
         let mut push = PushTransfer { options, pending, files, unchanged, filled, extras, is_first: true };
-        let mut above = parent(target);
+        let (mut above, mut taken) = (parent(&target), HashSet::new());
         for source in sources {
             let metadata = check_source(source, options)?;
             let is_target = sources.len() == 1 && (metadata.is_dir() || !is_directory && !into_directory);
-            let remote = match is_target {
-                true => target.clone(),
-                false => {
-                    above = Some(target.clone());
-                    target
-                        .join(&target_name(source)?)
-                        .map_err(|error| ConversationError::Local(error.to_string()))?
-                }
-            };
             if found.is_some() && !is_directory && (metadata.is_dir() || !is_target) {
                 return Err(ConversationError::Local(format!("{target} is not a directory")));
             }
-            let look =
-                async |ctx: &mut TransferContext<'_>, _: &mut Retries| remote_entry(ctx, &remote).await;
-            let entry = retries.persist(ctx, look).await?;
+            let (remote, entry) = match is_target {
+                true => (target.clone(), found.clone()),
+                false => {
+                    above = Some(target.clone());
+                    find(ctx, retries, &target.join(&target_name(source)?)?).await?
+                }
+            };
+            if !taken.insert(remote.clone()) {
+                let text = format!("several sources would become {remote}: push them to different names");
+                return Err(ConversationError::Local(text));
+            }
             if metadata.is_file() {
                 push.add_file(ctx, retries, source, &metadata, (remote, entry)).await?;
                 continue;
@@ -178,9 +176,7 @@ impl<'a> PushTransfer<'a> {
             self.unchanged += 1;
             return Ok(());
         }
-        if let Some(observer) = ctx.progress.observer() {
-            observer.changes(&SyncChange { action, path: to.as_bytes(), is_directory: false });
-        }
+        report(ctx, action, &to, false);
         self.files.push((PlannedUpload::File { from: from.to_owned(), to }, metadata.len()));
         Ok(())
     }
@@ -266,26 +262,34 @@ impl<'a> PushTransfer<'a> {
         }
         self.extras.count(differences.remote_entries);
         let Differences {
-            metadata, send, in_the_way, directories, extra, unchanged, skipped, failures, ..
+            metadata,
+            send,
+            in_the_way,
+            directories,
+            extra,
+            unchanged,
+            skipped,
+            failures,
+            has_other_time,
+            ..
         } = differences;
         plan.summary.unchanged += unchanged;
         plan.summary.skipped.extend(skipped);
         plan.summary.failures.extend(failures);
         let Some(metadata) = metadata else { return };
-        let report = |action, path: &RemotePath, is_directory| {
-            if let Some(observer) = ctx.progress.observer() {
-                observer.changes(&SyncChange { action, path: path.as_bytes(), is_directory });
-            }
-        };
         let makes_directories = directories.iter().any(|(_, exists)| !exists) && !self.options.existing;
         let changes = !pair.exists || !send.is_empty() || makes_directories;
+        // The home itself belongs to the administrator: it keeps its time.
+        let filled = (pair.remote != RemotePath::root()).then_some(&self.filled);
         if !pair.exists {
-            report(SyncAction::Create, &pair.remote, true);
+            report(ctx, SyncAction::Create, &pair.remote, true);
+        } else if has_other_time && filled.is_some() {
+            report(ctx, SyncAction::Update, &pair.remote, true);
         }
-        let is_planned = (changes || differences.has_other_time) && !self.options.dry_run;
+        let is_planned = (changes || has_other_time && filled.is_some()) && !self.options.dry_run;
         let directory = is_planned.then(|| {
             let (local, remote) = (pair.local.clone(), pair.remote.clone());
-            UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), &self.filled)
+            UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), filled)
         });
         for entry in in_the_way {
             plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
@@ -293,13 +297,12 @@ impl<'a> PushTransfer<'a> {
         let mut names: Vec<OsString> = Vec::new();
         for one in send {
             let Ok(path) = pair.remote.join(&crate::names::bytes(&one.name)) else {
-                let what = pair.local.join(&one.name);
-                plan.summary
-                    .failures
-                    .push(Failure::of(path_bytes(&what), "the server cannot have this name"));
+                let why = "the server cannot have this name";
+                plan.summary.failures.push(Failure::of(path_bytes(&pair.local.join(&one.name)), why));
                 continue;
             };
-            report(if one.exists { SyncAction::Update } else { SyncAction::Create }, &path, false);
+            let action = if one.exists { SyncAction::Update } else { SyncAction::Create };
+            report(ctx, action, &path, false);
             plan.load = plan.load.and(one.size);
             names.push(one.name);
         }

@@ -1,7 +1,10 @@
-//! The sources that the user named.
+//! What the user named: sources, and their paths on the server.
 
 use super::SyncOptions;
 use crate::conversation::ConversationError;
+use crate::transfer::retries::Retries;
+use crate::transfer::{TransferContext, remote_entry};
+use sshome_wire::{Entry, RemotePath};
 use std::fs::Metadata;
 use std::path::Path;
 
@@ -28,4 +31,27 @@ pub(super) fn target_name(source: &Path) -> Result<Vec<u8>, ConversationError> {
     };
     let name = whole.as_deref().and_then(Path::file_name).map(crate::names::bytes);
     name.ok_or_else(|| ConversationError::Local(format!("{} has no name", crate::names::shown(source))))
+}
+
+/// The entry at a path on the server, and its canonical path.
+pub(super) async fn find(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    path: &RemotePath,
+) -> Result<(RemotePath, Option<Entry>), ConversationError> {
+    // Of a path that does not exist yet, only its end can be made canonical here.
+    let path = &match path.split() {
+        Some((directory, b".")) => directory,
+        _ => path.clone(),
+    };
+    let look = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+        let found = remote_entry(ctx, path).await?;
+        match ctx.conversation.real_path(path, ctx.cancel).await {
+            Ok(real) => Ok((real, found)),
+            // Its directory does not exist either.
+            Err(ConversationError::Refused(_)) => Ok((path.clone(), found)),
+            Err(error) => Err(error),
+        }
+    };
+    retries.persist(ctx, look).await
 }

@@ -10,7 +10,7 @@ pub(super) enum Error {
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
     /// An rsync client, which needs rsync on the server.
-    #[error("rsync is not supported: use sshome's put -r and get -r, sftp, or rclone")]
+    #[error("rsync is not supported: use sshome's push and get -r, sftp, or rclone")]
     Rsync,
     /// There is no such command.
     #[error("{}: no such command; help lists the commands", Escaped(.0))]
