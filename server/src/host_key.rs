@@ -2,6 +2,7 @@
 
 use crate::config::Algorithms;
 use crate::permission::{CannotCreate, CannotRead};
+use crate::regular_file;
 use russh::keys::ssh_key::private::RsaKeypair;
 use russh::keys::{Algorithm, EcdsaCurve, Error as KeyError, PrivateKey, decode_secret_key, ssh_key};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -123,11 +124,12 @@ pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(Priva
 /// # Errors
 /// If it cannot be read or is not a key.
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, KeyError> {
-    let text = Zeroizing::new(fs::read_to_string(path)?);
+    let bytes = Zeroizing::new(regular_file::read(path)?);
+    let text = std::str::from_utf8(&bytes).map_err(io::Error::other)?;
     match PrivateKey::from_openssh(text.as_bytes()) {
         Ok(key) if !key.is_encrypted() => Ok(key),
         // Other forms than OpenSSH's own. This leaves copies, which is why it comes second.
-        _ => decode_secret_key(&text, None),
+        _ => decode_secret_key(text, None),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::name::check_name;
 use super::{AuthorizedKey, KeyError};
+use crate::regular_file;
 use sshome_wire::public_key;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -89,7 +90,7 @@ impl OwnKeys {
     /// # Errors
     /// If the file is unreadable or has an invalid line. Then accept none of its keys.
     pub fn read(&self, user: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
-        let file = match File::open(self.file(user)?) {
+        let file = match regular_file::open(&self.file(user)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
         };

@@ -2,6 +2,7 @@
 
 use super::{Algorithms, ConfigLocation, Diagnostics, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
+use crate::regular_file;
 use russh::keys::{Algorithm, Error as KeyError};
 use std::fs;
 use std::io::ErrorKind;
@@ -55,7 +56,7 @@ pub(super) fn named(
 /// What to say of a file that holds something else than a private key. It may be the key that all clients know the
 /// server by, damaged: the message must not suggest removing it.
 fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
-    let bytes = fs::read(full).unwrap_or_default();
+    let bytes = regular_file::read(full).unwrap_or_default();
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return format!(
             "{path} begins with a byte order mark, which an editor put there: sed -i '1s/^\\xef\\xbb\\xbf//' {}",

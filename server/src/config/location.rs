@@ -1,6 +1,7 @@
 //! The location of the settings file.
 
 use super::{ConfigError, encoding, shown};
+use crate::regular_file;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
@@ -32,7 +33,7 @@ impl ConfigLocation {
 
     /// The text of the file. It contains password hashes, so it is erased from memory when it is dropped.
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, ConfigError> {
-        let bytes = fs::read(&self.file);
+        let bytes = regular_file::read(&self.file);
         let mut bytes = bytes
             .map(Zeroizing::new)
             .map_err(|error| ConfigError::File { file: self.shown.clone(), error })?;

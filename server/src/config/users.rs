@@ -8,8 +8,8 @@ use crate::accounts::{
     Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, check_name, looks_like_a_line,
 };
 use crate::permission::CannotRead;
+use crate::regular_file;
 use sshome_wire::public_key;
-use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -163,7 +163,7 @@ pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<
             format!("\"{start}…\" {error}")
         });
     }
-    let bytes = fs::read(location.path(entry)).map_err(|error| {
+    let bytes = regular_file::read(&location.path(entry)).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::PermissionDenied => "",
             _ => "; name a public key's file, or give its line",
@@ -177,6 +177,7 @@ pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use crate::config::parse;
 
     /// The users of a text, and its errors.

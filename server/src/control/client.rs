@@ -6,6 +6,10 @@ use crate::permission;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A server that says nothing for this long is reported. It may hang, or a scan may take long.
+const SILENCE_BEFORE_NOTICE: Duration = Duration::from_secs(5);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +81,21 @@ fn exchange(mut stream: UnixStream, request: &ControlRequest) -> io::Result<Cont
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
-    if answer.is_empty() {
-        return Err(ErrorKind::UnexpectedEof.into());
+    stream.set_read_timeout(Some(SILENCE_BEFORE_NOTICE))?;
+    let server = rustix::net::sockopt::socket_peercred(&stream).ok();
+    let (mut reader, mut answer) = (BufReader::new(&stream), Vec::new());
+    loop {
+        match reader.read_until(b'\n', &mut answer) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let pid =
+                    server.map_or_else(String::new, |server| format!(" {}", server.pid.as_raw_nonzero()));
+                eprintln!("sshomed: the server, process{pid}, has not answered yet; waiting");
+                stream.set_read_timeout(None)?;
+            }
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => break,
+            Err(error) => return Err(error),
+        }
     }
-    Ok(serde_json::from_str(&answer)?)
+    Ok(serde_json::from_slice(&answer)?)
 }

@@ -145,7 +145,8 @@ pub(super) fn forgiven(sources: &[String]) -> String {
 /// The sessions that were ended.
 pub(super) fn kicked(sessions: &[u64]) -> String {
     let numbers: Vec<_> = sessions.iter().map(u64::to_string).collect();
-    format!("ended: session {}\n", numbers.join(", "))
+    let sessions = if numbers.len() == 1 { "session" } else { "sessions" };
+    format!("ended: {sessions} {}\n", numbers.join(", "))
 }
 
 /// The results of a quota scan.

@@ -1,6 +1,7 @@
 //! Homes are opened at once, and counted in the background.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how tests fail")]
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sshome_store::conformance::CountHold;
 use sshome_store::quota::{Comparison, QuotaLimits};
 use sshome_store::{
@@ -10,6 +11,7 @@ use sshome_store::{
 use sshome_store_posix::{CountPhase, PosixStore, STAGING_DIRECTORY};
 use sshome_wire::RemotePath;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -314,4 +316,25 @@ fn records_of_another_version_stay_and_so_do_their_files() {
     assert_eq!(world.store.expire_partial_uploads(Duration::from_secs(3600), Duration::from_secs(3600)), 1);
     assert!(!staging.join("torn").exists() && !staging.join("torn.part").exists());
     assert!(staging.join("newer").exists());
+}
+
+#[test]
+fn strange_entries_of_a_staging_folder_lock_nobody_out() {
+    let world = World::new();
+    world.fill("ann", &["f"]);
+    let staging = world.root("ann").join(STAGING_DIRECTORY);
+    fs::create_dir(&staging).unwrap();
+    // A pipe that nobody writes to, directories, a link, and a name that is no text.
+    mknodat(CWD, staging.join("pipe.part"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    fs::write(staging.join("pipe"), "x").unwrap();
+    fs::create_dir(staging.join("directory")).unwrap();
+    fs::create_dir(staging.join("record.part")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", staging.join("link.part")).unwrap();
+    fs::write(staging.join(std::ffi::OsStr::from_bytes(b"\xff\x1b.part")), "").unwrap();
+    world.serve(&["ann"]);
+    world.hold.release();
+    let home = world.login("ann");
+    home.counting().into_iter().for_each(|counting| counting.end.block());
+    assert_eq!(home.usage().usage.used.entries, 1);
+    assert!(staging.join("directory").is_dir());
 }

@@ -146,9 +146,13 @@ impl UploadRecord {
     /// Reads the record of the staged file `name`.
     pub(super) fn read(dir: &OwnedFd, name: &str) -> std::result::Result<UploadRecord, RecordError> {
         let unreadable = |error: std::io::Error| RecordError::Unreadable(error.to_string());
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Opening a pipe would block for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let record = rustix::fs::openat(dir, record_name(name).as_str(), flags, Mode::empty());
         let record = File::from(record.map_err(|error| unreadable(error.into()))?);
+        if !record.metadata().map_err(unreadable)?.is_file() {
+            return Err(RecordError::Unreadable("it is not a regular file".to_owned()));
+        }
         let mut bytes = Vec::new();
         record.take(MAX_RECORD_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
         UploadRecord::decode(&bytes)

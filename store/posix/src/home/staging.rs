@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use sshome_store::EntryId;
 use sshome_store::quota::FileId;
 use sshome_wire::Time;
+use sshome_wire::display::Escaped;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl StagingFolder {
 
     /// The partial uploads of an earlier run of the server. Deletes all other staged files. No session may be in
     /// the home.
-    pub(super) fn recover(&self) -> Result<Vec<PartialFile>> {
+    pub(super) fn recover(&self, user: &str) -> Result<Vec<PartialFile>> {
         let mut names = Vec::new();
         for item in rustix::fs::Dir::read_from(&self.dir)? {
             let name = item?.file_name().to_bytes().to_vec();
@@ -95,14 +96,18 @@ impl StagingFolder {
             }
         }
         let recorded = names.iter().filter_map(|name| recorded_name(name));
-        let partials: Vec<PartialFile> = recorded.filter_map(|name| self.read_partial(name)).collect();
+        let partials: Vec<PartialFile> = recorded.filter_map(|name| self.read_partial(user, name)).collect();
         let is_partial = |name: &[u8]| {
             partials.iter().any(|partial| {
                 name == partial.name.as_bytes() || name == record_name(&partial.name).as_bytes()
             })
         };
         for name in names.iter().filter(|name| !is_partial(name)) {
-            rustix::fs::unlinkat(&self.dir, name.as_slice(), AtFlags::empty())?;
+            if let Err(error) = rustix::fs::unlinkat(&self.dir, name.as_slice(), AtFlags::empty()) {
+                // The server did not make it, or the disk fails: the user may work nevertheless.
+                let staged = Escaped(name);
+                tracing::warn!(user, %staged, %error, "cannot delete an entry of the staging folder: delete it by hand");
+            }
         }
         Ok(partials)
     }
@@ -110,7 +115,7 @@ impl StagingFolder {
     /// The partial upload with this name; `None` if there is no regular file with it, and if only a part of its record is on
     /// the disk. If its record cannot be read for another reason, it is kept until it expires, even without a file: a newer
     /// version may keep its content elsewhere.
-    fn read_partial(&self, name: &str) -> Option<PartialFile> {
+    fn read_partial(&self, user: &str, name: &str) -> Option<PartialFile> {
         let stat = |name: &str| rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
         let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let file = stat(name).ok().filter(is_file);
@@ -119,11 +124,12 @@ impl StagingFolder {
             Err(RecordError::Torn) => {
                 let bytes = file.as_ref().map_or(0, length);
                 let what = "a partial upload is deleted: its record is incomplete, as after a power cut";
-                tracing::warn!(staged = name, bytes, "{what}");
+                tracing::warn!(user, staged = name, bytes, "{what}");
                 return None;
             }
             Err(RecordError::Unreadable(why)) => {
                 tracing::warn!(
+                    user,
                     staged = name,
                     why,
                     "the record of a partial upload cannot be read: it is kept until part-expiry, and cannot be resumed"
@@ -135,7 +141,7 @@ impl StagingFolder {
         if file.is_some()
             && let Err(error) = rustix::fs::chmodat(&self.dir, name, STAGED_MODE, AtFlags::empty())
         {
-            tracing::warn!(staged = name, %error, "a partial upload may not be resumable");
+            tracing::warn!(user, staged = name, %error, "a partial upload may not be resumable");
         }
         let since = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 };
         let (name, length) = (name.to_owned(), file.as_ref().map_or(0, length));
