@@ -45,7 +45,14 @@ impl Session {
     pub(crate) fn put(&self) {
         let size = self.content.len() as u64;
         let permissions = UploadPermissions::Exact(0o644);
-        let spec = UploadSpec { size: Some(size), mtime: None, source: None, permissions, resume: 0 };
+        let spec = UploadSpec {
+            size: Some(size),
+            mtime: None,
+            source: None,
+            permissions,
+            resume: 0,
+            exclusive: false,
+        };
         let takeover = Takeover::new(|| {});
         let upload = |name| {
             let mut upload = self.home.begin_upload(name, &spec, None, &takeover).unwrap();

@@ -92,6 +92,17 @@ impl HostBuilder {
         Ok(self)
     }
 
+    /// Adds a user whom the host's key logs in with limits: `limits` are lines of the key's table, `settings` of the user's.
+    ///
+    /// # Errors
+    /// If the key cannot be written as text.
+    pub fn restricted_user(mut self, name: &str, settings: &str, limits: &str) -> Result<HostBuilder> {
+        let (key, others) = (self.key.public_key().to_openssh()?, &self.keys);
+        write!(self.text, "\n[users.{name}]\nauthorized-keys = {others:?}\n{settings}\n")?;
+        write!(self.text, "[[users.{name}.keys]]\nkey = {key:?}\n{limits}\n")?;
+        Ok(self)
+    }
+
     /// Writes the configuration and starts the server in this process.
     ///
     /// # Errors

@@ -59,7 +59,8 @@ fn the_settings() {
             vec![format!("`{}`", setting.name), default, setting.summary.to_owned()]
         });
         let table = table("| setting | default | meaning |", rows);
-        writeln!(out, "## {}\n\n{table}", name.replace('[', "`[").replace(']', "]`")).unwrap();
+        let names: Vec<_> = name.split(" and ").map(|name| format!("`{name}`")).collect();
+        writeln!(out, "## {}\n\n{table}", names.join(" and ")).unwrap();
     }
     check("docs/settings.md", "settings", &out);
 }

@@ -8,8 +8,10 @@
 
 pub use crate::accounts::{HashError, Password, PasswordHash};
 
-use crate::accounts::{Account, AccountStore, AccountStoreError};
+use crate::accounts::{Access, Account, AccountStore, AccountStoreError, Expiry, earlier};
+use crate::recent_files::{RecentFiles, UserRecentFiles};
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use russh::keys::{HashAlg, PublicKey};
 use std::fmt;
 use std::net::IpAddr;
@@ -23,9 +25,20 @@ const MAX_CONCURRENT_CHECKS: usize = 4;
 #[derive(Clone)]
 pub struct Login {
     name: Arc<str>,
-    account: Arc<ArcSwap<Account>>,
+    state: Arc<ArcSwap<LoginState>>,
     credential: Arc<Credential>,
     store: Arc<dyn AccountStore>,
+    recent: Arc<UserRecentFiles>,
+}
+
+/// The account of a login with its current settings, and what they permit with its credential.
+struct LoginState {
+    account: Arc<Account>,
+    access: Access,
+    /// Whether the credential permits all that the account does, from everywhere.
+    unrestricted: bool,
+    /// When the account or the credential expires.
+    expires: Option<Expiry>,
 }
 
 /// The credential of a login.
@@ -43,6 +56,9 @@ pub enum Revoked {
     /// The user was disabled.
     #[error("the user was disabled")]
     Disabled,
+    /// The account or the key has expired.
+    #[error("the account or key of the login has expired")]
+    Expired,
     /// The password was changed, or the key is no longer accepted.
     #[error("the password or key of the login was removed")]
     Credential,
@@ -73,7 +89,34 @@ impl Login {
     /// The account with its current settings.
     #[must_use]
     pub fn account(&self) -> Arc<Account> {
-        self.account.load_full()
+        Arc::clone(&self.state.load().account)
+    }
+
+    /// The permissions: those that both the account and the key grant.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.state.load().access
+    }
+
+    /// The files that the user's restricted keys have made lately.
+    pub(crate) fn recent_files(&self) -> &UserRecentFiles {
+        &self.recent
+    }
+
+    /// Whether the login may install and remove keys, as far as it depends on the credential: a restricted key could
+    /// install one that permits more.
+    #[must_use]
+    pub fn may_manage_keys(&self) -> bool {
+        let state = self.state.load();
+        state.unrestricted && state.access == Access::ReadWrite
+    }
+
+    /// Fails if the account or the key has expired.
+    ///
+    /// # Errors
+    /// If it has. Then end the session.
+    pub fn check_expiry(&self, now: Timestamp) -> Result<(), Revoked> {
+        self.state.load().check_expiry(now)
     }
 
     /// Applies new settings of the account.
@@ -85,20 +128,41 @@ impl Login {
         if !account.enabled {
             return Err(Revoked::Disabled);
         }
-        if !self.credential.opens(&account) {
-            return Err(Revoked::Credential);
-        }
-        self.account.store(account);
+        let state = self.credential.open(account).ok_or(Revoked::Credential)?;
+        state.check_expiry(Timestamp::now())?;
+        self.state.store(Arc::new(state));
         Ok(())
     }
 }
 
-impl Credential {
-    fn opens(&self, account: &Account) -> bool {
-        match self {
-            Credential::Password(hash) => account.password.as_ref().is_some_and(|now| now.is(hash)),
-            Credential::Key { key, from } => account.all_keys().any(|known| known.opens(key, *from)),
+impl LoginState {
+    fn check_expiry(&self, now: Timestamp) -> Result<(), Revoked> {
+        match self.expires {
+            Some(expires) if expires.has_passed(now) => Err(Revoked::Expired),
+            _ => Ok(()),
         }
+    }
+}
+
+impl Credential {
+    /// What it opens; `None` if the account does not accept it.
+    fn open(&self, account: Arc<Account>) -> Option<LoginState> {
+        let (access, unrestricted, expires) = match self {
+            Credential::Password(hash) => {
+                account.password.as_ref().filter(|now| now.is(hash))?;
+                (Access::ReadWrite, true, None)
+            }
+            Credential::Key { key, from } => {
+                // Several lines may have the same key with different addresses: each of them opens.
+                let lines: Vec<_> = account.all_keys().filter(|known| known.opens(key, *from)).collect();
+                let access = lines.first().map(|line| line.access())?;
+                let never = lines.iter().any(|line| line.expires().is_none());
+                let last = lines.iter().filter_map(|line| line.expires()).max().filter(|_| !never);
+                (access, lines.iter().any(|line| !line.is_restricted()), last)
+            }
+        };
+        let expires = earlier(expires, account.expires);
+        Some(LoginState { access: access.and(account.access), unrestricted, expires, account })
     }
 }
 
@@ -121,6 +185,7 @@ pub struct Authenticator {
     store: Arc<dyn AccountStore>,
     checks: Arc<Semaphore>,
     dummy: PasswordHash,
+    recent: RecentFiles,
 }
 
 impl Authenticator {
@@ -132,6 +197,7 @@ impl Authenticator {
             store,
             checks: Arc::new(Semaphore::new(cores.min(MAX_CONCURRENT_CHECKS))),
             dummy: PasswordHash::dummy(),
+            recent: RecentFiles::default(),
         }
     }
 
@@ -143,18 +209,18 @@ impl Authenticator {
         let right = self.matches(hash.clone(), password).await;
         let account = account.filter(|account| account.enabled)?;
         let hash = hash.filter(|_| right)?;
-        Some(self.login(account, Credential::Password(hash)))
+        self.login(account, Credential::Password(hash))
     }
 
     /// Whether a signature by this key would be accepted. Clients ask before they sign.
     pub async fn offered(&self, user: &str, key: &PublicKey, from: IpAddr) -> bool {
-        self.by_key(user, key, from).await.is_some()
+        self.public_key(user, key, from).await.is_some()
     }
 
     /// Logs in by a key whose signature has been verified already.
     pub async fn public_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Login> {
-        let account = self.by_key(user, key, from).await?;
-        Some(self.login(account, Credential::Key { key: key.clone(), from }))
+        let account = self.account(user).await.filter(|account| account.enabled)?;
+        self.login(account, Credential::Key { key: key.clone(), from })
     }
 
     /// The current account with this name, for [`Login::renew`].
@@ -165,19 +231,17 @@ impl Authenticator {
         self.store.find(user).await
     }
 
-    fn login(&self, account: Arc<Account>, credential: Credential) -> Login {
-        Login {
-            name: account.name.as_str().into(),
-            account: Arc::new(ArcSwap::new(account)),
+    fn login(&self, account: Arc<Account>, credential: Credential) -> Option<Login> {
+        let state = credential.open(account)?;
+        state.check_expiry(Timestamp::now()).ok()?;
+        let recent = self.recent.of(&state.account.name);
+        Some(Login {
+            name: state.account.name.as_str().into(),
+            state: Arc::new(ArcSwap::from_pointee(state)),
             credential: Arc::new(credential),
             store: Arc::clone(&self.store),
-        }
-    }
-
-    async fn by_key(&self, user: &str, key: &PublicKey, from: IpAddr) -> Option<Arc<Account>> {
-        let account = self.account(user).await.filter(|account| account.enabled)?;
-        let opens = account.all_keys().any(|authorized| authorized.opens(key, from));
-        opens.then_some(account)
+            recent,
+        })
     }
 
     /// The account. `None` if there is none or the store is unavailable.
@@ -211,156 +275,4 @@ impl fmt::Debug for Authenticator {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::accounts::{Access, AuthorizedKey, OwnKeysError, SftpUploads};
-    use async_trait::async_trait;
-
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
-    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
-
-    struct Accounts(Vec<Arc<Account>>);
-
-    #[async_trait]
-    impl AccountStore for Accounts {
-        async fn find(&self, name: &str) -> Result<Option<Arc<Account>>, AccountStoreError> {
-            if name == "broken" {
-                return Err(AccountStoreError::Unavailable("no connection".into()));
-            }
-            Ok(self.0.iter().find(|account| account.name == name).cloned())
-        }
-
-        async fn all(&self) -> Result<Vec<Arc<Account>>, AccountStoreError> {
-            Ok(self.0.clone())
-        }
-
-        fn own_keys(&self, _: &str) -> Result<Vec<AuthorizedKey>, OwnKeysError> {
-            Err(OwnKeysError::NotAllowed)
-        }
-
-        fn install_key(&self, _: &str, _: &str) -> Result<AuthorizedKey, OwnKeysError> {
-            Err(OwnKeysError::NotAllowed)
-        }
-
-        fn remove_key(&self, _: &str, _: &str, _: bool) -> Result<(), OwnKeysError> {
-            Err(OwnKeysError::NotAllowed)
-        }
-    }
-
-    fn account(name: &str, password: Option<&str>, keys: &[&str], enabled: bool) -> Arc<Account> {
-        Arc::new(Account {
-            name: name.into(),
-            root: "/nowhere".into(),
-            make_root: false,
-            quota: None,
-            max_files: None,
-            upload_rate: None,
-            download_rate: None,
-            access: Access::ReadWrite,
-            sftp_uploads: SftpUploads::InPlace,
-            enabled,
-            password: password.map(|password| hash_password(&Password::new(password)).unwrap()),
-            keys: keys.iter().map(|line| AuthorizedKey::parse(line).unwrap()).collect(),
-            own_keys: false,
-            installed: Vec::new(),
-        })
-    }
-
-    fn authenticator() -> Authenticator {
-        let inside = format!("from=\"192.0.2.0/24\" {KEY}");
-        Authenticator::new(Arc::new(Accounts(vec![
-            account("alex", Some("alex's own"), &[KEY], true),
-            account("zcl", None, &[&inside], true),
-            account("gone", Some("gone's own"), &[KEY], false),
-        ])))
-    }
-
-    async fn logs_in(authenticator: &Authenticator, user: &str, password: &str) -> bool {
-        authenticator.password(user, Password::new(password)).await.is_some()
-    }
-
-    #[tokio::test]
-    async fn the_right_password_logs_in_and_no_other() {
-        let authenticator = authenticator();
-        let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
-        assert_eq!(login.account().name, "alex");
-        assert_eq!(format!("{login:?}"), "Login(alex)");
-        for (user, password) in [
-            ("alex", "gone's own"),
-            ("alex", ""),
-            ("Alex", "alex's own"),
-            ("gone", "gone's own"),
-            ("zcl", ""),
-            ("nobody", "alex's own"),
-            ("broken", "alex's own"),
-        ] {
-            assert!(!logs_in(&authenticator, user, password).await, "{user} {password}");
-        }
-    }
-
-    /// Only if the dummy is really checked does its password match: then a missing hash costs what
-    /// a hash costs. That it matches must not help anybody.
-    #[tokio::test]
-    async fn without_a_hash_the_dummy_is_checked() {
-        let dummy = hash_password(&Password::new("the dummy's")).unwrap();
-        let authenticator = Authenticator { dummy, ..authenticator() };
-        assert!(authenticator.matches(None, Password::new("the dummy's")).await);
-        for user in ["zcl", "nobody", "broken"] {
-            assert!(!logs_in(&authenticator, user, "the dummy's").await, "{user}");
-        }
-    }
-
-    #[tokio::test]
-    async fn keys_log_in_from_their_allowed_addresses() {
-        let authenticator = authenticator();
-        for (user, line, from, want) in [
-            ("alex", KEY, "198.51.100.1", true),
-            ("alex", OTHER, "198.51.100.1", false),
-            ("zcl", KEY, "192.0.2.7", true),
-            ("zcl", KEY, "::ffff:192.0.2.7", true),
-            ("zcl", KEY, "198.51.100.1", false),
-            ("gone", KEY, "192.0.2.7", false),
-            ("nobody", KEY, "192.0.2.7", false),
-            ("broken", KEY, "192.0.2.7", false),
-        ] {
-            let key = AuthorizedKey::parse(line).unwrap();
-            let from = from.parse().unwrap();
-            assert_eq!(authenticator.offered(user, key.public_key(), from).await, want, "{user} {from}");
-            let login = authenticator.public_key(user, key.public_key(), from).await;
-            assert_eq!(login.map(|login| login.account().name.clone()), want.then(|| user.to_owned()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_login_is_valid_as_long_as_its_credential() {
-        let authenticator = authenticator();
-        let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
-        let now = login.account();
-        let renewed = |change: &dyn Fn(&mut Account)| {
-            let mut account = Account::clone(&now);
-            change(&mut account);
-            login.renew(Some(Arc::new(account)))
-        };
-        assert_eq!(renewed(&|account| account.access = Access::ReadOnly), Ok(()));
-        assert_eq!(login.clone().account().access, Access::ReadOnly);
-        assert_eq!(renewed(&|account| account.keys.clear()), Ok(()), "it was not by a key");
-        assert_eq!(renewed(&|account| account.enabled = false), Err(Revoked::Disabled));
-        assert_eq!(renewed(&|account| account.password = None), Err(Revoked::Credential));
-        let other = hash_password(&Password::new("alex's own")).unwrap();
-        let set = |account: &mut Account| account.password = Some(other.clone());
-        assert_eq!(renewed(&set), Err(Revoked::Credential));
-        assert_eq!(renewed(&|account| account.name = "zcl".into()), Err(Revoked::Removed));
-        assert_eq!(login.renew(None), Err(Revoked::Removed));
-
-        let key = AuthorizedKey::parse(KEY).unwrap();
-        let from = "192.0.2.7".parse().unwrap();
-        let login = authenticator.public_key("zcl", key.public_key(), from).await.unwrap();
-        assert_eq!(login.key(), Some(key.fingerprint()));
-        let mut account = Account::clone(&login.account());
-        assert_eq!(login.renew(Some(Arc::new(account.clone()))), Ok(()));
-        account.keys = vec![AuthorizedKey::parse(&format!("from=\"198.51.100.0/24\" {KEY}")).unwrap()];
-        assert_eq!(login.renew(Some(Arc::new(account.clone()))), Err(Revoked::Credential));
-        account.installed = vec![key];
-        assert_eq!(login.renew(Some(Arc::new(account))), Ok(()));
-    }
-}
+mod tests;

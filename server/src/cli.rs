@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use sshomed::admin::UserSettings;
+use sshomed::admin::{KeySettings, UserSettings};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -172,6 +172,8 @@ pub(crate) enum KeyCommand {
     Add {
         /// The file, usually ending in .pub
         file: PathBuf,
+        #[command(flatten)]
+        settings: KeySettings,
     },
     /// List the keys
     List,

@@ -19,6 +19,7 @@ pub mod log;
 pub mod metrics;
 mod permission;
 pub mod protocol;
+mod recent_files;
 mod regular_file;
 pub mod reload;
 pub mod server;

@@ -181,7 +181,7 @@ fn user<'a>(admin: &Admin, command: &'a UserCommand) -> Result<(String, Option<&
             (admin.passwd(name, || new_password(name, *password_stdin))?, name)
         }
         UserCommand::Key { name, command } => match command {
-            KeyCommand::Add { file } => (admin.add_key(name, file)?, name),
+            KeyCommand::Add { file, settings } => (admin.add_key(name, file, settings)?, name),
             KeyCommand::List => return Ok((admin.list_keys(name)?, None)),
             KeyCommand::Remove { key } => (admin.remove_key(name, key)?, name),
         },

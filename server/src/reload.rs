@@ -10,7 +10,7 @@ mod watcher;
 
 pub use result::{RejectedReload, ReloadError, ReloadSummary, UserSettingsState};
 
-use crate::accounts::{Account, TomlAccounts, homes_of, unfit_root};
+use crate::accounts::{Account, TomlAccounts, homes_of, log_expiry_warnings, unfit_root};
 use crate::config::modes::log_warnings;
 use crate::config::{Config, Diagnostic, shown};
 use crate::confine::Confinement;
@@ -82,7 +82,13 @@ impl Reloader {
         let shared = &self.shared;
         let old = shared.config.load_full();
         let again = Arc::clone(&old);
-        let read = spawn_blocking(move || again.read_again().inspect(|(new, _)| log_warnings(new))).await;
+        let read = spawn_blocking(move || {
+            again.read_again().inspect(|(new, _)| {
+                log_warnings(new);
+                log_expiry_warnings(&new.accounts);
+            })
+        })
+        .await;
         let (new, mistakes) =
             read.map_err(|error| refused(error.into()))?.map_err(|error| refused(error.into()))?;
         if let Err(error) = self.check(&old, &new, &mistakes) {

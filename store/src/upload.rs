@@ -1,5 +1,6 @@
 //! Files that are written as a whole: staged, verified, published.
 
+use crate::quota::FileId;
 use crate::{EntryId, StoreError, StoreResult, UploadPermissions};
 use sshome_wire::{Digest, RemotePath, StreamId, Time};
 use std::any::Any;
@@ -32,6 +33,8 @@ pub struct UploadSpec {
     pub permissions: UploadPermissions,
     /// Blocks of the partial upload after which this one continues; 0 for all of the file.
     pub resume: u32,
+    /// Whether beginning and publishing fail if the name exists, even as a link. A link at the end is not followed.
+    pub exclusive: bool,
 }
 
 /// A file that is being received. Dropping it keeps a partial upload if the source can resume it and a whole block
@@ -111,6 +114,8 @@ pub enum PublishResult {
     Done {
         /// Whether a file was replaced.
         replaced: bool,
+        /// The file, if it was published exclusively.
+        id: Option<FileId>,
     },
     /// It was not published, and what was at its target is unchanged.
     Refused(StoreError),

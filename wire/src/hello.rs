@@ -18,8 +18,11 @@ impl Features {
     /// The client takes [`Payload::CreditedUsage`](crate::Payload::CreditedUsage) as the answer to `Df`.
     pub const CREDIT: Features = Features(2);
 
+    /// The client understands [`Status::Protected`].
+    pub const KEY_ACCESS: Features = Features(4);
+
     /// All features that this crate supports.
-    pub const ALL: Features = Features(Features::REAL_PATH.0 | Features::CREDIT.0);
+    pub const ALL: Features = Features(Features::REAL_PATH.0 | Features::CREDIT.0 | Features::KEY_ACCESS.0);
 
     /// Whether it contains all of these.
     #[must_use]

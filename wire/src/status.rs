@@ -52,10 +52,13 @@ pub enum Status {
     Cancelled,
     /// 412: the outcome is unknown: look before you repeat it.
     OutcomeUnknown,
+    /// 413: the key of the login may add files, but not change what exists. For a client that announced
+    /// [`Features::KEY_ACCESS`](crate::Features::KEY_ACCESS); others get 406.
+    Protected,
 }
 
 /// One row per status: its number and its message.
-const STATUS_TABLE: [(Status, u16, &str); 20] = [
+const STATUS_TABLE: [(Status, u16, &str); 21] = [
     (Status::Authenticated, 200, "authenticated"),
     (Status::Understood, 201, "command understood"),
     (Status::FileExists, 202, "file exists"),
@@ -76,6 +79,7 @@ const STATUS_TABLE: [(Status, u16, &str); 20] = [
     (Status::Changed, 410, "changed while it was read"),
     (Status::Cancelled, 411, "cancelled"),
     (Status::OutcomeUnknown, 412, "outcome unknown"),
+    (Status::Protected, 413, "this key may not change what exists"),
 ];
 
 impl Status {
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_unknown_number_is_refused() {
-        for code in [0, 199, 207, 399, 413, u16::MAX] {
+        for code in [0, 199, 207, 399, 414, u16::MAX] {
             assert!(Status::try_from(code).is_err(), "{code}");
         }
     }

@@ -8,5 +8,6 @@ mod putty;
 mod python;
 mod rclone;
 mod restic;
+mod restricted;
 mod site;
 mod sshfs;

@@ -1,6 +1,6 @@
 //! Lines of `authorized_keys` (sshd(8)): options, type, key, comment.
 
-use super::{Origin, OriginError};
+use super::{Access, Expiry, Origin, OriginError, earlier};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use sshome_wire::public_key::{OtherForm, each_option, is_idle_option, is_key_type, split_options};
 use std::net::IpAddr;
@@ -13,6 +13,16 @@ const MIN_RSA: usize = 2048;
 pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
+    expires: Option<Expiry>,
+    /// `None` for a line.
+    limits: Option<KeyLimits>,
+}
+
+/// What the table of a key in the settings permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// The permissions. Those of the account apply as well.
+    pub access: Access,
 }
 
 /// Why a line is rejected.
@@ -37,12 +47,17 @@ pub enum KeyError {
     ShortRsa(usize),
     /// The line has an option that this server does not enforce.
     #[error(
-        "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
+        "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
     )]
     Option(String),
     /// `from=` is given twice.
     #[error("has two options from=\"…\": put all patterns into one, with commas")]
     TwoOrigins,
+    /// The value of `expiry-time=` is no date.
+    #[error(
+        "has the option expiry-time=\"{0}\", which is not a date: use YYYYMMDD or YYYYMMDDHHMM, with Z for UTC"
+    )]
+    Expiry(String),
     /// The options are not in OpenSSH's form.
     #[error("has options that cannot be read: quotes do not match, or a value has none")]
     Options,
@@ -75,7 +90,8 @@ impl AuthorizedKey {
             return Err(KeyError::Form(form));
         }
         let (words, rest) = split_options(line);
-        Ok(AuthorizedKey { origin: options(words, rest)?, key: public_key(rest)? })
+        let (origin, expires) = options(words, rest)?;
+        Ok(AuthorizedKey { origin, expires, key: public_key(rest)?, limits: None })
     }
 
     /// Parses a file's text. Empty lines and lines that begin with `#` are skipped.
@@ -124,6 +140,59 @@ impl AuthorizedKey {
     #[must_use]
     pub fn is_restricted_by_address(&self) -> bool {
         self.origin.is_some()
+    }
+
+    /// Whether it permits less than the account, or not for ever: then it must not be used to install other keys.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.has_options() || self.access() != Access::ReadWrite
+    }
+
+    /// Whether an option before the key has an effect.
+    pub(crate) fn has_options(&self) -> bool {
+        self.origin.is_some() || self.expires.is_some()
+    }
+
+    /// The time from which it is not accepted. `None` is never.
+    #[must_use]
+    pub fn expires(&self) -> Option<Expiry> {
+        self.expires
+    }
+
+    /// The permissions. Those of the account apply as well.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.limits.map(|limits| limits.access).unwrap_or_default()
+    }
+
+    /// The limits of its table in the settings; `None` if it is a line.
+    #[must_use]
+    pub fn limits(&self) -> Option<KeyLimits> {
+        self.limits
+    }
+
+    /// The same key as its table in the settings describes it.
+    pub(crate) fn with_limits(
+        mut self,
+        origin: Option<Origin>,
+        expires: Option<Expiry>,
+        comment: Option<&str>,
+        limits: KeyLimits,
+    ) -> AuthorizedKey {
+        if let Some(comment) = comment {
+            self.key.set_comment(comment);
+        }
+        AuthorizedKey { key: self.key, origin, expires, limits: Some(limits) }
+    }
+
+    /// The same key, without permissions that `old`, an earlier version of it, does not have, and no longer than it.
+    pub(crate) fn without_grants(mut self, old: &AuthorizedKey) -> AuthorizedKey {
+        let access = self.access().and(old.access());
+        if access != self.access() {
+            self.limits = Some(KeyLimits { access });
+        }
+        self.expires = earlier(self.expires, old.expires);
+        self
     }
 
     /// The key and its comment as a line, without options and without its end.
@@ -181,12 +250,16 @@ fn rsa_bits(key: &PublicKey) -> usize {
     modulus.len() * 8 - unused
 }
 
-/// Reads the options before a key, and returns the addresses that the key may come from.
-fn options(words: &str, rest: &str) -> Result<Option<Origin>, KeyError> {
+/// Reads the options before a key, and returns the addresses that the key may come from, and when it expires.
+fn options(words: &str, rest: &str) -> Result<(Option<Origin>, Option<Expiry>), KeyError> {
     if rest.is_empty() {
         return Err(KeyError::NoKey);
     }
-    let mut origin = None;
+    let (mut origin, mut expires) = (None, None);
+    let quoted = |value: &str| -> Result<String, KeyError> {
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        value.map(str::to_owned).ok_or(KeyError::Options)
+    };
     for option in each_option(words) {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -195,17 +268,22 @@ fn options(words: &str, rest: &str) -> Result<Option<Origin>, KeyError> {
         match (name.to_ascii_lowercase().as_str(), value) {
             (name, None) if is_idle_option(name) => {}
             ("from", Some(value)) => {
-                let list = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-                let list = Origin::parse(list.ok_or(KeyError::Options)?)?;
+                let list = Origin::parse(&quoted(value)?)?;
                 if origin.replace(list).is_some() {
                     return Err(KeyError::TwoOrigins);
                 }
             }
-            ("from", None) => return Err(KeyError::Options),
+            ("expiry-time", Some(value)) => {
+                let value = quoted(value)?;
+                let time = Expiry::parse_option(&value).ok_or(KeyError::Expiry(value))?;
+                // As in OpenSSH, the earliest of several applies.
+                expires = earlier(expires, Some(time));
+            }
+            ("from" | "expiry-time", None) => return Err(KeyError::Options),
             _ => return Err(unknown_option(name, words, rest)),
         }
     }
-    Ok(origin)
+    Ok((origin, expires))
 }
 
 /// What does not begin with a type and has no known option is more likely no key line at all.
@@ -219,108 +297,4 @@ fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex at home";
-    const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
-    const RSA_2048: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCvUk+HhPlWbZ6Mw8RMKTkFFIgP1jMgUqSfNGPnZ2Y3LYqY0FQoGjdyzPZPimdzlCNbmFhXiQZu7PLl/JrTZ0J7PxmV93XUpzb0L7C/q2VWfYzSwDImYyJGdxJ8y/MkT7r1A3DA29hNu4TmDxZPfK1l0K7QxjOa+IoT9cOMZOa2/TZHuGnCbTm2oE9944DhYdlAwBZNUppxXB0e+F+ZB3+Gw9X/sUYpalCt54kRZlEQsVPuhxD9pN7VuWfy75hg5PbD4YA0p/Mu60j0x90zOSwyq+nTck2kgyQC/PmC5+Zgg+dntWUC1fZxeNNAlKsDJDMrjgiEjZDRm2ynBOgq5Kt7";
-    const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDlZFbuc0zPfHW0FbziIWH9x62JT618QXmE+kCFr6HHuZC8Bdsr46aezr5gDSMJjrTCNeUCunJjczlCvmy+h+la+6qhxOsBgqyudPj41vez7eyDC73a6gf7PAQmiMWvTNvo7Jlf0H+V6vFIjBywNjl/BtyVywZiAjj9/v231Hkmbw== r1";
-
-    fn opens(line: &str, from: &str) -> bool {
-        let key = AuthorizedKey::parse(line).unwrap();
-        let offered = key.public_key().clone();
-        key.opens(&offered, from.parse().unwrap())
-    }
-
-    #[test]
-    fn three_types_open() {
-        for line in [ED25519, P256, RSA_2048] {
-            assert!(opens(line, "192.0.2.1"), "{line}");
-        }
-        let key = AuthorizedKey::parse(ED25519).unwrap();
-        assert_eq!(key.comment(), b"alex at home");
-        assert_eq!(key.fingerprint(), "SHA256:zjhfP8W1OUPMfRjpJ0SbMKesRVxWgMdSXMflFijHWXA");
-    }
-
-    #[test]
-    fn another_key_does_not_open() {
-        let key = AuthorizedKey::parse(ED25519).unwrap();
-        let other = AuthorizedKey::parse(P256).unwrap();
-        assert!(!key.opens(other.public_key(), "192.0.2.1".parse().unwrap()));
-    }
-
-    #[test]
-    fn options_that_are_understood() {
-        for (options, from, want) in [
-            ("restrict", "192.0.2.1", true),
-            ("from=\"192.0.2.0/24\"", "192.0.2.1", true),
-            ("from=\"192.0.2.0/24\"", "198.51.100.1", false),
-            ("restrict,from=\"192.0.2.1, 192.0.2.2\"", "192.0.2.2", true),
-            ("restrict,pty,no-X11-forwarding,no-agent-forwarding,no-user-rc", "192.0.2.1", true),
-            ("no-pty,no-port-forwarding,from=\"192.0.2.0/24\"", "198.51.100.1", false),
-            ("FROM=\"*,!192.0.2.1\",RESTRICT", "192.0.2.1", false),
-        ] {
-            assert_eq!(opens(&format!("{options} {ED25519}"), from), want, "{options} {from}");
-        }
-    }
-
-    #[test]
-    fn invalid_keys_are_refused_with_the_reason() {
-        let option = |name: &str| KeyError::Option(name.to_owned());
-        for (line, want) in [
-            (format!("command=\"ls -l\" {ED25519}"), option("command")),
-            (format!("restrict,expiry-time=\"20300101\" {ED25519}"), option("expiry-time")),
-            (format!("cert-authority {ED25519}"), option("cert-authority")),
-            (format!("from=\"192.0.2.1\",environment=\"A=\\\"b\\\" c\" {ED25519}"), option("environment")),
-            (format!("from {ED25519}"), KeyError::Options),
-            (format!("from=192.0.2.1 {ED25519}"), KeyError::Options),
-            (format!("from=\"192.0.2.1\",from=\"192.0.2.2\" {ED25519}"), KeyError::TwoOrigins),
-            (format!("from=\"\" {ED25519}"), KeyError::Origin(OriginError::Empty)),
-            (RSA_1024.into(), KeyError::ShortRsa(1024)),
-            (ED25519.replacen("ssh-ed25519", "ssh-dss", 1), KeyError::Type("ssh-dss".into())),
-            (
-                "sk-ssh-ed25519@openssh.com AAAAGnNr x".into(),
-                KeyError::Type("sk-ssh-ed25519@openssh.com".into()),
-            ),
-            (ED25519.replacen("ssh-ed25519", "ssh-rsa", 1), KeyError::NoKey),
-            (ED25519.replacen("qMWa", "", 1), KeyError::NoKey),
-            ("ssh-ed25519".into(), KeyError::NoKey),
-            ("hello".into(), KeyError::NoKey),
-            ("hello world".into(), KeyError::NoKey),
-            (String::new(), KeyError::NoKey),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----".into(), KeyError::Private),
-            ("PuTTY-User-Key-File-3: ssh-ed25519".into(), KeyError::Form(OtherForm::Putty)),
-        ] {
-            assert_eq!(AuthorizedKey::parse(&line), Err(want), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_file_has_a_key_a_line() {
-        let text = format!("# mine\n\n{ED25519}\r\n  # more\n  {P256}\n");
-        assert_eq!(AuthorizedKey::parse_file(&text).unwrap().len(), 2);
-        assert_eq!(AuthorizedKey::parse_file("\n# none\n"), Ok(Vec::new()));
-        let bad = format!("{ED25519}\n\nno-touch-required {ED25519}\n");
-        assert_eq!(AuthorizedKey::parse_file(&bad), Err((3, KeyError::Option("no-touch-required".into()))));
-        let ssh2 = "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n";
-        let (line, error) = AuthorizedKey::parse_file(ssh2).unwrap_err();
-        assert_eq!((line, error.to_string().contains("ssh-keygen -i -m RFC4716")), (1, true), "{error}");
-        let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn\n";
-        assert_eq!(AuthorizedKey::parse_file(private), Err((1, KeyError::Private)));
-    }
-
-    #[test]
-    fn a_key_line_is_distinguished_from_a_file_name() {
-        for (text, want) in [
-            (ED25519, true),
-            ("restrict ssh-ed25519 junk", true),
-            ("keys/alex.pub", false),
-            ("keys/alex's own key.pub", false),
-            ("ssh-keys/alex.pub", false),
-        ] {
-            assert_eq!(looks_like_a_line(text), want, "{text}");
-        }
-    }
-}
+mod tests;

@@ -3,20 +3,30 @@
 //! [`AccountStore`] is the interface. [`TomlAccounts`] reads `etc/users.toml`; a database would be another
 //! implementation.
 
+mod access;
+mod expiry;
+mod expiry_warnings;
 mod home_settings;
 mod key;
 mod name;
 mod origin;
 mod own_keys;
 mod password;
+mod patterns;
 mod unfit;
 
+pub use access::Access;
+pub use expiry::Expiry;
+pub(crate) use expiry::earlier;
+pub use expiry_warnings::expiry_warnings;
+pub(crate) use expiry_warnings::log_expiry_warnings;
 pub use home_settings::homes_of;
-pub use key::{AuthorizedKey, KeyError, looks_like_a_line};
+pub use key::{AuthorizedKey, KeyError, KeyLimits, looks_like_a_line};
 pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD_CHARS, Password, PasswordHash};
+pub use patterns::{NamePattern, PathPattern};
 pub use unfit::{remember_accounts, unfit_root};
 
 use arc_swap::ArcSwap;
@@ -50,12 +60,18 @@ pub struct Account {
     pub sftp_uploads: SftpUploads,
     /// Whether the user may log in at all.
     pub enabled: bool,
+    /// The time from which the user may not log in, nor stay logged in. `None` is never.
+    pub expires: Option<Expiry>,
     /// The password, if there is one.
     pub password: Option<PasswordHash>,
     /// The keys that the administrator has set.
     pub keys: Vec<AuthorizedKey>,
     /// Whether the user may install keys, and installed keys are accepted.
     pub own_keys: bool,
+    /// What keys that may only add files may remove nevertheless.
+    pub deletable: Vec<PathPattern>,
+    /// The names under which programs upload before they rename.
+    pub temporary_names: Vec<NamePattern>,
     /// The keys that the user had installed when the account was read. Empty if they are not accepted.
     pub installed: Vec<AuthorizedKey>,
 }
@@ -67,9 +83,28 @@ impl Account {
         self.password.is_some() || self.all_keys().next().is_some()
     }
 
-    /// All keys that are accepted.
+    /// Whether programs upload under names like this one before they rename.
+    #[must_use]
+    pub fn is_temporary(&self, name: &[u8]) -> bool {
+        self.temporary_names.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// All keys that are accepted. A key with a table in the settings keeps its limits if the user installs it.
     pub fn all_keys(&self) -> impl Iterator<Item = &AuthorizedKey> {
-        self.keys.iter().chain(&self.installed)
+        let has_table = |key: &AuthorizedKey| {
+            self.keys.iter().any(|set| set.limits().is_some() && set.is(key.public_key()))
+        };
+        self.keys.iter().chain(self.installed.iter().filter(move |key| !has_table(key)))
+    }
+
+    /// The keys that the settings have as lines.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &AuthorizedKey> {
+        self.keys.iter().filter(|key| key.limits().is_none())
+    }
+
+    /// The keys that the settings have as tables.
+    pub fn key_tables(&self) -> impl Iterator<Item = &AuthorizedKey> {
+        self.keys.iter().filter(|key| key.limits().is_some())
     }
 
     /// Whether the password is one of the published demo passwords.
@@ -77,16 +112,6 @@ impl Account {
     pub fn has_demo_password(&self) -> bool {
         self.enabled && self.password.as_ref().is_some_and(PasswordHash::is_demo)
     }
-}
-
-/// The permissions of a user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Reading only.
-    ReadOnly,
-    /// Reading and writing.
-    #[default]
-    ReadWrite,
 }
 
 /// How a file that an SFTP client writes is stored.

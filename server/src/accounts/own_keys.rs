@@ -36,12 +36,18 @@ pub enum OwnKeysError {
         "only the administrator can change this account's keys: ask for the change, or for own-keys = true"
     )]
     NotAllowed,
+    /// The login itself is restricted.
+    #[error(
+        "only a login with full access, from everywhere and without an end, can change this account's keys: use your password or another key, \
+         or ask the administrator"
+    )]
+    RestrictedLogin,
     /// The key is not accepted.
     #[error("the line to be installed {0}")]
     Refused(KeyError),
-    /// The key has a `from=` option, which only the administrator may set.
+    /// The key has an option with an effect, which only the administrator may set.
     #[error(
-        "the key has the option from=\"…\" before it: install the line without it, as it is in the file .pub"
+        "the key has the option from=\"…\" or expiry-time=\"…\" before it: install the line without it, as it is in the file .pub"
     )]
     Options,
     /// It is too long.
@@ -102,7 +108,7 @@ impl OwnKeys {
         }
         let keys = AuthorizedKey::parse_file(&public_key::text(&bytes));
         let keys = keys.map_err(|(line, error)| OwnKeysError::Broken { line, error })?;
-        match keys.iter().any(AuthorizedKey::is_restricted_by_address) {
+        match keys.iter().any(AuthorizedKey::has_options) {
             true => Err(OwnKeysError::Options),
             false => Ok(keys),
         }
@@ -114,7 +120,7 @@ impl OwnKeys {
     /// If it is not accepted, there are too many, or the disk fails.
     pub fn install(&self, user: &str, line: &str) -> Result<AuthorizedKey, OwnKeysError> {
         let key = AuthorizedKey::parse(line).map_err(OwnKeysError::Refused)?;
-        if key.is_restricted_by_address() {
+        if key.has_options() {
             return Err(OwnKeysError::Options);
         }
         if key.to_line().map_err(OwnKeysError::Refused)?.len() > MAX_LINE_BYTES {
@@ -273,7 +279,7 @@ mod tests {
     fn an_invalid_key_is_refused() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
-        for options in ["from=\"*\"", "from=\"192.0.2.1\",restrict"] {
+        for options in ["from=\"*\"", "from=\"192.0.2.1\",restrict", "expiry-time=\"20300101\""] {
             let result = keys.install("alex", &format!("{options} {}", line("")));
             assert!(matches!(result, Err(OwnKeysError::Options)), "{options}");
         }

@@ -1,10 +1,11 @@
 //! `sshomed check`: a report of the effective settings, with warnings.
 
-use super::list::table;
-use crate::accounts::{Account, OwnKeys, OwnKeysError};
+use super::list::{key_tables, table};
+use crate::accounts::{Account, OwnKeys, OwnKeysError, expiry_warnings};
 use crate::config::{self, Algorithms, Config, ConfigError, Confine, Kex, shown};
 use crate::host_key::{HostKeyType, read as read_host_key};
 use crate::limits::ConnectionLimits;
+use jiff::Timestamp;
 use russh::keys::{Error as KeyError, HashAlg};
 use sshome_wire::display::Escaped;
 use std::ffi::{OsStr, OsString};
@@ -81,7 +82,11 @@ fn report(config: &Config) -> String {
     for (name, value) in limits(&config.limits) {
         line(name, &value);
     }
-    text + "\n" + &table(config)
+    text = text + "\n" + &table(config);
+    match key_tables(config) {
+        keys if keys.is_empty() => text,
+        keys => text + "\n" + &keys,
+    }
 }
 
 fn limits(limits: &ConnectionLimits) -> [(&'static str, String); 4] {
@@ -137,6 +142,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> = enabled.flat_map(|account| user(account, &own_keys)).collect();
     warnings.extend(orphaned_keys(config, &own_keys));
     warnings.extend(config::modes::warnings(config));
+    warnings.extend(expiry_warnings(&config.accounts, Timestamp::now()));
     if config.algorithms == Algorithms::Compatible && !config.host_keys.iter().any(|path| is_rsa(path)) {
         warnings.push(
             "algorithms = \"compatible\" offers no RSA host key, which many older clients need: add keys/host_rsa to host-keys."

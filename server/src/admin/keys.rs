@@ -1,8 +1,9 @@
 //! `sshomed user key`: adds, lists and removes users' keys.
 
-use super::list::columns;
+use super::key_tables::KeySettings;
+use super::list::{columns, expires, from};
 use super::{Admin, AdminError};
-use crate::accounts::{Account, AuthorizedKey, OwnKeys, OwnKeysError};
+use crate::accounts::{Access, Account, AuthorizedKey, OwnKeys, OwnKeysError};
 use crate::config::{self, ConfigError, ConfigLocation, authorized_keys, shown};
 use sshome_wire::display::Escaped;
 use sshome_wire::public_key;
@@ -15,16 +16,22 @@ use toml_edit::{Array, Item, TableLike, Value};
 const AUTHORIZED_KEYS: &str = "authorized-keys";
 
 impl Admin {
-    /// Adds the keys of a public key file to a user, each as a line of its own. The file is not needed afterwards.
+    /// Adds the keys of a public key file to a user, each as a line of its own, or as a table if there are settings. The
+    /// file is not needed afterwards.
     ///
     /// # Errors
-    /// If there is no such user, or the file has no accepted key or one that the user has already.
-    pub fn add_key(&self, name: &str, file: &Path) -> Result<String, AdminError> {
-        let keys = read_key_file(file)?;
-        let added =
-            keys.iter().map(|(_, key)| format!("added the key {}\n", key.fingerprint())).collect::<String>();
-        self.edit(|document, _| add_lines(self, self.user(document, name)?, name, keys))?;
-        Ok(added)
+    /// If there is no such user, the file has no accepted key or one that the user has already, or a setting is invalid.
+    pub fn add_key(&self, name: &str, file: &Path, settings: &KeySettings) -> Result<String, AdminError> {
+        let prints: Vec<String> = match settings.is_empty() {
+            true => {
+                let keys = read_key_file(file)?;
+                let prints = keys.iter().map(|(_, key)| key.fingerprint()).collect();
+                self.edit(|document, _| add_lines(self, self.user(document, name)?, name, keys))?;
+                prints
+            }
+            false => self.add_key_tables(name, file, settings)?,
+        };
+        Ok(prints.iter().map(|print| format!("added the key {print}\n")).collect())
     }
 
     /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too, even if
@@ -42,7 +49,7 @@ impl Admin {
         let is_it = |key: &&AuthorizedKey| is(key, which);
         let set = account.as_ref().map_or(0, |account| account.keys.iter().filter(is_it).count());
         match (installed.iter().filter(is_it).count(), set) {
-            (0, _) => self.remove_set_key(name, which),
+            (0, _) => self.remove_set_key(name, which, account.as_deref().ok()),
             (1, 0) => {
                 let print = installed.iter().find(is_it).map(AuthorizedKey::fingerprint).unwrap_or_default();
                 let removed = own_keys.remove(name, &print, false);
@@ -54,8 +61,24 @@ impl Admin {
         }
     }
 
-    /// Removes a key that the administrator has set.
-    fn remove_set_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
+    /// Removes a key that the administrator has set. `account` is the user's if the settings can be parsed.
+    fn remove_set_key(
+        &self,
+        name: &str,
+        which: &str,
+        account: Option<&Account>,
+    ) -> Result<String, AdminError> {
+        let keys = || account.into_iter().flat_map(|account| &account.keys);
+        let found: Vec<_> = keys().filter(|key| is(key, which)).collect();
+        if let [key] = &found[..]
+            && let Some(index) = account.and_then(|account| account.key_tables().position(|k| k == *key))
+        {
+            self.remove_key_table(name, index)?;
+            return Ok(format!("removed the key {} from {name}\n", key.fingerprint()));
+        }
+        if found.len() > 1 && found.iter().any(|key| key.limits().is_some()) {
+            return Err(AdminError::ManyKeys { user: name.to_owned(), key: which.to_owned() });
+        }
         let removed = self.edit(|document, _| {
             let user = self.user(document, name)?;
             let no_key = || AdminError::NoSuchKey { user: name.to_owned(), key: which.to_owned() };
@@ -94,20 +117,25 @@ impl Admin {
             false => Ok(Vec::new()),
         };
         let installed = installed.map_err(|error| self.own_keys_error(name, error))?;
-        let (set_keys, unread) = match account {
-            Ok(account) => (account.keys.clone(), String::new()),
-            Err(AdminError::Config(error)) if !installed.is_empty() => (Vec::new(), self.unread(&error)),
+        let (set_keys, account_access, unread) = match account {
+            Ok(account) => (account.keys.clone(), account.access, String::new()),
+            Err(AdminError::Config(error)) if !installed.is_empty() => {
+                (Vec::new(), Access::default(), self.unread(&error))
+            }
             Err(error) => return Err(error),
         };
         if set_keys.is_empty() && installed.is_empty() {
             return Ok(format!("{name} has no key: `sshomed user key {name} add FILE` adds one\n"));
         }
-        let mut rows = vec![["FINGERPRINT", "TYPE", "SET BY", "FROM", "COMMENT"].map(str::to_owned)];
+        let mut rows = vec![
+            ["FINGERPRINT", "TYPE", "SET BY", "ACCESS", "FROM", "EXPIRES", "COMMENT"].map(str::to_owned),
+        ];
         let set = set_keys.iter().map(|key| ("administrator", key));
         rows.extend(set.chain(installed.iter().map(|key| ("user", key))).map(|(by, key)| {
-            let from = if key.is_restricted_by_address() { "some addresses" } else { "anywhere" };
+            let (access, from) = (key.access().and(account_access).name().to_owned(), from(key).to_owned());
             let kind = key.public_key().algorithm().as_str().to_owned();
-            [key.fingerprint(), kind, by.to_owned(), from.to_owned(), Escaped(key.comment()).to_string()]
+            let comment = Escaped(key.comment()).to_string();
+            [key.fingerprint(), kind, by.to_owned(), access, from, expires(key.expires()), comment]
         }));
         Ok(columns(&rows) + &unread)
     }

@@ -1,10 +1,10 @@
 //! `sshomed user list`: the users as a table or as JSON.
 
 use super::{Admin, AdminError};
-use crate::accounts::{Access, Account, AuthorizedKey, OwnKeys, SftpUploads};
+use crate::accounts::{Account, AuthorizedKey, Expiry, OwnKeys, SftpUploads};
 use crate::config::{self, Config, shown};
 use serde_json::{Value, json};
-use sshome_wire::display::Size;
+use sshome_wire::display::{Escaped, Size};
 
 impl Admin {
     /// All users with their settings.
@@ -48,17 +48,58 @@ fn json(account: &Account, own_keys: &OwnKeys) -> Value {
         "max_files": account.max_files,
         "upload_rate": account.upload_rate,
         "download_rate": account.download_rate,
-        "access": access(account.access),
+        "access": account.access.name(),
         "sftp_uploads": match account.sftp_uploads {
             SftpUploads::InPlace => "in-place",
             SftpUploads::Atomic => "atomic",
         },
+        "expires": account.expires.map(|expires| expires.to_string()),
         "own_keys": account.own_keys,
         "password": account.password.is_some(),
         "demo_password": account.has_demo_password(),
         "keys": account.keys.iter().map(AuthorizedKey::fingerprint).collect::<Vec<_>>(),
+        "restricted_keys": account.key_tables().map(restricted).collect::<Vec<_>>(),
         "installed_keys": installed(account, own_keys),
     })
+}
+
+fn restricted(key: &AuthorizedKey) -> Value {
+    json!({
+        "fingerprint": key.fingerprint(),
+        "comment": Escaped(key.comment()).to_string(),
+        "access": key.access().name(),
+        "expires": key.expires().map(|expires| expires.to_string()),
+        "some_addresses": key.is_restricted_by_address(),
+    })
+}
+
+/// The keys that have a table of their own, in columns; empty if there are none.
+pub(super) fn key_tables(config: &Config) -> String {
+    let keys = config.accounts.iter().flat_map(|account| account.key_tables().map(move |key| (account, key)));
+    let mut rows = vec![["USER", "KEY", "ACCESS", "FROM", "EXPIRES", "COMMENT"].map(str::to_owned)];
+    rows.extend(keys.map(|(account, key)| {
+        let access = key.access().and(account.access).name();
+        let comment = Escaped(key.comment()).to_string();
+        [
+            account.name.clone(),
+            key.fingerprint(),
+            access.to_owned(),
+            from(key).to_owned(),
+            expires(key.expires()),
+            comment,
+        ]
+    }));
+    if rows.len() == 1 { String::new() } else { columns(&rows) }
+}
+
+/// The addresses that a key may come from, in words.
+pub(super) fn from(key: &AuthorizedKey) -> &'static str {
+    if key.is_restricted_by_address() { "some addresses" } else { "anywhere" }
+}
+
+/// When an account or a key expires, in words.
+pub(super) fn expires(expires: Option<Expiry>) -> String {
+    expires.map_or("never".to_owned(), |expires| expires.to_string())
 }
 
 /// The number of accepted keys that a user has installed. `None` if they cannot be read.
@@ -89,7 +130,7 @@ pub(super) fn table(config: &Config) -> String {
             account.max_files.map_or("unlimited".to_owned(), |number| number.to_string()),
             rate(account.upload_rate),
             rate(account.download_rate),
-            access(account.access).to_owned(),
+            account.access.name().to_owned(),
             if account.own_keys { "yes" } else { "no" }.to_owned(),
             ways_in(account, &own_keys),
             format!("{}{missing}", shown(&account.root)),
@@ -100,13 +141,6 @@ pub(super) fn table(config: &Config) -> String {
 
 fn rate(rate: Option<u64>) -> String {
     rate.map_or("unlimited".to_owned(), |rate| format!("{}/s", Size(rate)))
-}
-
-fn access(access: Access) -> &'static str {
-    match access {
-        Access::ReadOnly => "read-only",
-        Access::ReadWrite => "read-write",
-    }
 }
 
 /// How the user can log in.
@@ -128,7 +162,10 @@ fn ways_in(account: &Account, own_keys: &OwnKeys) -> String {
     let ways = [password.map(str::to_owned), keys(account.keys.len(), "key"), installed];
     match ways.into_iter().flatten().collect::<Vec<_>>().join(", ") {
         ways if ways.is_empty() => "nothing".to_owned(),
-        ways => ways,
+        ways => match account.expires {
+            Some(expires) => format!("{ways} (until {expires})"),
+            None => ways,
+        },
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod commented;
 mod comments;
 mod edit;
+mod key_tables;
 mod keys;
 mod list;
 mod password;
@@ -17,6 +18,7 @@ mod table_text;
 mod users;
 
 pub use check::{CheckReport, check};
+pub use key_tables::KeySettings;
 pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
 pub use settings::UserSettings;

@@ -2,6 +2,7 @@
 
 use super::comments::unset;
 use super::edit::set;
+use super::key_tables::typed;
 use super::{Admin, AdminError};
 use crate::accounts::{Account, unfit_root};
 use crate::config::parse_limit;
@@ -40,6 +41,9 @@ pub struct UserSettings {
     /// Download rate of the user: "10 MiB/s", "unlimited"
     #[arg(long, value_name = "RATE")]
     pub download_rate: Option<String>,
+    /// The date from which the user cannot log in, such as 2027-01-01; sessions end
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<String>,
     /// The folder that is the home; it must exist. "default" is homes/NAME
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -72,6 +76,7 @@ impl Admin {
             ("max-files", &settings.max_files),
             ("access", &settings.access),
             ("enabled", &settings.enabled),
+            ("expires", &settings.expires),
             ("own-keys", &settings.own_keys),
             ("sftp-uploads", &settings.sftp_uploads),
             ("upload-rate", &settings.upload_rate),
@@ -122,7 +127,7 @@ fn write(user: &mut dyn TableLike, key: &str, value: &str) {
     let typed = match (key, value.parse::<bool>(), value.parse::<i64>()) {
         ("enabled" | "own-keys", Ok(value), _) => Value::from(value),
         ("quota" | "max-files", _, Ok(value)) => Value::from(value),
-        _ => Value::from(value),
+        _ => typed(key, value),
     };
     set(user, key, typed);
 }
@@ -147,6 +152,7 @@ mod tests {
             quota: Some(value("10")),
             max_files: Some(value("7")),
             access: Some(value("read-only")),
+            expires: Some(value("2027-01-01")),
             enabled: Some(value("false")),
             own_keys: Some(value("true")),
             sftp_uploads: Some(value("atomic")),

@@ -45,6 +45,14 @@ pub(super) fn without_user(text: &str, user: &str) -> Option<String> {
     Some(text)
 }
 
+/// The text without the table whose header begins at a position.
+pub(super) fn without_table(text: &str, header: usize) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let mut all = Spans::default();
+    all.add_tables_of(document.as_table());
+    without_block(text, header, &all)
+}
+
 /// Where headers begin, and where headers and values end, in bytes.
 #[derive(Default)]
 struct Spans {

@@ -216,7 +216,7 @@ fn keys_are_added_and_removed_and_comments_stay() {
         Folder::new("[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n]\n");
     folder.write("work.pub", P256);
     let file = folder.write("home.pub", &format!("restrict {ED25519}\n"));
-    folder.admin.add_key("alex", &file).unwrap();
+    folder.admin.add_key("alex", &file, &KeySettings::default()).unwrap();
     assert_eq!(
         folder.text(),
         format!(
@@ -225,11 +225,20 @@ fn keys_are_added_and_removed_and_comments_stay() {
     );
     let list = folder.admin.list_keys("alex").unwrap();
     let rows: Vec<_> = list.lines().map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
-    assert_eq!(rows[0], ["FINGERPRINT", "TYPE", "SET", "BY", "FROM", "COMMENT"]);
-    assert_eq!(rows[1][1..], ["ecdsa-sha2-nistp256", "administrator", "anywhere", "work"]);
-    assert_eq!(rows[2][1..], ["ssh-ed25519", "administrator", "anywhere", "alex", "at", "home"]);
+    assert_eq!(rows[0], ["FINGERPRINT", "TYPE", "SET", "BY", "ACCESS", "FROM", "EXPIRES", "COMMENT"]);
+    assert_eq!(
+        rows[1][1..],
+        ["ecdsa-sha2-nistp256", "administrator", "read-write", "anywhere", "never", "work"]
+    );
+    assert_eq!(
+        rows[2][1..],
+        ["ssh-ed25519", "administrator", "read-write", "anywhere", "never", "alex", "at", "home"]
+    );
 
-    assert!(matches!(folder.admin.add_key("alex", &file), Err(AdminError::KeyExists { .. })));
+    assert!(matches!(
+        folder.admin.add_key("alex", &file, &KeySettings::default()),
+        Err(AdminError::KeyExists { .. })
+    ));
     assert!(matches!(folder.admin.remove_key("alex", "nothing"), Err(AdminError::NoSuchKey { .. })));
     folder.admin.remove_key("alex", "alex at home").unwrap();
     assert_eq!(folder.account("alex").keys.len(), 1);
@@ -265,7 +274,8 @@ fn keys_that_a_user_has_installed_are_shown_removed_and_forgotten() {
     own.install("gone", ED25519).unwrap();
     let list = folder.admin.list_keys("alex").unwrap();
     assert!(
-        list.contains("administrator  anywhere  work") && list.contains("user           anywhere"),
+        list.contains("administrator  read-write  anywhere  never    work")
+            && list.contains("user           read-write  anywhere"),
         "{list}"
     );
     assert!(folder.admin.list().unwrap().contains("1 key, 1 own key"), "{}", folder.admin.list().unwrap());

@@ -11,6 +11,7 @@ mod transfer;
 pub use current_session::{CurrentSessionGuard, disk_error};
 pub use transfer::{Transfer, TransferProgress};
 
+use crate::accounts::Access;
 use crate::limits::{LogDecision, LogLimits, UserLineDecision};
 use crate::metrics::{Metrics, TransferDirection};
 use sshome_store::quota::QuotaExceeded;
@@ -62,8 +63,8 @@ pub enum AuditRefusal<'a> {
         /// By how much.
         exceeded: &'a QuotaExceeded,
     },
-    /// A change by an account that may only read.
-    ReadOnly,
+    /// What the account or the key does not permit.
+    Permission,
 }
 
 /// The logged length of a name from an unauthenticated client, in bytes. No user's name is longer.
@@ -137,14 +138,15 @@ impl Audit {
         self.0.user.get().map(String::as_str).unwrap_or_default()
     }
 
-    /// Logs a login by this method, and with this key if it was a key.
-    pub fn logged_in(&self, user: &str, method: &'static str, key: Option<String>) {
+    /// Logs a login by this method, with this key if it was a key, and with these permissions.
+    pub fn logged_in(&self, user: &str, method: &'static str, key: Option<String>, access: Access) {
+        let access = access.name();
         // A session has one user, so the cell is empty.
         let _ = self.0.user.set(user.to_owned());
         self.0.metrics.login(method, true);
         match key {
-            Some(key) => log_event!(self, "logged in", method, key),
-            None => log_event!(self, "logged in", method),
+            Some(key) => log_event!(self, "logged in", method, key, access),
+            None => log_event!(self, "logged in", method, access),
         }
     }
 
@@ -272,8 +274,10 @@ impl Audit {
                     log_event!(self, "quota refused", path = shown(path.as_bytes()), why = %exceeded);
                 }
             }
-            Some(AuditRefusal::ReadOnly) if self.user_has_line() => log_event!(self, "refused", why = %error),
-            Some(AuditRefusal::ReadOnly) | None => {}
+            Some(AuditRefusal::Permission) if self.user_has_line() => {
+                log_event!(self, "refused", why = %error)
+            }
+            Some(AuditRefusal::Permission) | None => {}
         }
     }
 

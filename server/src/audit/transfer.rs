@@ -232,7 +232,7 @@ mod tests {
 
     impl AuditableError for ReadOnly {
         fn refusal(&self) -> Option<AuditRefusal<'_>> {
-            Some(AuditRefusal::ReadOnly)
+            Some(AuditRefusal::Permission)
         }
     }
 

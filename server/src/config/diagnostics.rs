@@ -121,6 +121,11 @@ impl<'a> Diagnostics<'a> {
         self.found.push(Diagnostic { line, key: key.to_owned(), message });
     }
 
+    /// The number of mistakes so far.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// Keeps the first syntax error of each line: the others follow from it.
     pub(super) fn keep_one_a_line(&mut self) {
         self.found.sort_by_key(|mistake| mistake.line);

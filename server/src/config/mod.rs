@@ -6,6 +6,7 @@ mod address;
 mod diagnostics;
 mod encoding;
 mod host_keys;
+mod keys;
 mod limits;
 mod location;
 mod log;

@@ -103,6 +103,25 @@ impl<'a> Section<'a> {
         tables.collect()
     }
 
+    /// The tables of an array, `[[NAME]]`. Anything else is a mistake.
+    pub(super) fn table_array(&self, key: &str, mistakes: &mut Diagnostics) -> Vec<Section<'a>> {
+        let Some(found) = self.table.get(key) else { return Vec::new() };
+        let name = self.key(key);
+        let want = format!("a table: [[{name}]]");
+        let Some(array) = found.get_ref().as_array() else {
+            mistakes.add(Some(found.span()), &name, is_not(found.get_ref(), &want));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for value in array.iter() {
+            match value.get_ref().as_table() {
+                Some(table) => sections.push(Section { name: name.clone(), span: Some(value.span()), table }),
+                None => mistakes.add(Some(value.span()), &name, is_not(value.get_ref(), &want)),
+            }
+        }
+        sections
+    }
+
     fn section(
         &self,
         name: &'a Spanned<std::borrow::Cow<'a, str>>,

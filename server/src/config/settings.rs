@@ -20,12 +20,13 @@ const fn without_default(name: &'static str, summary: &'static str) -> Setting {
 }
 
 /// The tables of the file with their settings, in the order of docs/settings.md.
-pub static SETTING_TABLES: [(&str, &[Setting]); 5] = [
+pub static SETTING_TABLES: [(&str, &[Setting]); 6] = [
     ("[server]", SERVER_SETTINGS),
     ("[server.log]", LOG_SETTINGS),
     ("[server.limits]", LIMIT_SETTINGS),
     ("[defaults] and [users.NAME]", SHARED_SETTINGS),
     ("[users.NAME]", USER_SETTINGS),
+    ("[[users.NAME.keys]]", KEY_SETTINGS),
 ];
 
 pub(super) const SERVER_SETTINGS: &[Setting] = &[
@@ -85,7 +86,7 @@ pub(super) const SHARED_SETTINGS: &[Setting] = &[
     setting("enabled", "true", "whether the user can log in"),
     without_default(
         "own-keys",
-        "whether users may install keys; default: true, except for read-only users and those whose keys have `from=`",
+        "whether users may install keys; default: true, except for read-only users and those whose `authorized-keys` have `from=`",
     ),
     setting("upload-rate", r#""unlimited""#, "bytes per second of all connections of a user together"),
     setting("download-rate", r#""unlimited""#, "bytes per second of all connections of a user together"),
@@ -95,7 +96,27 @@ pub(super) const USER_SETTINGS: &[Setting] = &[
     without_default("password", "argon2id hash, which `sshomed user passwd NAME` writes"),
     setting("demo", "false", "marks a public password: the server then listens on loopback only"),
     without_default("authorized-keys", "public keys: files, or lines as in ~/.ssh/authorized_keys"),
+    without_default("expires", "date from which the user cannot log in; sessions end: 2027-01-01"),
+    setting("deletable", "[]", "what append-only and upload-only keys may remove: `[\"locks/*\"]`"),
+    setting(
+        "temporary-names",
+        r#"["*-restic-temp-*", "*.partial"]"#,
+        "names of uploads that such keys may remove within a quarter of an hour",
+    ),
     without_default("root", "home of the user; default: `homes`/NAME"),
+];
+
+/// The settings of a key that has a table of its own.
+pub(super) const KEY_SETTINGS: &[Setting] = &[
+    without_default("key", "public key: a file, or a line as in ~/.ssh/authorized_keys without options"),
+    setting(
+        "access",
+        r#""read-write""#,
+        "or `\"read-only\"`, `\"append-only\"`, `\"upload-only\"`; the user's `access` applies as well",
+    ),
+    without_default("from", "addresses that the key may come from, as `from=` in ~/.ssh/authorized_keys"),
+    without_default("expires", "date from which the key is not accepted; its sessions end"),
+    without_default("comment", "comment in lists; default: that of the key"),
 ];
 
 /// The names of settings, and of the tables beside them.

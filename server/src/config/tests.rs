@@ -98,7 +98,7 @@ fn all_errors_are_reported_together_and_in_order() {
             "2: server.listen: must be an array: [\"…\", \"…\"] (found type: string)",
             "3: server.kex: \"fast\" is not a choice: write \"compatible\" or \"post-quantum\"",
             "5: users.Alex: \"Alex\" is not a user name: use 1 to 32 of a-z, 0-9, \".\", \"_\" and \"-\", and do not begin with \".\" or \"-\"",
-            "6: users.Alex.qouta: unknown key: expected one of password, demo, authorized-keys, root, quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate",
+            "6: users.Alex.qouta: unknown key: expected one of password, demo, authorized-keys, expires, deletable, temporary-names, root, quota, max-files, access, sftp-uploads, enabled, own-keys, upload-rate, download-rate, keys",
             "7: users.Alex.root: must be a string: \"…\" (found type: integer)",
             "9: users.zcl.password: is not a PHC string ($argon2id$v=19$…); `sshomed user passwd zcl` asks for the password and writes a new one",
             "10: users.zcl.access: must be a string: \"…\" (found type: integer)",
@@ -234,7 +234,7 @@ fn mistakes_in_users() {
             "[users.alex]\nauthorized-keys = [\"keys/alex.pub\",\n\"command=\\\"ls\\\" @KEY@\", \"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n",
             &[
                 "2: users.alex.authorized-keys: keys/alex.pub cannot be read: No such file or directory (os error 2); name a public key's file, or give its line",
-                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them",
+                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them",
                 "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which must stay with its user: give the public key, the file that ends in .pub",
             ],
         ),
@@ -244,7 +244,7 @@ fn mistakes_in_users() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "2: users.alex.authorized-keys: alex.pub: line 3 has the option \"permit\", which is not supported: remove it. Supported are from=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
+            "2: users.alex.authorized-keys: alex.pub: line 3 has the option \"permit\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
         ]
     );
 }

@@ -1,11 +1,13 @@
 //! The tables `[defaults]` and `[users.NAME]`.
 
+use super::keys;
 use super::location::resolve;
 use super::section::{Located, Section};
 use super::settings::{SHARED_SETTINGS, USER_SETTINGS, names};
 use super::{ConfigLocation, Diagnostics, value};
 use crate::accounts::{
-    Access, Account, AuthorizedKey, HashError, PasswordHash, SftpUploads, check_name, looks_like_a_line,
+    Access, Account, AuthorizedKey, HashError, NamePattern, PasswordHash, SftpUploads, check_name,
+    looks_like_a_line,
 };
 use crate::permission::CannotRead;
 use crate::regular_file;
@@ -55,7 +57,7 @@ pub(super) fn read(
     let Some(users) = top.table("users", mistakes) else { return Vec::new() };
     let mut found = Vec::new();
     for (name, section) in users.tables(mistakes) {
-        section.only(&names(&[USER_SETTINGS, SHARED_SETTINGS], &[]), mistakes);
+        section.only(&names(&[USER_SETTINGS, SHARED_SETTINGS], &["keys"]), mistakes);
         let user = user(name, &section, &defaults, location, homes, mistakes);
         match check_name(name) {
             Ok(()) => found.push(user),
@@ -88,12 +90,12 @@ fn user(
 ) -> UserSection {
     let own = shared(section, mistakes);
     let (password, demo) = password(name, section, mistakes);
-    let keys = |value| {
+    let read_keys = |value| {
         let entry = value::path(value)?;
         let file = (!looks_like_a_line(entry)).then(|| location.path(entry));
         authorized_keys(location, entry).map(|keys| (keys, file))
     };
-    let keys = section.each("authorized-keys", keys, mistakes).unwrap_or_default();
+    let keys = section.each("authorized-keys", read_keys, mistakes).unwrap_or_default();
     let (keys, files): (Vec<_>, Vec<_>) = keys.into_iter().map(|found| found.value).unzip();
     let named = section.get("root", |value| named_root(location, value), mistakes);
     let make_root = section.span_of("root").is_none();
@@ -102,10 +104,12 @@ fn user(
         // The server makes it if it is missing.
         None => resolve(&homes.join(name)),
     };
-    let keys: Vec<AuthorizedKey> = keys.into_iter().flatten().collect();
+    let mut keys: Vec<AuthorizedKey> = keys.into_iter().flatten().collect();
+    // Users whose keys are restricted to addresses may not install unrestricted ones by default.
+    let unrestricted = !keys.iter().any(AuthorizedKey::is_restricted_by_address);
+    let (restricted, table_files) = keys::read(section, location, &keys, mistakes);
+    keys.extend(restricted);
     let access = own.access.or(defaults.access).unwrap_or_default();
-    // A user whose keys are restricted to addresses may not install an unrestricted key.
-    let anywhere = !keys.iter().any(AuthorizedKey::is_restricted_by_address);
     let own_keys = own.own_keys.or(defaults.own_keys);
     let account = Account {
         name: name.to_owned(),
@@ -118,12 +122,16 @@ fn user(
         access,
         sftp_uploads: own.sftp_uploads.or(defaults.sftp_uploads).unwrap_or_default(),
         enabled: own.enabled.or(defaults.enabled).unwrap_or(true),
+        expires: section.get("expires", value::expiry, mistakes).map(|found| found.value),
         password,
         keys,
-        own_keys: own_keys.unwrap_or(access == Access::ReadWrite && anywhere),
+        own_keys: own_keys.unwrap_or(access == Access::ReadWrite && unrestricted),
+        deletable: patterns("deletable", value::path_pattern, section, mistakes).unwrap_or_default(),
+        temporary_names: patterns("temporary-names", value::name_pattern, section, mistakes)
+            .unwrap_or_else(NamePattern::of_temporary_names),
         installed: Vec::new(),
     };
-    let key_files = files.into_iter().flatten().collect();
+    let key_files = files.into_iter().flatten().chain(table_files).collect();
     UserSection { account, key_files, root: section.span_of("root").or(section.span()), demo }
 }
 
@@ -147,6 +155,17 @@ fn password(
         mistakes.add(Some(span.clone()), &section.key("demo"), message);
     }
     (password.map(|found| found.value.with_demo(demo)), Some(span))
+}
+
+/// The patterns of an array; `None` if it is missing.
+fn patterns<'a, P>(
+    key: &str,
+    read: impl Fn(&'a DeValue<'a>) -> Result<P, String>,
+    section: &Section<'a>,
+    mistakes: &mut Diagnostics,
+) -> Option<Vec<P>> {
+    let found = section.each(key, read, mistakes)?;
+    Some(found.into_iter().map(|pattern| pattern.value).collect())
 }
 
 /// An explicit root. A root that cannot be opened is not an error of the file: its disk may not be mounted yet, and
@@ -177,8 +196,8 @@ pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use crate::config::parse;
+    use std::fs;
 
     /// The users of a text, and its errors.
     fn users(text: &str) -> (Vec<Account>, Vec<String>) {

@@ -2,7 +2,7 @@
 
 use super::section::is_not;
 use super::{Algorithms, Confine, Kex, SizeError, parse_limit};
-use crate::accounts::{Access, SftpUploads};
+use crate::accounts::{Access, Expiry, NamePattern, Origin, PathPattern, SftpUploads};
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -79,6 +79,37 @@ pub(super) fn access(value: &DeValue<'_>) -> Result<Access, String> {
         "read-write" => Ok(Access::ReadWrite),
         text => Err(format!("invalid access \"{text}\": use \"read-only\" or \"read-write\"")),
     }
+}
+
+/// The time from which an account or key is not accepted.
+pub(super) fn expiry(value: &DeValue<'_>) -> Result<Expiry, String> {
+    let time = value.as_datetime().and_then(|time| Expiry::parse_date(&time.to_string()));
+    time.ok_or_else(|| is_not(value, "a date, or a date and a time, without quotes: 2027-01-01"))
+}
+
+/// The permissions of a key.
+pub(super) fn key_access(value: &DeValue<'_>) -> Result<Access, String> {
+    let text = string(value)?;
+    let found = Access::OF_KEYS.into_iter().find(|access| access.name() == text);
+    let names = Access::OF_KEYS.map(|access| format!("\"{}\"", access.name())).join(", ");
+    found.ok_or_else(|| format!("invalid access \"{text}\": use one of {names}"))
+}
+
+pub(super) fn path_pattern(value: &DeValue<'_>) -> Result<PathPattern, String> {
+    let text = string(value)?;
+    PathPattern::parse(text)
+        .ok_or_else(|| format!("\"{text}\" is not a pattern of a path: write it as \"locks/*\""))
+}
+
+pub(super) fn name_pattern(value: &DeValue<'_>) -> Result<NamePattern, String> {
+    let text = string(value)?;
+    NamePattern::parse(text)
+        .ok_or_else(|| format!("\"{text}\" is not a pattern of a name: write it as \"*.partial\""))
+}
+
+/// The addresses that a key may come from.
+pub(super) fn origin(value: &DeValue<'_>) -> Result<Origin, String> {
+    Origin::parse(string(value)?).map_err(|error| error.to_string())
 }
 
 pub(super) fn sftp_uploads(value: &DeValue<'_>) -> Result<SftpUploads, String> {

@@ -229,6 +229,12 @@ pub struct SessionReport {
     pub since: u64,
     /// The time since the last activity.
     pub idle: f64,
+    /// Its permissions, such as `read-write`.
+    #[serde(default)]
+    pub access: String,
+    /// The fingerprint of the key of its login. `None` for a password.
+    #[serde(default)]
+    pub key: Option<String>,
     /// The services that run on its channels: `sshome`, `sftp`, `exec`, `greeting`.
     pub ways: Vec<String>,
     /// The transfers in progress.

@@ -104,9 +104,12 @@ pub(super) fn unreadable(unreadable: &UnreadableEntries) -> Option<UnreadableRep
 }
 
 fn one_session(session: &session::SshSession) -> Option<SessionReport> {
+    let login = session.login()?;
     Some(SessionReport {
         session: session.audit().number(),
-        user: session.login()?.name().to_owned(),
+        user: login.name().to_owned(),
+        access: login.access().name().to_owned(),
+        key: login.key(),
         source: session.peer().to_string(),
         since: since_1970(session.since()),
         idle: session.idle().as_secs_f64(),

@@ -219,12 +219,13 @@ fn sessions(sessions: &[SessionReport], ago: impl Fn(u64) -> String) -> String {
     if sessions.is_empty() {
         return "nobody is logged in\n".to_owned();
     }
-    let head = ["SESSION", "USER", "FROM", "FOR", "IDLE", "VIA"].map(str::to_owned);
+    let head = ["SESSION", "USER", "FROM", "ACCESS", "FOR", "IDLE", "VIA"].map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         [
             session.session.to_string(),
             session.user.clone(),
             session.source.clone(),
+            session.access.clone(),
             ago(session.since),
             whole(session.idle),
             if session.ways.is_empty() { "-".to_owned() } else { session.ways.join(", ") },

@@ -1,6 +1,7 @@
 //! The message that `ssh USER@HOST` gets without a command: there is no shell.
 
 use super::{BlockingPool, ChannelEnd, ChannelOutput, SlicePriority};
+use crate::accounts::Access;
 use crate::service::{self, User};
 use sshome_wire::Usage;
 use sshome_wire::display::Size;
@@ -33,7 +34,11 @@ fn text(user: &User, port: u16) -> String {
         Ok(credited) => used(&credited.usage),
         Err(error) => error.to_string(),
     };
-    let access = if user.may_write() { "" } else { "Your account is read-only.\n" };
+    let access = match (user.access(), user.account_access()) {
+        (Access::ReadWrite, _) => String::new(),
+        (access, account) if access == account => "Your account is read-only.\n".to_owned(),
+        (access, _) => format!("Your key is restricted: {}.\n", access.name()),
+    };
     format!(
         "Hello, {name}: {used}.\n{access}\
          There is no shell. These commands work:\n{}",

@@ -2,7 +2,7 @@
 //!
 //! A removed user must not stay logged in because of a mistake elsewhere in the file.
 
-use crate::accounts::{Access, Account, AuthorizedKey};
+use crate::accounts::{Access, Account, earlier};
 use crate::config::{Config, Diagnostic};
 use std::sync::Arc;
 
@@ -26,7 +26,15 @@ pub(super) fn revoke(old: &Config, new: &Config, mistakes: &[Diagnostic]) -> (Co
             Some(new) => {
                 let wrong =
                     |key: &str| is_wrong(&format!("{table}.{key}")) || is_wrong(&format!("defaults.{key}"));
-                let (left, lost) = restrict(account, new, wrong);
+                let tables = format!("{table}.keys");
+                let wrong_table = mistakes.iter().any(|mistake| {
+                    mistake
+                        .key
+                        .strip_prefix(&tables)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                });
+                let (left, lost) =
+                    restrict(account, new, |key| wrong(key) || key == "authorized-keys" && wrong_table);
                 revocations.extend(lost.into_iter().map(|what| format!("{}: {what}", account.name)));
                 accounts.push(Arc::new(left));
             }
@@ -51,6 +59,11 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         left.access = Access::ReadOnly;
         lost.push("read-only");
     }
+    let expires = earlier(old.expires, new.expires);
+    if expires != old.expires {
+        left.expires = expires;
+        lost.push("expires earlier");
+    }
     let password = (&old.password, &new.password);
     let is_other = old.password.is_some() && !matches!(password, (Some(old), Some(new)) if old.is(new));
     if is_other && !wrong("password") && !wrong("demo") {
@@ -58,12 +71,19 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         lost.push(if new.password.is_some() { "password changed" } else { "password removed" });
     }
     if !wrong("authorized-keys") {
-        // The remaining keys get their new options, such as `from`.
-        let is_old = |key: &&AuthorizedKey| old.keys.iter().any(|known| known.is(key.public_key()));
-        left.keys = new.keys.iter().filter(is_old).cloned().collect();
-        if left.keys.len() < old.keys.len() {
+        // The remaining keys get their new options, such as `from`, but no new permissions.
+        let remaining = new.keys.iter().filter_map(|key| {
+            let before = old.keys.iter().find(|known| known.is(key.public_key()))?;
+            Some((key.clone().without_grants(before), (before.access(), before.expires())))
+        });
+        let remaining: Vec<_> = remaining.collect();
+        if remaining.len() < old.keys.len() {
             lost.push("keys removed");
         }
+        if remaining.iter().any(|(key, before)| (key.access(), key.expires()) != *before) {
+            lost.push("keys restricted");
+        }
+        left.keys = remaining.into_iter().map(|(key, _)| key).collect();
         if old.own_keys && !new.own_keys && !wrong("own-keys") && !wrong("access") {
             left.own_keys = false;
             lost.push("installed keys are not accepted");
@@ -95,7 +115,9 @@ pub(super) fn pending(in_force: &Config, file: &Config, user: &str) -> Vec<Strin
     let differs = [
         ("enabled", now.enabled != wanted.enabled),
         ("password", !same_password),
-        ("authorized-keys", now.keys != wanted.keys),
+        ("expires", now.expires != wanted.expires),
+        ("authorized-keys", !now.lines().eq(wanted.lines())),
+        ("keys", !now.key_tables().eq(wanted.key_tables())),
         ("own-keys", now.own_keys != wanted.own_keys),
         ("root", now.root != wanted.root),
         ("quota", now.quota != wanted.quota),
@@ -152,6 +174,31 @@ mod tests {
             assert_eq!(revocations, [want], "{after}");
             assert_eq!(pending, [""; 0], "{after}");
         }
+    }
+
+    #[test]
+    fn a_key_loses_permissions_and_gains_none() {
+        let ann = |access: &str, rest: &str| {
+            format!("[users.ann]\n[[users.ann.keys]]\nkey = \"{KEY}\"\naccess = \"{access}\"\n{rest}")
+        };
+        let typo = "[users.ben]\nquota = \"much\"\n";
+        let (lost, pending) = revoked(&ann("read-write", ""), &ann("read-only", typo));
+        assert_eq!((lost, pending), (vec!["ann: keys restricted".to_owned()], Vec::new()));
+        let dated = |date: &str| ann("read-write", &format!("expires = {date}\n"));
+        let (lost, pending) = revoked(&ann("read-write", ""), &format!("{}{typo}", dated("2027-01-01")));
+        assert_eq!((lost, pending), (vec!["ann: keys restricted".to_owned()], Vec::new()));
+        let (lost, pending) = revoked(&dated("2027-01-01"), &ann("read-write", typo));
+        assert_eq!((lost, pending), (Vec::new(), vec!["keys".to_owned()]));
+        let (lost, pending) =
+            revoked("[users.ann]\n[users.ben]\n", &format!("[users.ann]\nexpires = 2027-01-01\n{typo}"));
+        assert_eq!((lost, pending), (vec!["ann: expires earlier".to_owned()], Vec::new()));
+        let (lost, pending) = revoked(&ann("read-only", ""), &ann("read-write", typo));
+        assert_eq!((lost, pending), (Vec::new(), vec!["keys".to_owned()]));
+        let line = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}");
+        let (lost, pending) = revoked(&ann("read-only", ""), &line);
+        assert_eq!((lost, pending), (Vec::new(), vec!["authorized-keys".to_owned(), "keys".to_owned()]));
+        // A mistake in a table, which then grants nothing, revokes nothing.
+        assert_eq!(revoked(&ann("read-write", ""), &ann("none", "")).0, [""; 0]);
     }
 
     #[test]

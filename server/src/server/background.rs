@@ -1,10 +1,12 @@
 //! Service tasks: expiry of partial uploads, health of homes, the control socket, metrics, reload.
 
 use super::supervisor::ServiceTasks;
+use crate::accounts::log_expiry_warnings;
 use crate::control::{ControlSocket, metrics_snapshot};
 use crate::metrics;
 use crate::reload::{Reloader, look_at_homes, retry_homes};
 use crate::session::ServerState;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -17,6 +19,12 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Directories inside homes are looked at less often: disks that nobody uses may sleep.
 const CHECKS_PER_INSPECTION: u64 = 15;
 
+/// How long a session may outlast its account or key.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The time between two warnings of the same expiry: a day.
+const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 /// Starts the tasks that run until the server ends.
 pub(super) fn services(
     shared: &Arc<ServerState>,
@@ -28,6 +36,10 @@ pub(super) fn services(
     let mut services = ServiceTasks::default();
     let state = Arc::clone(shared);
     services.spawn("expiry", move || expire(Arc::clone(&state)));
+    let state = Arc::clone(shared);
+    services.spawn("expiry of logins", move || end_expired(Arc::clone(&state)));
+    let state = Arc::clone(shared);
+    services.spawn("expiry warnings", move || warn_of_expiry(Arc::clone(&state)));
     let state = Arc::clone(shared);
     services.spawn("home checks", move || tend_homes(Arc::clone(&state)));
     if let Some(control) = control {
@@ -76,6 +88,26 @@ async fn tend_homes(shared: Arc<ServerState>) {
         if let Err(error) = tokio::task::spawn_blocking(move || look(&world)).await {
             tracing::error!(%error, "the homes could not be checked");
         }
+    }
+}
+
+/// Ends the sessions whose account or key has expired. Never returns.
+async fn end_expired(shared: Arc<ServerState>) {
+    loop {
+        for session in shared.sessions.logged_in() {
+            if let Some(Err(why)) = session.login().map(|login| login.check_expiry(Timestamp::now())) {
+                session.end(why);
+            }
+        }
+        tokio::time::sleep(EXPIRY_INTERVAL).await;
+    }
+}
+
+/// Warns of accounts and keys that expire soon, at the start and once a day. Never returns.
+async fn warn_of_expiry(shared: Arc<ServerState>) {
+    loop {
+        log_expiry_warnings(&shared.config.load().accounts);
+        tokio::time::sleep(WARNING_INTERVAL).await;
     }
 }
 

@@ -50,6 +50,7 @@ pub fn stat(user: &User, path: &RemotePath, follow: bool) -> Result<DirectoryEnt
     let name = path.split().map_or_else(|| b"/".to_vec(), |(_, name)| name.to_vec());
     let info = user.home.info(path, follow)?;
     let target = match info.is_symlink() {
+        true if !user.access().reads() => Vec::new(),
         true => match user.home.read_link(path) {
             // It was replaced meanwhile.
             Err(error) if error.cause() == Some(&Cause::Invalid) => Vec::new(),
@@ -72,6 +73,7 @@ pub struct OpenDirectory {
 /// # Errors
 /// If it is not a directory, or may not be read.
 pub fn open_directory(user: &User, path: &RemotePath) -> Result<OpenDirectory> {
+    user.require_read()?;
     let reader = user.home.read_directory(path)?;
     Ok(OpenDirectory { path: path.clone(), reader })
 }
@@ -130,6 +132,7 @@ impl Listing {
     /// # Errors
     /// If it does not exist, or cannot be read.
     pub fn begin(user: &User, path: &RemotePath, recursive: bool) -> Result<Listing> {
+        user.require_read()?;
         let mut own = stat(user, path, true).or_else(|error| match error.cause() {
             // A dangling link is listed as a link.
             Some(Cause::NotFound | Cause::TooManyLinks) => stat(user, path, false),

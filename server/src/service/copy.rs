@@ -44,7 +44,8 @@ impl Copy {
     /// # Errors
     /// If `from` does not exist, is a directory without `recursive`, or contains `to`.
     pub fn begin(user: &User, from: &RemotePath, to: &RemotePath, recursive: bool) -> Result<Copy> {
-        user.require_write()?;
+        user.require_add()?;
+        user.require_read()?;
         let info = user.home.info(from, true)?;
         let to = into_directory(user, from, to)?;
         let mut copy = Copy {

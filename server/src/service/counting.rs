@@ -28,7 +28,7 @@ impl User {
     /// The end of the count that a request has to wait for. `None` if it need not wait.
     pub(crate) fn must_wait(&self, change: ChangeKind) -> Option<Wait> {
         let count = &self.count;
-        if count.is_counted.load(Relaxed) || count.waited_in_vain.load(Relaxed) || !self.may_write() {
+        if count.is_counted.load(Relaxed) || count.waited_in_vain.load(Relaxed) || !self.access().adds() {
             return None;
         }
         let Some(Counting { removals_wait, end, .. }) = self.home.counting() else {

@@ -39,6 +39,7 @@ impl Download {
     /// # Errors
     /// As [`Download::begin`].
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
+        user.require_read()?;
         let file = user.home.open_file(path, OpenMode::READ_ONLY, false)?;
         // Before the attributes: what is written in between is noticed.
         let version = file.version();

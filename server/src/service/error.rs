@@ -20,6 +20,15 @@ pub enum Error {
     /// The account may not change anything.
     #[error("this account is read-only")]
     ReadOnly,
+    /// The key may only read.
+    #[error("this key is read-only")]
+    ReadOnlyKey,
+    /// The key may only upload.
+    #[error("this key may only upload: it can neither read nor list")]
+    UploadOnly,
+    /// The key may add files, but not change what exists.
+    #[error("{0}: this key may not change what exists: use a new name, or a key with full access")]
+    Protected(RemotePath),
     /// A range of a file cannot be copied onto itself.
     #[error("{0}: the ranges to copy from and to overlap; copy to another file, or to another offset")]
     Overlap(RemotePath),
@@ -118,7 +127,8 @@ impl Error {
         match self {
             Error::Store(error) => store_status(error),
             Error::Rotten(_) => Status::DigestMismatch,
-            Error::ReadOnly => Status::PermissionDenied,
+            Error::ReadOnly | Error::ReadOnlyKey | Error::UploadOnly => Status::PermissionDenied,
+            Error::Protected(_) => Status::Protected,
             Error::GivenUp { status, .. } => *status,
             Error::Unknown(_) => Status::OutcomeUnknown,
             Error::Keys(error) => keys_status(error),
@@ -149,7 +159,9 @@ impl AuditableError for Error {
             Error::Store(
                 StoreError::Quota { path, exceeded } | StoreError::BeingReplaced { path, exceeded },
             ) => Some(AuditRefusal::Quota { path, exceeded }),
-            Error::ReadOnly => Some(AuditRefusal::ReadOnly),
+            Error::ReadOnly | Error::ReadOnlyKey | Error::UploadOnly | Error::Protected(_) => {
+                Some(AuditRefusal::Permission)
+            }
             _ => None,
         }
     }
@@ -157,7 +169,9 @@ impl AuditableError for Error {
 
 fn keys_status(error: &OwnKeysError) -> Status {
     match error {
-        OwnKeysError::NotAllowed | OwnKeysError::Administrators(_) => Status::PermissionDenied,
+        OwnKeysError::NotAllowed | OwnKeysError::RestrictedLogin | OwnKeysError::Administrators(_) => {
+            Status::PermissionDenied
+        }
         OwnKeysError::TooMany => Status::Busy,
         _ => Status::Failed,
     }

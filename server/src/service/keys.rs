@@ -1,8 +1,9 @@
 //! The keys that may log in to the user's account.
 
 use super::{Error, Result, User};
-use crate::accounts::{AuthorizedKey, OwnKeysError};
+use crate::accounts::{Account, AuthorizedKey, OwnKeysError};
 use sshome_wire::Key;
+use std::sync::Arc;
 
 /// Bytes of a key's comment that are sent.
 const MAX_COMMENT_BYTES: usize = 255;
@@ -13,6 +14,7 @@ const MAX_COMMENT_BYTES: usize = 255;
 /// # Errors
 /// If the user's own keys cannot be read.
 pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
+    user.require_read()?;
     let account = user.login.account();
     let installed = match account.own_keys {
         true => user.login.store().own_keys(&account.name)?,
@@ -29,10 +31,7 @@ pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
 /// # Errors
 /// If the account's settings do not allow it, the key is not accepted, or it cannot be stored.
 pub fn install_key(user: &User, line: &str) -> Result<()> {
-    let account = user.login.account();
-    if !account.own_keys {
-        return Err(OwnKeysError::NotAllowed.into());
-    }
+    let account = may_manage(user)?;
     let key = user.login.store().install_key(&account.name, line)?;
     user.audit.key_installed(&key.fingerprint(), key.comment());
     Ok(())
@@ -44,10 +43,7 @@ pub fn install_key(user: &User, line: &str) -> Result<()> {
 /// If the account's settings do not allow it, there is no such key, it is the administrator's, or it is the last
 /// credential.
 pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
-    let account = user.login.account();
-    if !account.own_keys {
-        return Err(OwnKeysError::NotAllowed.into());
-    }
+    let account = may_manage(user)?;
     let other_way = account.password.is_some() || !account.keys.is_empty();
     let removed = user.login.store().remove_key(&account.name, fingerprint, !other_way);
     let is_it = |key: &AuthorizedKey| key.fingerprint() == fingerprint;
@@ -61,6 +57,18 @@ pub fn remove_key(user: &User, fingerprint: &str) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// The account, if the user may install and remove keys.
+fn may_manage(user: &User) -> Result<Arc<Account>> {
+    let account = user.login.account();
+    if !account.own_keys {
+        return Err(OwnKeysError::NotAllowed.into());
+    }
+    if !user.login.may_manage_keys() {
+        return Err(OwnKeysError::RestrictedLogin.into());
+    }
+    Ok(account)
 }
 
 fn describe(key: &AuthorizedKey, own: bool) -> Key {

@@ -6,6 +6,7 @@
 //! a value whose `step` is called repeatedly, so that its caller can cancel it between two steps.
 
 mod browse;
+mod comparison;
 mod copy;
 mod copy_data;
 mod counting;
@@ -19,6 +20,7 @@ mod open_file;
 mod partial_uploads;
 mod publish;
 mod remove;
+mod restricted;
 mod slice_permits;
 mod space;
 mod upload;
@@ -52,7 +54,7 @@ use crate::auth::Login;
 use counting::CountProgress;
 use sshome_store::quota::LedgerUsage;
 use sshome_store::{Cause, Ctx, Home, HomeSettings, HomeStore, HomeUsage, StoreResult, Takeover};
-use sshome_wire::{CreditedUsage, Usage};
+use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -139,10 +141,15 @@ impl User {
         self.superseded.clone()
     }
 
-    /// Whether the user may change anything.
+    /// The permissions of the login.
     #[must_use]
-    pub fn may_write(&self) -> bool {
-        self.login.account().access == Access::ReadWrite
+    pub fn access(&self) -> Access {
+        self.login.access()
+    }
+
+    /// The permissions of the account, which those of the key may restrict further.
+    pub(crate) fn account_access(&self) -> Access {
+        self.login.account().access
     }
 
     /// How files that SFTP clients write are stored.
@@ -150,22 +157,48 @@ impl User {
         self.login.account().sftp_uploads
     }
 
-    /// Call it before any change.
+    /// Call it before anything is read: the content of files, directories and links.
     ///
     /// # Errors
-    /// If the user may not write, or the home was replaced.
-    pub fn require_write(&self) -> Result<()> {
-        let allowed = match self.may_write() {
+    /// If the login may only upload.
+    fn require_read(&self) -> Result<()> {
+        let allowed = if self.access().reads() { Ok(()) } else { Err(Error::UploadOnly) };
+        allowed.inspect_err(|error| self.audit.refused(error))
+    }
+
+    /// Call it before anything is added.
+    ///
+    /// # Errors
+    /// If the login may only read, or the home was replaced.
+    pub fn require_add(&self) -> Result<()> {
+        let allowed = match self.access().adds() {
             true => self.home.check_writable().map_err(Error::from),
+            false if self.account_access().adds() => Err(Error::ReadOnlyKey),
             false => Err(Error::ReadOnly),
         };
         allowed.inspect_err(|error| self.audit.refused(error))
     }
 
-    /// Makes a change of the home, if the user may. A refusal is recorded.
-    fn change<T>(&self, change: impl FnOnce(&dyn Home) -> StoreResult<T>) -> Result<T> {
-        self.require_write()?;
+    /// Call it before what exists at a path is changed.
+    ///
+    /// # Errors
+    /// If the login may not, or the home was replaced.
+    fn require_change(&self, path: &RemotePath) -> Result<()> {
+        self.require_add()?;
+        let allowed = if self.access().changes() { Ok(()) } else { Err(Error::Protected(path.clone())) };
+        allowed.inspect_err(|error| self.audit.refused(error))
+    }
+
+    /// Changes what exists at a path, if the login may. A refusal is recorded.
+    fn change<T>(&self, path: &RemotePath, change: impl FnOnce(&dyn Home) -> StoreResult<T>) -> Result<T> {
+        self.require_change(path)?;
         self.recorded(change(&*self.home))
+    }
+
+    /// Adds something, if the login may. A refusal is recorded.
+    fn add<T>(&self, add: impl FnOnce(&dyn Home) -> StoreResult<T>) -> Result<T> {
+        self.require_add()?;
+        self.recorded(add(&*self.home))
     }
 
     /// The same result, with a refusal recorded.

@@ -1,6 +1,6 @@
 //! Changes of names and attributes: `mkdir`, `rmdir`, `mv`, links.
 
-use super::{Error, OpenFile, OpenMode, Result, User};
+use super::{Error, OpenFile, OpenMode, Result, User, restricted};
 use sshome_store::{Cause, EntryRef, MadeDirectories, MakeDirectory, Replace, SetAttributes};
 use sshome_wire::{RemotePath, Time};
 
@@ -9,7 +9,10 @@ use sshome_wire::{RemotePath, Time};
 /// # Errors
 /// If the name exists and is not a directory, or a new entry would exceed the quota.
 pub fn make_directory(user: &User, path: &RemotePath, how: MakeDirectory) -> Result<MadeDirectories> {
-    let made = user.change(|home| home.make_directory(path, how))?;
+    let made = user.add(|home| match user.is_restricted() {
+        true => restricted::make_directory(user, path, how),
+        false => home.make_directory(path, how),
+    })?;
     made.made.iter().for_each(|path| user.audit.directory_made(path));
     Ok(made)
 }
@@ -31,7 +34,11 @@ pub fn make_new_directory(user: &User, path: &RemotePath, mode: Option<u32>) -> 
 /// # Errors
 /// If it is not a directory.
 pub fn hold_directory(user: &User, path: &RemotePath, mtime: Time) -> Result<EntryRef> {
-    user.change(|home| home.hold_directory(path, mtime))
+    user.require_add()?;
+    match user.is_restricted() {
+        true => restricted::hold_directory(user, path, mtime),
+        false => user.recorded(user.home.hold_directory(path, mtime)),
+    }
 }
 
 /// Sets the directories' times and deferred modes. Those that are reported as done are on the disk. The results are in the
@@ -46,7 +53,11 @@ pub fn finalize_directories(user: &User, directories: Vec<EntryRef>) -> Vec<Resu
 /// # Errors
 /// If the name exists, or the link would exceed the quota.
 pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<EntryRef> {
-    let (path, name) = user.change(|home| home.make_symlink(path, target))?;
+    user.require_add()?;
+    let (path, name) = match user.is_restricted() {
+        true => restricted::make_symlink(user, path, target)?,
+        false => user.recorded(user.home.make_symlink(path, target))?,
+    };
     user.audit.link_made(&path, target);
     Ok(name)
 }
@@ -57,7 +68,7 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Ent
 /// # Errors
 /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
-    let (from, to) = user.change(|home| home.hard_link(from, to))?;
+    let (from, to) = user.change(from, |home| home.hard_link(from, to))?;
     user.audit.hard_link_made(&from, &to);
     Ok(())
 }
@@ -67,6 +78,7 @@ pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> 
 /// # Errors
 /// If it is not a symbolic link.
 pub fn read_link(user: &User, path: &RemotePath) -> Result<Vec<u8>> {
+    user.require_read()?;
     Ok(user.home.read_link(path)?)
 }
 
@@ -83,7 +95,11 @@ pub fn real_path(user: &User, path: &RemotePath) -> Result<RemotePath> {
 /// # Errors
 /// If it is not empty, or not a directory.
 pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
-    let path = user.change(|home| home.remove_directory(path))?;
+    user.require_add()?;
+    if user.is_restricted() {
+        return restricted::remove_directory(user, path);
+    }
+    let path = user.recorded(user.home.remove_directory(path))?;
     user.audit.directory_removed(&path);
     Ok(())
 }
@@ -93,7 +109,7 @@ pub fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
 /// # Errors
 /// If `from` does not exist, `to` is a non-empty directory, or `to` is inside `from`.
 pub fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
-    user.require_write()?;
+    user.require_add()?;
     let to = into_directory(user, from, to)?;
     rename_to(user, from, &to, Replace::AlwaysAndMerge)
 }
@@ -108,7 +124,11 @@ pub fn rename_exact(user: &User, from: &RemotePath, to: &RemotePath, replace: bo
 }
 
 fn rename_to(user: &User, from: &RemotePath, to: &RemotePath, replace: Replace) -> Result<()> {
-    let renamed = user.change(|home| home.rename(from, to, replace))?;
+    user.require_add()?;
+    if user.is_restricted() {
+        return restricted::rename(user, from, to);
+    }
+    let renamed = user.recorded(user.home.rename(from, to, replace))?;
     user.audit.renamed(&renamed.from, &renamed.to, renamed.replaced);
     Ok(())
 }
@@ -138,7 +158,10 @@ fn is_one_entry(user: &User, from: &RemotePath, to: &RemotePath) -> bool {
 /// If the file does not exist, only a forbidden owner or group is given, or a size is given for anything but a regular file
 /// or exceeds the quota.
 pub fn set_attributes(user: &User, path: &RemotePath, follow: bool, wanted: &SetAttributes) -> Result<()> {
-    user.require_write()?;
+    user.require_add()?;
+    if user.is_restricted() {
+        return restricted::set_attributes(user, path, follow, wanted);
+    }
     if wanted.size.is_some() {
         if user.home.info(path, follow)?.is_symlink() {
             return Err(Error::file(path, Cause::Invalid));

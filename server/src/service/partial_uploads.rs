@@ -4,9 +4,12 @@ use super::{Error, Result, StepLimit, User};
 use sshome_store::{CheckedPartial, EntryId, PartialCheck, UploadSource};
 use sshome_wire::{Part, RemotePath, StreamId, Time};
 
-/// The user's partial uploads, the oldest first.
+/// The user's partial uploads, the oldest first. None for a login that may only upload.
 #[must_use]
 pub fn parts(user: &User) -> Vec<Part> {
+    if !user.access().reads() {
+        return Vec::new();
+    }
     let all = user.home.partial_uploads().into_iter();
     let mut parts: Vec<Part> = all
         .map(|partial| Part {
@@ -31,7 +34,8 @@ pub fn parts(user: &User) -> Vec<Part> {
 /// # Errors
 /// If the user may not write.
 pub fn discard(user: &User, path: Option<&RemotePath>) -> Result<usize> {
-    user.change(|home| Ok(home.discard_partial_uploads(path)))
+    let root = RemotePath::root();
+    user.change(path.unwrap_or(&root), |home| Ok(home.discard_partial_uploads(path)))
 }
 
 /// The identity of an upload's target; `None` if its directory is missing.
@@ -59,6 +63,9 @@ impl PartCheck {
     /// # Errors
     /// If it cannot be opened.
     pub fn begin(user: &User, path: &RemotePath, size: u64, mtime: Time) -> Result<Option<PartCheck>> {
+        if !user.may_resume(path, size, mtime) {
+            return Ok(None);
+        }
         Ok(user.home.lease_partial(path, size, mtime)?.map(PartCheck))
     }
 

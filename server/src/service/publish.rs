@@ -1,8 +1,10 @@
 //! Publishing: uploads get their names, atomically and durably.
 
+use super::comparison::AlreadyStored;
 use super::{Error, Result, User};
 use crate::audit::Transfer;
-use sshome_store::{EntryRef, PublishItem, PublishResult, Published};
+use sshome_store::{Cause, EntryRef, PublishItem, PublishResult, Published};
+use sshome_wire::RemotePath;
 
 /// A complete and verified upload, ready to be published. Dropped before that, as when the connection is lost, it becomes a
 /// partial upload.
@@ -22,18 +24,33 @@ pub fn publish(
 ) -> (Vec<Result<()>>, Result<()>) {
     let (mut uploads, mut stored) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for VerifiedUpload { item, transfer } in items {
-        uploads.push((item.size, item.digest, transfer));
+        if item.held::<AlreadyStored>().is_some() {
+            transfer.closed(false);
+            uploads.push(None);
+            continue;
+        }
+        let path = user.is_restricted().then(|| item.path.clone());
+        uploads.push(Some((path, item.size, item.digest, transfer)));
         stored.push(item);
     }
     let Published { items, names } = user.home.publish(stored, names);
-    let results = items.into_iter().zip(uploads).map(|(result, (size, digest, transfer))| {
-        let error = match result {
-            PublishResult::Done { replaced } => {
+    let mut items = items.into_iter();
+    let results = uploads.into_iter().map(|upload| {
+        let Some((path, size, digest, transfer)) = upload else { return Ok(()) };
+        let error = match items.next() {
+            Some(PublishResult::Done { replaced, id }) => {
                 transfer.published(size, digest, replaced);
+                if let Some(path) = path {
+                    user.note_published(&path, id);
+                }
                 return Ok(());
             }
-            PublishResult::Refused(error) | PublishResult::VisibleNotDurable(error) => Error::from(error),
-            PublishResult::Unknown(error) => Error::Unknown(error),
+            Some(PublishResult::Refused(error) | PublishResult::VisibleNotDurable(error)) => match path {
+                Some(path) if error.cause() == Some(&Cause::Exists) => Error::Protected(path),
+                _ => Error::from(error),
+            },
+            Some(PublishResult::Unknown(error)) => Error::Unknown(error),
+            None => Error::file(&path.unwrap_or_else(RemotePath::root), Cause::Unanswered),
         };
         // Dropping the transfer logs the failure.
         transfer.refused(&error);

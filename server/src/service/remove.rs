@@ -1,7 +1,7 @@
 //! Removing: `rm`.
 
-use super::{Error, Result, StepLimit, User};
-use sshome_store::TreeRemoval;
+use super::{Error, Result, StepLimit, User, restricted};
+use sshome_store::{OnRemoved, StoreError, StoreResult, TreeRemoval};
 use sshome_wire::RemotePath;
 
 /// Removes a file or a link.
@@ -9,7 +9,11 @@ use sshome_wire::RemotePath;
 /// # Errors
 /// If it is a directory, or does not exist.
 pub fn remove(user: &User, path: &RemotePath) -> Result<()> {
-    let path = user.change(|home| home.remove_file(path))?;
+    user.require_add()?;
+    if user.is_restricted() {
+        return restricted::remove(user, path);
+    }
+    let path = user.recorded(user.home.remove_file(path))?;
     user.audit.removed(&path);
     Ok(())
 }
@@ -29,8 +33,17 @@ impl RecursiveRemoval {
     /// # Errors
     /// If it does not exist.
     pub fn begin(user: &User, path: &RemotePath) -> Result<RecursiveRemoval> {
-        let removal =
-            user.change(|home| home.remove_tree(path, &mut |path, directory| log(user, path, directory)))?;
+        user.require_add()?;
+        let removal: Box<dyn TreeRemoval> = match user.is_restricted() {
+            true => {
+                restricted::remove(user, path)?;
+                Box::new(Removed)
+            }
+            false => {
+                let mut on_removed = |path: &RemotePath, directory| log(user, path, directory);
+                user.recorded(user.home.remove_tree(path, &mut on_removed))?
+            }
+        };
         Ok(RecursiveRemoval { removal, removed: 0, failed: 0, first_failure: None })
     }
 
@@ -60,6 +73,21 @@ impl RecursiveRemoval {
             Some(first) => Err(Error::Partly { count: *failed, first }),
             None => Ok(done),
         }
+    }
+}
+
+/// The removal of a single file, which is done.
+#[derive(Debug)]
+struct Removed;
+
+impl TreeRemoval for Removed {
+    fn step(
+        &mut self,
+        _: StepLimit,
+        _: &mut OnRemoved<'_>,
+        _: &mut dyn FnMut(StoreError),
+    ) -> StoreResult<bool> {
+        Ok(true)
     }
 }
 

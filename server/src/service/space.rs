@@ -55,6 +55,6 @@ pub fn space(user: &User) -> Result<HomeSpace> {
         entries_free,
         longest_name: disk.longest_name,
         disk: disk.id,
-        read_only: !user.may_write(),
+        read_only: !user.access().adds(),
     })
 }

@@ -1,10 +1,12 @@
 //! Storing a file: `put`.
 
+use super::comparison::Comparison;
 use super::{Error, Result, User, VerifiedUpload};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
 use sshome_store::{
-    CheckedPartial, NEW_FILE_MODE, StoreResult, Upload, UploadPermissions, UploadSource, UploadSpec,
+    Cause, CheckedPartial, FileType, NEW_FILE_MODE, StoreError, StoreResult, Upload, UploadPermissions,
+    UploadSource, UploadSpec,
 };
 use sshome_wire::{Digest, End, Put, RemotePath, StreamId};
 
@@ -19,6 +21,8 @@ pub struct PutUpload {
     /// Bytes of a stream that were acknowledged to its client.
     reported: u64,
     transfer: Transfer,
+    /// Whether an existing file is not replaced.
+    protected: bool,
 }
 
 impl PutUpload {
@@ -44,6 +48,7 @@ impl PutUpload {
                 .mode
                 .map_or(UploadPermissions::Inherited(NEW_FILE_MODE), UploadPermissions::Exact),
             resume: put.resume,
+            exclusive: false,
         };
         PutUpload::begin_as(user, path, &spec, part, TransferDirection::Upload)
     }
@@ -61,7 +66,7 @@ impl PutUpload {
         direction: TransferDirection,
     ) -> Result<PutUpload> {
         let permissions = UploadPermissions::Inherited(mode);
-        let spec = UploadSpec { size, mtime: None, source: None, permissions, resume: 0 };
+        let spec = UploadSpec { size, mtime: None, source: None, permissions, resume: 0, exclusive: false };
         PutUpload::begin_as(user, path, &spec, None, direction)
     }
 
@@ -72,12 +77,43 @@ impl PutUpload {
         part: Option<CheckedPartial>,
         direction: TransferDirection,
     ) -> Result<PutUpload> {
-        let upload = user.change(|home| home.begin_upload(path, spec, part, &user.takeover()))?;
+        user.require_add()?;
+        let begun = match user.is_restricted() {
+            true => PutUpload::begin_exclusive(user, path, spec, part)?,
+            false => user.recorded(user.home.begin_upload(path, spec, part, &user.takeover()))?,
+        };
+        let upload: Box<dyn Upload> = begun;
         let transfer = user.audit.transfer(direction, upload.logged_path(), spec.size);
         let reported = upload.written();
         transfer.skip(reported);
         let is_stream = spec.source.is_some_and(|source| source.is_stream());
-        Ok(PutUpload { path: path.clone(), upload, is_stream, announced: spec.size, reported, transfer })
+        let (path, announced, protected) = (path.clone(), spec.size, user.is_restricted());
+        Ok(PutUpload { path, upload, is_stream, announced, reported, transfer, protected })
+    }
+
+    /// Begins an upload that replaces nothing. If the name exists, the data are compared with its file.
+    fn begin_exclusive(
+        user: &User,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        part: Option<CheckedPartial>,
+    ) -> Result<Box<dyn Upload>> {
+        let is_new = spec.resume == 0;
+        let may_compare = user.access().reads() && is_new && !spec.source.is_some_and(|s| s.is_stream());
+        if may_compare
+            && let Ok(info) = user.home.info(path, false)
+            && info.file_type == FileType::Regular
+            && spec.size.is_none_or(|size| size == info.size)
+        {
+            return Ok(Box::new(Comparison::begin(user, path)?));
+        }
+        // A partial upload that is not resumed would be deleted, and it may be another key's.
+        let part = part.filter(|_| !is_new);
+        let spec = UploadSpec { exclusive: true, ..*spec };
+        let begun = user.recorded(user.home.begin_upload(path, &spec, part, &user.takeover()));
+        let begun = begun.map_err(|error| user.or_protected(path, error))?;
+        user.note_upload(path, spec.source);
+        Ok(begun)
     }
 
     /// Whether the source is a stream.
@@ -142,11 +178,11 @@ impl PutUpload {
     }
 
     fn seal(self, size: u64, digest: Option<Digest>) -> Result<VerifiedUpload> {
-        let PutUpload { upload, transfer, .. } = self;
+        let PutUpload { path, upload, transfer, protected, .. } = self;
         match upload.finish(size, digest) {
             Ok(item) => Ok(VerifiedUpload { item, transfer }),
             Err(error) => {
-                let error = Error::from(error);
+                let error = refused(error, &path, protected);
                 transfer.refused(&error);
                 Err(error)
             }
@@ -154,6 +190,14 @@ impl PutUpload {
     }
 
     fn recorded<T>(&self, result: StoreResult<T>) -> Result<T> {
-        result.map_err(Error::from).inspect_err(|error| self.transfer.refused(error))
+        let result = result.map_err(|error| refused(error, &self.path, self.protected));
+        result.inspect_err(|error| self.transfer.refused(error))
+    }
+}
+
+fn refused(error: StoreError, path: &RemotePath, protected: bool) -> Error {
+    match error.cause() {
+        Some(Cause::Exists) if protected => Error::Protected(path.clone()),
+        _ => error.into(),
     }
 }

@@ -87,7 +87,8 @@ fn path(name: &str) -> RemotePath {
 
 fn put(home: &dyn Home, name: &str) -> StoreResult<()> {
     let permissions = UploadPermissions::Inherited(0o666);
-    let spec = UploadSpec { size: Some(1), mtime: None, source: None, permissions, resume: 0 };
+    let spec =
+        UploadSpec { size: Some(1), mtime: None, source: None, permissions, resume: 0, exclusive: false };
     let mut upload = home.begin_upload(&path(name), &spec, None, &Takeover::new(|| {}))?;
     upload.write(b"x")?;
     let item = upload.finish(1, None)?;

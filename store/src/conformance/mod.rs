@@ -144,6 +144,7 @@ macro_rules! conformance_tests {
             }
             publishing {
                 a_file_gets_its_name_with_its_content [],
+                an_exclusive_upload_replaces_nothing [],
                 what_is_not_what_was_announced_is_not_published [],
                 an_item_that_fails_undoes_no_other [],
                 the_later_of_two_items_with_one_target_wins [],

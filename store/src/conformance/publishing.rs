@@ -3,7 +3,8 @@
 use super::NewHost;
 use super::world::*;
 use crate::{
-    Cause, MakeDirectory, PublishItem, PublishResult, Replace, StoreError, UploadPermissions, UploadSpec,
+    Cause, MakeDirectory, OpenMode, PublishItem, PublishResult, Replace, StoreError, UploadPermissions,
+    UploadSpec,
 };
 use sshome_wire::{Digest, Time};
 
@@ -24,12 +25,12 @@ pub fn a_file_gets_its_name_with_its_content(host: NewHost<'_>) {
     assert_eq!((&item.path, item.size, item.digest), (&path("l/f"), 7, Some(digest_of(b"content"))));
     assert!(!user.exists("d/f"));
     let published = user.home.publish(vec![item], Vec::new());
-    assert!(matches!(published.items[..], [PublishResult::Done { replaced: false }]));
+    assert!(matches!(published.items[..], [PublishResult::Done { replaced: false, id: None }]));
     published.names.unwrap();
     let info = user.info("d/f").unwrap();
     assert_eq!((user.content("d/f"), info.modified, info.links), (b"content".to_vec(), mtime, 1));
     let again = user.home.publish(vec![user.complete("d/f", b"2").unwrap()], Vec::new());
-    assert!(matches!(again.items[..], [PublishResult::Done { replaced: true }]));
+    assert!(matches!(again.items[..], [PublishResult::Done { replaced: true, .. }]));
     world.assert_accounting(0);
 }
 
@@ -50,6 +51,39 @@ pub fn what_is_not_what_was_announced_is_not_published(host: NewHost<'_>) {
     assert!(matches!(upload.write(b"content"), Err(StoreError::Mismatch { .. })));
     drop(upload);
     assert!(!user.exists("f") && user.partial_paths().is_empty());
+    world.assert_accounting(0);
+}
+
+pub fn an_exclusive_upload_replaces_nothing(host: NewHost<'_>) {
+    let world = World::new(host);
+    let user = world.user();
+    let spec = UploadSpec { exclusive: true, ..spec_of(Some(3)) };
+    let complete = |name: &str| {
+        let mut upload = user.begin(name, &spec).unwrap();
+        upload.write(b"new").unwrap();
+        upload.finish(3, None).unwrap()
+    };
+    user.make_symlink("dangling", "nothing");
+    user.put("old", b"old").unwrap();
+    for name in ["old", "dangling"] {
+        assert_eq!(cause(user.begin(name, &spec)), Cause::Exists, "{name}");
+    }
+    // Both begin while the name is free.
+    let (first, second) = (complete("f"), complete("f"));
+    let mut published = user.home.publish(vec![first, second], Vec::new()).items.into_iter();
+    let Some(PublishResult::Done { replaced: false, id: Some(id) }) = published.next() else {
+        panic!("not done")
+    };
+    assert_eq!(user.info("f").unwrap().id, id);
+    let Some(PublishResult::Refused(error)) = published.next() else { panic!("not refused") };
+    assert_eq!(error.cause(), Some(&Cause::Exists));
+    let file =
+        user.open_staged("g", OpenMode { write: true, create: true, exclusive: true, ..OpenMode::default() });
+    let item = file.close().unwrap().unwrap();
+    let published = user.home.publish(vec![item], Vec::new());
+    let id = user.info("g").unwrap().id;
+    assert!(matches!(published.items[..], [PublishResult::Done { id: Some(found), .. }] if found == id));
+    assert!(!user.exists("nothing"));
     world.assert_accounting(0);
 }
 
@@ -83,7 +117,7 @@ pub fn the_later_of_two_items_with_one_target_wins(host: NewHost<'_>) {
     let items = items.map(|(name, size)| user.complete(name, &vec![1; size]).unwrap());
     let published = user.home.publish(items.into(), Vec::new());
     let replaced = published.items.iter().map(|item| match item {
-        PublishResult::Done { replaced } => *replaced,
+        PublishResult::Done { replaced, .. } => *replaced,
         other => panic!("{other:?}"),
     });
     assert_eq!(replaced.collect::<Vec<_>>(), [false, false, true]);

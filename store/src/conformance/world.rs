@@ -341,7 +341,7 @@ pub(super) fn digest_of(content: &[u8]) -> Digest {
 /// The spec of an upload that cannot be resumed.
 pub(super) fn spec_of(size: Option<u64>) -> UploadSpec {
     let permissions = UploadPermissions::Inherited(NEW_FILE_MODE);
-    UploadSpec { size, mtime: None, source: None, permissions, resume: 0 }
+    UploadSpec { size, mtime: None, source: None, permissions, resume: 0, exclusive: false }
 }
 
 /// The spec of an upload of a file of this many MiB, after `resume` blocks.

@@ -6,7 +6,7 @@ use super::pending::MemoryPendingUpload;
 use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
 use super::tree::Tree;
-use crate::quota::{FreedSpace, UsageChange};
+use crate::quota::{FileId, FreedSpace, UsageChange};
 use crate::{Cause, Ctx, FileType, PublishItem, PublishResult, Published, StoreError, StoreResult};
 use sshome_wire::{Digest, RemotePath, Time};
 use std::collections::HashSet;
@@ -40,9 +40,9 @@ pub(super) fn publish(home: &MemorySharedHome, ctx: &Ctx, items: Vec<PublishItem
         let mut tree = home.tree();
         let target = tree.entry_id(&item.target);
         match publish_one(home, &mut tree, &path, item) {
-            Ok(replaced) => {
+            Ok((replaced, id)) => {
                 targets.insert(target);
-                PublishResult::Done { replaced }
+                PublishResult::Done { replaced, id }
             }
             Err(error) => PublishResult::Refused(error),
         }
@@ -53,13 +53,14 @@ pub(super) fn publish(home: &MemorySharedHome, ctx: &Ctx, items: Vec<PublishItem
     Published { items, names: Ok(()) }
 }
 
-/// Gives one file its name and accounts for the difference to what it replaces. Returns whether it replaced anything.
+/// Gives one file its name and accounts for the difference to what it replaces. Returns whether it replaced
+/// anything, and the new file if it is published exclusively.
 fn publish_one(
     home: &MemorySharedHome,
     tree: &mut Tree,
     path: &RemotePath,
     mut item: StagedItem,
-) -> StoreResult<bool> {
+) -> StoreResult<(bool, Option<FileId>)> {
     // The lease keeps other channels from resuming a stream before it is published.
     let taken = item.pending.take().ok_or_else(|| StoreError::NoPart(path.clone()))?;
     let (staged, mut reservation, _stream_lease) = taken;
@@ -88,5 +89,5 @@ fn publish_one(
     tree.link(target, id).of_file(path)?;
     let bytes = i64::try_from(size).unwrap_or(i64::MAX);
     reservation.commit_replacing(UsageChange { bytes, entries: entries.cast_signed() }, freed);
-    Ok(replaced.is_some())
+    Ok((replaced.is_some(), item.exclusive.then(|| tree.file_id(id))))
 }

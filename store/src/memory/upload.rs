@@ -46,10 +46,20 @@ pub(super) fn begin(
 ) -> StoreResult<MemoryUpload> {
     let (target, replaces, logged) = {
         let tree = home.tree();
-        let (target, found) = match tree.locate_target(path) {
+        let located = match spec.exclusive {
+            true => tree.locate_new_file(path).map(|target| {
+                let found = tree.lookup(&target);
+                (target, found)
+            }),
+            false => tree.locate_target(path),
+        };
+        let (target, found) = match located {
             Err(Cause::IsDirectory) => return Err(is_directory(path)),
             located => located.map_err(of_parent(&tree, path))?,
         };
+        if spec.exclusive && found.is_some() {
+            return Err(Cause::Exists).of_file(path);
+        }
         if let Some(id) = found {
             tree.file(id).map_err(|cause| match cause {
                 Cause::IsDirectory => is_directory(path),
@@ -211,7 +221,8 @@ impl Upload for MemoryUpload {
             permissions(&tree, &target, replaces, spec.permissions)
         };
         let modified = spec.mtime.unwrap_or_else(now);
-        let item = StagedItem { target, pending, mode, modified, digest: Some(digest), exclusive: false };
+        let item =
+            StagedItem { target, pending, mode, modified, digest: Some(digest), exclusive: spec.exclusive };
         Ok(PublishItem::new(path, size, Some(digest), item))
     }
 }

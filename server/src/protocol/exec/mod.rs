@@ -86,7 +86,7 @@ impl RunningCommand {
             let arguments = command.accepts.read(words.collect())?;
             changes = (command.changes)(&arguments);
             if changes.is_some() {
-                user.require_write().map_err(|error| match error {
+                user.require_add().map_err(|error| match error {
                     service::Error::ReadOnly => Error::ReadOnly,
                     other => Error::Operation(other),
                 })?;

@@ -291,6 +291,7 @@ impl NativeConversation {
             return Err(violation(&text));
         }
         self.features = hello.features;
+        self.output.announce(hello.features);
         tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
         Ok(())
     }
@@ -321,6 +322,7 @@ impl NativeConversation {
                 // The client cancelled right after its hello.
                 Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
                     (self.greeted, self.features) = (true, hello.features);
+                    self.output.announce(hello.features);
                 }
                 _ => {}
             }

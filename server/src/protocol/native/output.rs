@@ -1,6 +1,6 @@
 use bytes::{Bytes, BytesMut};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
-use sshome_wire::{End, Frame, FrameError, Header, Reply, Status};
+use sshome_wire::{End, Features, Frame, FrameError, Header, Reply, Status};
 
 /// Data shorter than this is merged with its neighbours, in bytes: a packet of its own costs more than the copy.
 const MIN_OWN_CHUNK_BYTES: usize = 16 << 10;
@@ -11,6 +11,8 @@ pub(super) struct NativeOutput {
     chunks: Vec<Bytes>,
     small: BytesMut,
     length: usize,
+    /// Whether the client takes [`Status::Protected`].
+    has_protected: bool,
 }
 
 impl NativeOutput {
@@ -26,7 +28,15 @@ impl NativeOutput {
         std::mem::take(&mut self.chunks)
     }
 
-    pub(super) fn reply(&mut self, reply: Reply) {
+    /// Takes note of the client's features.
+    pub(super) fn announce(&mut self, features: Features) {
+        self.has_protected = features.has(Features::KEY_ACCESS);
+    }
+
+    pub(super) fn reply(&mut self, mut reply: Reply) {
+        if reply.status == Status::Protected && !self.has_protected {
+            reply.status = Status::PermissionDenied;
+        }
         self.frame(&Frame::Reply(reply));
     }
 

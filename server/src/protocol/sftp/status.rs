@@ -79,7 +79,7 @@ fn code(error: &Error) -> StatusCode {
     }
     match error.status() {
         Status::NoSuchFile | Status::NoSuchDirectory => StatusCode::NoSuchFile,
-        Status::PermissionDenied => StatusCode::PermissionDenied,
+        Status::PermissionDenied | Status::Protected => StatusCode::PermissionDenied,
         _ => StatusCode::Failure,
     }
 }

@@ -2,6 +2,7 @@
 
 mod open_transfer;
 
+use super::restricted::{self, Opening};
 use super::{Error, Result, SetAttributes, StepLimit, User, VerifiedUpload, publish};
 use crate::accounts::SftpUploads;
 use open_transfer::OpenTransfer;
@@ -14,6 +15,8 @@ use sshome_wire::RemotePath;
 pub struct OpenFile {
     path: RemotePath,
     mode: OpenMode,
+    /// Whether the login may only add files, and this one is new.
+    exclusive: bool,
     file: Box<dyn FileHandle>,
     traffic: OpenTransfer,
 }
@@ -27,12 +30,21 @@ impl OpenFile {
     /// If it is not a regular file, does not exist or must not exist, or a new entry would exceed the quota.
     pub fn open(user: &User, path: &RemotePath, mode: OpenMode) -> Result<OpenFile> {
         if mode.changes() {
-            user.require_write()?;
+            user.require_add()?;
         }
-        let staged = mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
-        let file = user.recorded(user.home.open_file(path, mode, staged))?;
+        let opening = match user.is_restricted() {
+            true => restricted::opening(user, path, mode)?,
+            false => Opening { mode, exclusive: false },
+        };
+        let Opening { mode, exclusive } = opening;
+        if !mode.changes() {
+            user.require_read()?;
+        }
+        let staged = exclusive || mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
+        let opened = user.recorded(user.home.open_file(path, mode, staged));
+        let file = opened.map_err(|error| user.or_protected(path, error))?;
         let traffic = OpenTransfer::begin(user, file.logged_path(), mode);
-        Ok(OpenFile { path: path.clone(), mode, file, traffic })
+        Ok(OpenFile { path: path.clone(), mode, exclusive, file, traffic })
     }
 
     /// The path that it was opened by.
@@ -100,7 +112,15 @@ impl OpenFile {
     /// # Errors
     /// As [`set_attributes`](super::set_attributes).
     pub fn set_attributes(&self, user: &User, wanted: &SetAttributes) -> Result<()> {
-        user.require_write()?;
+        user.require_add()?;
+        if user.is_restricted() && !self.exclusive {
+            if wanted.size.is_some() {
+                self.check_open_for_writing()?;
+            }
+            let set =
+                || Ok(self.file.set_attributes(&SetAttributes { owner: None, size: None, ..*wanted })?);
+            return restricted::set_attributes_of(user, &self.path, || self.info(), set);
+        }
         if let Some(size) = wanted.size {
             self.check_open_for_writing()?;
             let set = self.file.set_length(size);

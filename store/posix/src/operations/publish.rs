@@ -77,7 +77,7 @@ pub(crate) fn publish(home: &PosixHome, items: Vec<PublishItem>, names: Vec<Entr
             if result.is_ok() {
                 targets.extend(note(target, &mut directories));
             }
-            results.push(result.map(|replaced| (path, replaced)));
+            results.push(result.map(|published| (path, published)));
         }
     }
     // Partial uploads of files to these targets are obsolete. Those of streams are kept: a client cannot restart them.
@@ -86,8 +86,8 @@ pub(crate) fn publish(home: &PosixHome, items: Vec<PublishItem>, names: Vec<Entr
     });
     let synced = sync_directories(home, &directories, writeback_epoch);
     let results = results.into_iter().map(|result| match result {
-        Ok((path, replaced)) => match synced.of_directory(&path) {
-            Ok(()) => PublishResult::Done { replaced },
+        Ok((path, (replaced, id))) => match synced.of_directory(&path) {
+            Ok(()) => PublishResult::Done { replaced, id },
             Err(error) => PublishResult::VisibleNotDurable(error),
         },
         Err(error) => PublishResult::Refused(error),
@@ -117,14 +117,21 @@ fn sync_directories(
 }
 
 /// Renames one file to its target and accounts for the difference to what it replaces. Returns whether a file was
-/// replaced.
-fn publish_one(home: &PosixHome, item: BatchItem, namespace: &NamespaceLock<'_>) -> StoreResult<bool> {
+/// replaced, and the new file if it was published exclusively.
+fn publish_one(
+    home: &PosixHome,
+    item: BatchItem,
+    namespace: &NamespaceLock<'_>,
+) -> StoreResult<(bool, Option<FileId>)> {
     let BatchItem { path, size, held } = item;
     let PendingPublish { target, mut pending, exclusive, .. } = held;
     // The lease keeps other conversations from resuming a stream before it is published.
     let (staged, reservation, _stream_lease) =
         pending.take().ok_or_else(|| StoreError::NoPart(path.clone()))?;
-    rename_into_place(home, &path, &target, (reservation, size, exclusive), staged, namespace)
+    let stat = exclusive.then(|| rustix::fs::fstat(staged.file())).transpose().of_file(&path)?;
+    let replaced =
+        rename_into_place(home, &path, &target, (reservation, size, exclusive), staged, namespace)?;
+    Ok((replaced, stat.map(|stat| home::info(&stat).id)))
 }
 
 fn rename_into_place(

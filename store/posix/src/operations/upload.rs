@@ -6,6 +6,7 @@ use super::publish::PendingPublish;
 use super::{PosixHome, StoreError, StoreResult, check_counted, check_mount, reserve_space};
 use crate::home::{self, HomeHandle, Location, StoredDigest, StreamLease, UploadRecord};
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
 use sshome_store::{
     CheckedPartial, PublishItem, Takeover, Upload, UploadPermissions, UploadSource, UploadSpec,
 };
@@ -33,6 +34,8 @@ pub(crate) struct PosixUpload {
     permissions: UploadPermissions,
     /// Whether the target existed when the upload began.
     replaces: bool,
+    /// Whether publishing fails if the target exists.
+    exclusive: bool,
 }
 
 impl PosixUpload {
@@ -45,10 +48,19 @@ impl PosixUpload {
         takeover: &Takeover,
     ) -> StoreResult<PosixUpload> {
         check_counted(home, path)?;
-        let (target, replaced) = match home.dir.locate_target(path) {
+        let located = match spec.exclusive {
+            true => {
+                home.dir.locate_new_file(path).and_then(|target| Ok((target.clone(), target.stat_if_any()?)))
+            }
+            false => home.dir.locate_target(path),
+        };
+        let (target, replaced) = match located {
             Err(home::Error::IsDirectory) => return Err(is_directory(path)),
             located => located.map_err(of_parent(home, path))?,
         };
+        if spec.exclusive && replaced.is_some() {
+            return Err(Errno::EXIST).of_file(path);
+        }
         if let Some(stat) = &replaced {
             refuse_what_is_no_file(stat, path)?;
         }
@@ -87,6 +99,7 @@ impl PosixUpload {
             mtime: spec.mtime,
             permissions: spec.permissions,
             replaces,
+            exclusive: spec.exclusive,
         })
     }
 
@@ -176,9 +189,9 @@ impl Upload for PosixUpload {
     fn finish(mut self: Box<Self>, size: u64, digest: Option<Digest>) -> StoreResult<PublishItem> {
         let sealed = self.check(size, digest).and_then(|digest| self.seal(digest).map(|()| digest));
         let digest = sealed.inspect_err(|_| self.pending.discard_on_drop())?;
-        let PosixUpload { path, target, pending, .. } = *self;
+        let PosixUpload { path, target, pending, exclusive, .. } = *self;
         let durable = size >= SYNC_EARLY_BYTES;
-        let held = PendingPublish { target, pending, durable, exclusive: false };
+        let held = PendingPublish { target, pending, durable, exclusive };
         Ok(PublishItem::new(path, size, Some(digest), held))
     }
 }

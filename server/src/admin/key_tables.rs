@@ -1,0 +1,179 @@
+//! Keys with a table of their own, `[[users.NAME.keys]]`: added to the text of the settings file, and removed from it.
+
+use super::keys::read_key_file;
+use super::table_text;
+use super::{Admin, AdminError};
+use clap::Args;
+use std::path::Path;
+use toml_edit::{ArrayOfTables, Datetime, Document, Item, Table, Value};
+
+/// The array of tables in a user's table.
+pub(super) const TABLES: &str = "keys";
+
+/// The settings of a key. With any of them, the key gets a table.
+#[derive(Args, Clone, Debug, Default)]
+pub struct KeySettings {
+    /// What the key permits: "read-write", "read-only", "append-only" or "upload-only"
+    #[arg(long)]
+    pub access: Option<String>,
+    /// The addresses that it may come from, such as "192.0.2.0/24"
+    #[arg(long)]
+    pub from: Option<String>,
+    /// The date from which it is not accepted, such as 2027-01-01
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<String>,
+}
+
+impl KeySettings {
+    fn entries(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        let entries = [("access", &self.access), ("from", &self.from), ("expires", &self.expires)];
+        entries.into_iter().filter_map(|(name, value)| Some((name, typed(name, value.as_deref()?))))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries().next().is_none()
+    }
+}
+
+/// A value with the type of its key. A date that is none becomes a string, and the validation says what is missing.
+pub(super) fn typed(key: &str, value: &str) -> Value {
+    match value.parse::<Datetime>() {
+        Ok(date) if key == "expires" => Value::from(date),
+        _ => Value::from(value),
+    }
+}
+
+impl Admin {
+    /// Adds the keys of a public key file to a user, each with a table at the end of the file: no comment there changes its
+    /// table. Returns their fingerprints.
+    pub(super) fn add_key_tables(
+        &self,
+        name: &str,
+        file: &Path,
+        settings: &KeySettings,
+    ) -> Result<Vec<String>, AdminError> {
+        let keys = read_key_file(file)?;
+        let mut tables = ArrayOfTables::new();
+        for (line, _) in &keys {
+            let mut table = Table::new();
+            table.insert("key", Item::Value(line.as_str().into()));
+            table.extend(settings.entries());
+            tables.push(table);
+        }
+        self.edit_text(|text, mut document, _| {
+            let form = || self.form(&format!("users.{name}"));
+            self.user(&mut document, name)?;
+            let user = document.get("users").and_then(|users| users.get(name)).and_then(Item::as_table);
+            let has_array = user.ok_or_else(form)?.get(TABLES).is_some_and(|keys| !keys.is_array_of_tables());
+            if has_array {
+                return Err(self.form(&format!("users.{name}.{TABLES}")));
+            }
+            let mut user = Table::new();
+            user.set_implicit(true);
+            user.insert(TABLES, Item::ArrayOfTables(tables));
+            Ok((table_text::append(text, name, user), ()))
+        })?;
+        Ok(keys.iter().map(|(_, key)| key.fingerprint()).collect())
+    }
+
+    /// Removes the table of the key at a position in the user's list of tables.
+    pub(super) fn remove_key_table(&self, name: &str, index: usize) -> Result<(), AdminError> {
+        self.edit_text(|text, _, _| {
+            let form = || self.form(&format!("users.{name}.{TABLES}"));
+            let header = header(text, name, index).ok_or_else(form)?;
+            Ok((table_text::without_table(text, header).ok_or_else(form)?, ()))
+        })
+    }
+}
+
+/// Where the header of a key's table begins; `None` if the keys are an inline array.
+fn header(text: &str, user: &str, index: usize) -> Option<usize> {
+    let document = Document::parse(text).ok()?;
+    let tables = document.get("users")?.get(user)?.get(TABLES)?.as_array_of_tables()?;
+    Some(tables.get(index)?.span()?.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Access;
+    use crate::config;
+    use std::fs;
+    use tempfile::TempDir;
+
+    const LINE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa laptop";
+    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
+
+    const TEXT: &str =
+        "[users.ann]\nquota = 1\n#access = \"read-only\"\n\n# The last.\n[users.ben]\n#quota = 2\n";
+
+    fn folder(text: &str) -> (TempDir, Admin) {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/users.toml"), text).unwrap();
+        fs::write(dir.path().join("ann.pub"), format!("{LINE}\n")).unwrap();
+        fs::write(dir.path().join("two.pub"), format!("{LINE}\n{OTHER}\n")).unwrap();
+        let admin = Admin::open(dir.path(), None).unwrap();
+        (dir, admin)
+    }
+
+    fn settings(access: &str) -> KeySettings {
+        KeySettings { access: Some(access.to_owned()), ..KeySettings::default() }
+    }
+
+    #[test]
+    fn a_restricted_key_is_added_listed_and_removed_and_comments_stay() {
+        let (dir, admin) = folder(TEXT);
+        let text = || fs::read_to_string(dir.path().join("etc/users.toml")).unwrap();
+        let from = Some("192.0.2.0/24".to_owned());
+        let expires = Some("2026-01-02".to_owned());
+        let with_from = KeySettings { from, expires, ..settings("read-only") };
+        admin.add_key("ann", &dir.path().join("ann.pub"), &with_from).unwrap();
+        let table = "[[users.ann.keys]]\nkey = \"KEY\"\naccess = \"read-only\"\nfrom = \"192.0.2.0/24\"\n\
+                     expires = 2026-01-02\n";
+        assert_eq!(text(), format!("{TEXT}\n{}", table.replace("KEY", LINE)));
+        let config = config::load(dir.path(), None, &[]).unwrap();
+        assert_eq!(config.accounts[0].keys[0].access(), Access::ReadOnly);
+        let list = admin.list_keys("ann").unwrap();
+        assert!(
+            list.contains("administrator  read-only  some addresses  2026-01-02 00:00  laptop"),
+            "{list}"
+        );
+        assert!(admin.list_json().unwrap().contains("\"restricted_keys\":[{\"access\":\"read-only\""));
+        let checked = crate::admin::check(dir.path(), None, &[]).unwrap().report;
+        assert!(checked.contains("read-only  some addresses  2026-01-02 00:00  laptop"), "{checked}");
+
+        let again = admin.add_key("ann", &dir.path().join("ann.pub"), &KeySettings::default()).unwrap_err();
+        assert!(again.to_string().contains("is a key of this user already"), "{again}");
+        admin.remove_key("ann", "laptop").unwrap();
+        assert_eq!(text(), TEXT);
+    }
+
+    #[test]
+    fn each_key_of_a_file_gets_a_table_and_one_of_them_is_removed() {
+        let (dir, admin) = folder(TEXT);
+        admin.add_key("ann", &dir.path().join("two.pub"), &settings("read-only")).unwrap();
+        admin.remove_key("ann", "laptop").unwrap();
+        let config = config::load(dir.path(), None, &[]).unwrap();
+        let comments: Vec<_> = config.accounts[0].keys.iter().map(|key| key.comment()).collect();
+        assert_eq!(comments, [b"work"]);
+        admin.remove("ann").unwrap();
+        let text = fs::read_to_string(dir.path().join("etc/users.toml")).unwrap();
+        assert!(!text.contains("ann") && text.contains("#quota = 2"), "{text}");
+    }
+
+    #[test]
+    fn a_setting_or_a_form_that_cannot_be_written_changes_nothing() {
+        for (text, access, want) in [
+            (TEXT, "all", "users.ann.keys.access"),
+            ("users = { ann = {} }\n", "read-only", "edit it by hand"),
+            (&format!("[users.ann]\nkeys = [{{ key = '{OTHER}' }}]\n"), "read-only", "edit it by hand"),
+        ] {
+            let (dir, admin) = folder(text);
+            let error = admin.add_key("ann", &dir.path().join("ann.pub"), &settings(access)).unwrap_err();
+            assert!(error.to_string().contains(want), "{error}");
+            assert_eq!(fs::read_to_string(dir.path().join("etc/users.toml")).unwrap(), text);
+        }
+    }
+}
