@@ -1,6 +1,6 @@
 //! Diagnostics of the settings file.
 
-use super::ConfigLocation;
+use super::location::ConfigLocation;
 use crate::invocation;
 use crate::permission::CannotRead;
 use sshome_store::shown;

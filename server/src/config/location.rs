@@ -1,7 +1,9 @@
 //! The location of the settings file.
 
-use super::{ConfigError, encoding, shown};
+use super::diagnostics::ConfigError;
+use super::encoding;
 use crate::regular_file;
+use sshome_store::shown;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;

@@ -1,6 +1,6 @@
 //! Reads a TOML table key by key, and collects mistakes.
 
-use super::Diagnostics;
+use super::diagnostics::Diagnostics;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -14,7 +14,7 @@ const COMPARE_BYTES: usize = 256 << 10;
 pub(super) struct AlreadyStored;
 
 /// An upload that is compared with the existing file. A difference fails with [`Cause::Exists`].
-pub(super) struct Comparison {
+pub(super) struct ContentComparison {
     path: RemotePath,
     existing: Download,
     /// Bytes of the existing file, and how many of them were compared.
@@ -24,11 +24,11 @@ pub(super) struct Comparison {
     compared: u64,
 }
 
-impl Comparison {
+impl ContentComparison {
     /// Begins the comparison with the file at a path.
-    pub(super) fn begin(user: &User, path: &RemotePath) -> Result<Comparison> {
+    pub(super) fn begin(user: &User, path: &RemotePath) -> Result<ContentComparison> {
         let existing = Download::open(user, path)?;
-        Ok(Comparison {
+        Ok(ContentComparison {
             path: path.clone(),
             existing,
             buffer: Vec::with_capacity(COMPARE_BYTES),
@@ -71,13 +71,13 @@ impl Comparison {
     }
 }
 
-impl fmt::Debug for Comparison {
+impl fmt::Debug for ContentComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Comparison").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("ContentComparison").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl Upload for Comparison {
+impl Upload for ContentComparison {
     fn logged_path(&self) -> &RemotePath {
         &self.path
     }

@@ -1,6 +1,6 @@
 //! Storing a file: `put`.
 
-use super::comparison::Comparison;
+use super::comparison::ContentComparison;
 use super::{Error, Result, User, VerifiedUpload};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
@@ -105,7 +105,7 @@ impl PutUpload {
             && info.file_type == FileType::Regular
             && spec.size.is_none_or(|size| size == info.size)
         {
-            return Ok(Box::new(Comparison::begin(user, path)?));
+            return Ok(Box::new(ContentComparison::begin(user, path)?));
         }
         // A partial upload that is not resumed would be deleted, and it may be another key's.
         let part = part.filter(|_| !is_new);

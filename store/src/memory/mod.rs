@@ -18,6 +18,7 @@ mod publish;
 mod reserve;
 mod resolve;
 mod shared;
+mod staged_content;
 mod staged_file;
 mod store;
 mod tree;

@@ -1,8 +1,8 @@
 //! Partial uploads: kept, found, checked, leased.
 
 use super::failure::AtPath;
-use super::pending::StagedContent;
 use super::shared::MemorySharedHome;
+use super::staged_content::StagedContent;
 use crate::quota::{FileId, Reservation};
 use crate::{
     Cause, CheckedPartial, Ctx, EntryId, PartialCheck, PartialUploadInfo, StepLimit, StoreResult,

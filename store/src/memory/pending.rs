@@ -1,50 +1,11 @@
 //! Staged content, and uploads until they are published.
 
-use super::content::Content;
 use super::partial::{MemoryPartialUpload, MemoryUploadRecord, whole_blocks};
 use super::shared::MemorySharedHome;
+use super::staged_content::StagedContent;
 use crate::StreamLease;
 use crate::quota::Reservation;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-
-/// Content that has no name in the home yet.
-#[derive(Debug)]
-pub(super) struct StagedContent {
-    pub(super) content: Content,
-    /// Bytes that are counted as stored.
-    counted: u64,
-    sum: Arc<AtomicU64>,
-}
-
-impl StagedContent {
-    pub(super) fn new(home: &MemorySharedHome, content: Content) -> StagedContent {
-        StagedContent { content, counted: 0, sum: Arc::clone(&home.staged_bytes) }
-    }
-
-    /// Bytes that are counted as stored.
-    pub(super) fn length(&self) -> u64 {
-        self.counted
-    }
-
-    /// Sets the bytes that are counted as stored.
-    pub(super) fn count(&mut self, bytes: u64) {
-        self.sum.fetch_add(bytes, SeqCst);
-        self.sum.fetch_sub(self.counted, SeqCst);
-        self.counted = bytes;
-    }
-
-    /// Takes the content out, to be published.
-    pub(super) fn into_content(mut self) -> Content {
-        std::mem::take(&mut self.content)
-    }
-}
-
-impl Drop for StagedContent {
-    fn drop(&mut self) {
-        self.count(0);
-    }
-}
 
 /// A staged file and its reservation. Dropping it before it is taken keeps the whole blocks that have arrived as a partial
 /// upload if there is a record, and nothing otherwise.

@@ -5,11 +5,12 @@ use super::content::Content;
 use super::failure::AtPath;
 use super::node::now;
 use super::open_file::{end_of, locate};
-use super::pending::{MemoryPendingUpload, StagedContent};
+use super::pending::MemoryPendingUpload;
 use super::publish::StagedItem;
 use super::reserve;
 use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
+use super::staged_content::StagedContent;
 use super::tree::account;
 use super::upload::permissions;
 use crate::quota::{FileId, Reservation};
@@ -91,7 +92,7 @@ impl MemoryStagedFile {
         let mut reservation = Reservation::empty(&home.ledger);
         reserve::raise(home, path, &target, &mut reservation, 0)?;
         let state = StagedState {
-            staged: StagedContent::new(home, content),
+            staged: StagedContent::new(&home.staged_bytes, content),
             reservation,
             old,
             hasher: Some(BlockHasher::new()),

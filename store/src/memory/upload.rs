@@ -4,11 +4,12 @@ use super::content::Content;
 use super::failure::{AtPath, of_parent};
 use super::node::{UMASK, now};
 use super::partial::{MemoryUploadRecord, PartialLease};
-use super::pending::{MemoryPendingUpload, StagedContent};
+use super::pending::MemoryPendingUpload;
 use super::publish::StagedItem;
 use super::reserve;
 use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
+use super::staged_content::StagedContent;
 use super::tree::Tree;
 use crate::quota::Reservation;
 use crate::{
@@ -81,7 +82,7 @@ pub(super) fn begin(
         let stream_lease = stream.map(|id| acquire(home, id, takeover, path)).transpose()?;
         let mut reservation = Reservation::empty(&home.ledger);
         reserve::raise(home, path, &target, &mut reservation, spec.size.unwrap_or(0))?;
-        let staged = StagedContent::new(home, Content::default());
+        let staged = StagedContent::new(&home.staged_bytes, Content::default());
         (MemoryPendingUpload::new(home, staged, reservation, record, stream_lease), BlockHasher::new())
     } else {
         let (digests, pending) = resume(home, path, spec, stream, partial, record)?;

@@ -4,6 +4,7 @@
 //! size ([`push`]). Files with the same size and modification time are the same ([`compare`]). The uploads of a batch are
 //! those of `put`. What exists only on the server is deleted last, and only if nothing failed ([`delete`]).
 
+mod change;
 mod compare;
 mod delete;
 mod digests;
@@ -12,6 +13,7 @@ mod listing;
 mod push;
 mod sources;
 
+pub use change::{SyncAction, SyncChange};
 pub use filter::{Filter, FilterError, FilterRules};
 pub use push::push;
 
@@ -50,28 +52,6 @@ pub struct DeleteOptions {
     pub excluded: bool,
     /// The largest number of entries to delete. `None`: half of the destination's entries, at least 100.
     pub max: Option<u64>,
-}
-
-/// What is done to an entry of the destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncAction {
-    /// It does not exist yet.
-    Create,
-    /// It exists with other content.
-    Update,
-    /// It is deleted.
-    Delete,
-}
-
-/// A change of the destination that is planned, or with a dry run would be.
-#[derive(Clone, Copy, Debug)]
-pub struct SyncChange<'a> {
-    /// What is done.
-    pub action: SyncAction,
-    /// The entry's path on the server.
-    pub path: &'a [u8],
-    /// Whether it is a directory.
-    pub is_directory: bool,
 }
 
 /// Reports a planned change.
