@@ -14,9 +14,8 @@ mod source;
 mod upload;
 mod walk;
 
-pub(super) use sending::UploadOutcome;
 pub(super) use upload::UploadWork;
-pub(super) use walk::{FilledQueue, PlannedUpload, UploadDirectory};
+pub(super) use walk::{FilledQueue, PlannedUpload, UploadDirectory, unreadable};
 
 use super::retries::Retries;
 use super::{
@@ -24,6 +23,7 @@ use super::{
     remote_is_directory,
 };
 use crate::conversation::ConversationError;
+use sending::UploadOutcome;
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -112,23 +112,32 @@ impl Transfer for PutTransfer<'_> {
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
         executed?;
-        let UploadOutcome { mut summary, refused_links } = work.done();
-        if refused_links.is_empty() {
-            // The session's own connection may be lost, while others finished the work.
-            return Ok(summary);
-        }
-        let judge =
-            async |ctx: &mut TransferContext<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
-        let (unchanged, failures) = retries.persist(ctx, judge).await?;
-        summary.unchanged += unchanged;
-        summary.failures.extend(failures);
-        Ok(summary)
+        conclude(ctx, retries, work).await
     }
+}
+
+/// The result of an upload that was executed. Links that the server refused may exist already, as after a lost answer.
+pub(super) async fn conclude(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    work: &UploadWork,
+) -> Result<TransferSummary, ConversationError> {
+    let UploadOutcome { mut summary, refused_links } = work.done();
+    if refused_links.is_empty() {
+        // The session's own connection may be lost, while others finished the work.
+        return Ok(summary);
+    }
+    let judge =
+        async |ctx: &mut TransferContext<'_>, _: &mut Retries| links::judge(ctx, &refused_links).await;
+    let (unchanged, failures) = retries.persist(ctx, judge).await?;
+    summary.unchanged += unchanged;
+    summary.failures.extend(failures);
+    Ok(summary)
 }
 
 /// The name that a source gets in the target directory: its own, or that of the directory that `.` and the like refer
 /// to.
-fn base_name(source: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn base_name(source: &Path) -> Result<Vec<u8>, String> {
     if let Some(name) = source.file_name() {
         return Ok(name.as_encoded_bytes().to_vec());
     }

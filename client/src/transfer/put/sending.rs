@@ -40,10 +40,10 @@ struct OpenQuestion {
 
 /// The result of a put.
 #[derive(Default)]
-pub(in crate::transfer) struct UploadOutcome {
-    pub(in crate::transfer) summary: TransferSummary,
+pub(super) struct UploadOutcome {
+    pub(super) summary: TransferSummary,
     /// Links that the server refused, with its answers: they may exist already.
-    pub(in crate::transfer) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
+    pub(super) refused_links: Vec<(RemotePath, Vec<u8>, Reply)>,
 }
 
 impl UploadOutcome {

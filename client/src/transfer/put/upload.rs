@@ -79,7 +79,7 @@ impl UploadWork {
     }
 
     /// Takes the results so far.
-    pub(in crate::transfer) fn done(&self) -> UploadOutcome {
+    pub(super) fn done(&self) -> UploadOutcome {
         std::mem::take(&mut *self.lock())
     }
 

@@ -293,7 +293,7 @@ fn leads_out(from: &Path, within: Option<&UploadDirectory>) -> io::Result<bool> 
 }
 
 /// A source that cannot be read.
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
+pub(in crate::transfer) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::of(path_bytes(path), format!("cannot read it: {error}"))
 }
 

@@ -3,6 +3,7 @@
 use super::SyncOptions;
 use crate::names;
 use crate::transfer::names::is_unfinished;
+use crate::transfer::put::unreadable;
 use crate::transfer::{Failure, local, path_bytes};
 use sshome_wire::{Entry, FileKind, Time};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -51,9 +52,7 @@ pub(super) struct Differences {
     pub(super) failures: Vec<Failure>,
     /// Whether the directory itself has another time than its counterpart.
     pub(super) has_other_time: bool,
-    /// Local entries that take part; 0 if there are none.
-    pub(super) local_entries: usize,
-    /// Entries on the server.
+    /// The number of entries on the server.
     pub(super) remote_entries: usize,
 }
 
@@ -116,8 +115,11 @@ pub(super) fn compare(pair: &DirectoryPair, options: &SyncOptions) -> Difference
         is_excluded && !deletes_excluded
     };
     found.extra.extend(remote.into_values().filter(|entry| !keeps(entry)).cloned());
-    found.local_entries =
-        found.send.len() + found.undecided.len() + found.directories.len() + usize::from(found.unchanged > 0);
+    let has_nothing = found.send.is_empty() && found.undecided.is_empty() && found.directories.is_empty();
+    if is_top && has_nothing && found.unchanged == 0 && !found.extra.is_empty() && options.delete.is_some() {
+        let why = "it is empty and its counterpart is not: is a disk not mounted?";
+        found.failures.push(Failure::of(path_bytes(&pair.local), why));
+    }
     found.extra.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     if let (Some(listing), Some(metadata)) = (listing, &found.metadata) {
         found.has_other_time = !is_same_time(listing.mtime, local::mtime(metadata));
@@ -212,10 +214,6 @@ fn read(directory: &Path, follow: bool) -> io::Result<(Metadata, LocalNames)> {
         names.insert(entry.file_name(), fs::symlink_metadata(entry.path()));
     }
     Ok((metadata, names))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::of(path_bytes(path), format!("cannot read it: {error}"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rules in the order in which they were given. The last one that matches a name decides.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +11,7 @@ pub struct FilterRules(Vec<String>);
 
 /// Decides which names take part. Without rules, all do.
 #[derive(Clone, Debug, Default)]
-pub struct Filter(Option<Gitignore>);
+pub struct Filter(Option<Arc<Gitignore>>);
 
 /// A pattern that is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ impl FilterRules {
         for rule in &self.0 {
             builder.add_line(None, rule).map_err(|error| failed(rule, error))?;
         }
-        Ok(Filter(Some(builder.build().map_err(|error| failed("", error))?)))
+        Ok(Filter(Some(Arc::new(builder.build().map_err(|error| failed("", error))?))))
     }
 }
 

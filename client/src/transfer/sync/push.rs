@@ -3,11 +3,11 @@
 use super::compare::{Differences, DirectoryPair, RemoteListing, compare, is_same_time};
 use super::delete::{self, Extras, parent};
 use super::listing::list;
-use super::sources::{check_source, find, target_name};
+use super::sources::{check_source, find};
 use super::{SyncAction, SyncOptions, digests, report};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::Load;
-use crate::transfer::put::{FilledQueue, PlannedUpload, UploadDirectory, UploadOutcome, UploadWork};
+use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, steps,
@@ -123,7 +123,12 @@ impl<'a> PushTransfer<'a> {
                 true => (target.clone(), found.clone()),
                 false => {
                     above = Some(target.clone());
-                    find(ctx, retries, &target.join(&target_name(source)?)?).await?
+                    find(
+                        ctx,
+                        retries,
+                        &target.join(&put::base_name(source).map_err(ConversationError::Local)?)?,
+                    )
+                    .await?
                 }
             };
             if !taken.insert(remote.clone()) {
@@ -142,8 +147,12 @@ impl<'a> PushTransfer<'a> {
         }
         push.pending.reverse();
         if let Some(above) = above.filter(|_| found.is_none() && !options.dry_run) {
-            let request = Request::Mkdir { path: above.as_bytes().to_vec(), parents: true, mode: None };
-            ctx.conversation.request(request, ctx.cancel).await?;
+            let make = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+                let path = above.as_bytes().to_vec();
+                let request = Request::Mkdir { path, parents: true, mode: None };
+                ctx.conversation.request(request, ctx.cancel).await
+            };
+            retries.persist(ctx, make).await?;
         }
         Ok(push)
     }
@@ -251,15 +260,6 @@ impl<'a> PushTransfer<'a> {
     /// Plans the uploads of a directory, and notes what remains to be compared below it.
     fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, plan: &mut BatchPlan) {
         let ComparedPair { pair, differences } = compared;
-        let is_top = pair.relative.as_os_str().is_empty();
-        if is_top
-            && differences.local_entries == 0
-            && !differences.extra.is_empty()
-            && self.options.delete.is_some()
-        {
-            let why = format!("it is empty and {} is not: is a disk not mounted?", pair.remote);
-            plan.summary.failures.push(Failure::of(path_bytes(&pair.local), why));
-        }
         self.extras.count(differences.remote_entries);
         let Differences {
             metadata,
@@ -309,10 +309,8 @@ impl<'a> PushTransfer<'a> {
         plan.entries += names.len() + 1;
         let mtime = crate::transfer::mtime(&metadata);
         self.extras.add(&pair.remote, &pair.relative, mtime, extra);
-        for (name, exists) in directories.into_iter().rev() {
-            if !exists && self.options.existing {
-                continue;
-            }
+        let wanted = |(_, exists): &(OsString, bool)| *exists || !self.options.existing;
+        for (name, exists) in directories.into_iter().rev().filter(wanted) {
             match pair.remote.join(&crate::names::bytes(&name)) {
                 Ok(remote) => self.pending.push(PendingPair {
                     local: pair.local.join(&name),
@@ -384,16 +382,12 @@ impl Transfer for PushTransfer<'_> {
 
     async fn end(
         &mut self,
-        _: &mut TransferContext<'_>,
-        _: &mut Retries,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
         work: &UploadWork,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
         executed?;
-        let UploadOutcome { mut summary, refused_links } = work.done();
-        for (path, _, reply) in refused_links {
-            summary.failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message));
-        }
-        Ok(summary)
+        put::conclude(ctx, retries, work).await
     }
 }

@@ -23,16 +23,6 @@ pub(super) fn check_source(source: &Path, options: &SyncOptions) -> Result<Metad
     }))
 }
 
-/// The name that a source gets in the target directory.
-pub(super) fn target_name(source: &Path) -> Result<Vec<u8>, ConversationError> {
-    let whole = match source.file_name() {
-        Some(name) => return Ok(crate::names::bytes(name)),
-        None => source.canonicalize().ok(),
-    };
-    let name = whole.as_deref().and_then(Path::file_name).map(crate::names::bytes);
-    name.ok_or_else(|| ConversationError::Local(format!("{} has no name", crate::names::shown(source))))
-}
-
 /// The entry at a path on the server, and its canonical path.
 pub(super) async fn find(
     ctx: &mut TransferContext<'_>,
