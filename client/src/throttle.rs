@@ -23,17 +23,24 @@ pub struct Throttle {
     moved: Arc<AtomicU64>,
     reading: Arc<TokenBucket>,
     writing: Arc<TokenBucket>,
+    is_limited: bool,
 }
 
 impl Throttle {
     /// Limits the total of all connections to `limit` Kbit/s in each direction.
     #[must_use]
     pub fn new(limit: Option<u64>) -> Throttle {
-        let throttle = Throttle::default();
+        let throttle = Throttle { is_limited: limit.is_some(), ..Throttle::default() };
         let rate = limit.map(|kbits| kbits.saturating_mul(1000 / 8).max(1));
         throttle.reading.set_rate(rate);
         throttle.writing.set_rate(rate);
         throttle
+    }
+
+    /// Whether there is a limit.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.is_limited
     }
 
     /// A counter that changes with each read or write that counts.

@@ -12,7 +12,7 @@ use sshomed::config;
 use sshomed::limits::AdmissionControl;
 use sshomed::metrics::Metrics;
 use sshomed::protocol::BlockingPool;
-use sshomed::service::SlicePermits;
+use sshomed::service::UserPermits;
 use sshomed::session::{
     AbandonedWork, BulkGate, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport,
 };
@@ -94,7 +94,7 @@ impl World {
         let shared = ServerState {
             authenticator: Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts))),
             homes: Arc::new(PosixStore::default()),
-            slices: SlicePermits::default(),
+            permits: UserPermits::default(),
             abandoned: AbandonedWork::default(),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),

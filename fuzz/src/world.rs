@@ -5,7 +5,7 @@ use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
 use sshomed::protocol::BlockingPool;
-use sshomed::service::{SlicePermits, User};
+use sshomed::service::{UserPermits, User};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
@@ -70,7 +70,7 @@ impl World {
         remove(&self.dir.path().join("keys"));
         let homes = self.served();
         let user =
-            User::enter(self.login.clone(), &*homes, &SlicePermits::default()).expect("the user's home");
+            User::enter(self.login.clone(), &*homes, &UserPermits::default()).expect("the user's home");
         let done = self.runtime.block_on(act(user));
         let booked = usage(&*homes);
         drop(homes);

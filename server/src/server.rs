@@ -15,7 +15,7 @@ use crate::log::{self, LogError};
 use crate::metrics::Metrics;
 use crate::protocol::BlockingPool;
 use crate::reload::Reloader;
-use crate::service::SlicePermits;
+use crate::service::UserPermits;
 use crate::session::{
     AbandonedWork, BulkGate, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport,
 };
@@ -242,7 +242,7 @@ impl Server {
         let shared = ServerState {
             authenticator: Authenticator::new(Arc::<TomlAccounts>::clone(&accounts)),
             homes: store,
-            slices: SlicePermits::for_pool(pool.threads()),
+            permits: UserPermits::for_pool(pool.threads()),
             admission: AdmissionControl::new(config.limits.clone()),
             rates: RateLimits::default(),
             memory: MemoryBudgets::default(),

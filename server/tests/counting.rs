@@ -19,7 +19,7 @@ use sshomed::protocol::sftp::SymlinkOrder;
 use sshomed::protocol::{
     Arrival, BlockingPool, ChannelEnd, ChannelInput, ChannelOutput, Gone, exec, native, sftp,
 };
-use sshomed::service::{SlicePermits, User};
+use sshomed::service::{User, UserPermits};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl World {
     }
 
     fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &SlicePermits::default()).unwrap()
+        User::enter(self.login.clone(), &self.homes, &UserPermits::default()).unwrap()
     }
 
     fn exists(&self, name: &str) -> bool {

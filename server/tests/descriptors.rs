@@ -11,7 +11,7 @@ use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, RemotePat
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::protocol::{Arrival, BlockingPool, ChannelInput, ChannelOutput, Gone, native};
-use sshomed::service::{SlicePermits, User, open_directory};
+use sshomed::service::{User, UserPermits, open_directory};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &SlicePermits::default()).unwrap()
+        User::enter(self.login.clone(), &self.homes, &UserPermits::default()).unwrap()
     }
 
     /// How many directories ann can still open while so many others wait to be finalized in a conversation of hers.

@@ -4,7 +4,9 @@
 //! passed on in the pieces in which it arrives, never copied and never collected.
 
 use crate::chunks::Chunks;
-use crate::{Blocks, End, Entries, Header, Hello, Part, Progress, Reply, Request, Stored};
+use crate::{
+    Blocks, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, Reply, Request, Stored,
+};
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
@@ -50,6 +52,10 @@ pub enum FrameKind {
     Parts = 12,
     /// How much of a stream is stored and need not be sent again.
     Stored = 13,
+    /// A range of an old version of the file, in place of data.
+    Copy = 15,
+    /// Chunks of a file, from the side that has an old version.
+    Description = 16,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -58,7 +64,21 @@ impl TryFrom<u8> for FrameKind {
     fn try_from(byte: u8) -> Result<FrameKind, FrameError> {
         use FrameKind::*;
         let all = [
-            Hello, Request, Cancel, Abort, Data, End, Reply, Header, Entries, Progress, Blocks, Parts, Stored,
+            Hello,
+            Request,
+            Cancel,
+            Abort,
+            Data,
+            End,
+            Reply,
+            Header,
+            Entries,
+            Progress,
+            Blocks,
+            Parts,
+            Stored,
+            Copy,
+            Description,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
@@ -82,6 +102,8 @@ pub enum Frame {
     Blocks(Blocks),
     Parts(Vec<Part>),
     Stored(Stored),
+    Copy(CopyRange),
+    Description(Description),
 }
 
 /// Why the stream cannot be decoded. It ends the channel.
@@ -122,6 +144,8 @@ impl Frame {
             Frame::Blocks(_) => FrameKind::Blocks,
             Frame::Parts(_) => FrameKind::Parts,
             Frame::Stored(_) => FrameKind::Stored,
+            Frame::Copy(_) => FrameKind::Copy,
+            Frame::Description(_) => FrameKind::Description,
         }
     }
 
@@ -143,6 +167,8 @@ impl Frame {
             Frame::Blocks(body) => control(body),
             Frame::Parts(body) => control(body),
             Frame::Stored(body) => control(body),
+            Frame::Copy(body) => control(body),
+            Frame::Description(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -166,6 +192,8 @@ impl Frame {
             FrameKind::Blocks => whole(kind, body).map(Frame::Blocks),
             FrameKind::Parts => whole(kind, body).map(Frame::Parts),
             FrameKind::Stored => whole(kind, body).map(Frame::Stored),
+            FrameKind::Copy => whole(kind, body).map(Frame::Copy),
+            FrameKind::Description => whole(kind, body).map(Frame::Description),
             FrameKind::Cancel | FrameKind::Abort | FrameKind::Data => Err(FrameError::BadBody(kind)),
         }
     }

@@ -21,8 +21,12 @@ impl Features {
     /// The client understands [`Status::Protected`].
     pub const KEY_ACCESS: Features = Features(4);
 
+    /// Delta transfers: the requests `Describe`, `PutDelta` and `GetDelta`.
+    pub const DELTA: Features = Features(16);
+
     /// All features that this crate supports.
-    pub const ALL: Features = Features(Features::REAL_PATH.0 | Features::CREDIT.0 | Features::KEY_ACCESS.0);
+    pub const ALL: Features =
+        Features(Features::REAL_PATH.0 | Features::CREDIT.0 | Features::KEY_ACCESS.0 | Features::DELTA.0);
 
     /// Whether it contains all of these.
     #[must_use]

@@ -34,7 +34,10 @@ pub use path::{MAX_PATH, PathError, RemotePath};
 pub use reply::{CreditedUsage, Hashed, Key, Payload, Progress, Reply, Usage};
 pub use request::{Put, Request};
 pub use status::Status;
-pub use transfer::{Blocks, Digest, End, Header, Part, Stored, StreamId};
+pub use transfer::{
+    Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, Header, MAX_CHUNKS,
+    MAX_COPY_BYTES, Part, Stored, StreamId,
+};
 
 /// The name of the SSH subsystem of this protocol.
 pub const SUBSYSTEM: &str = "sshome";

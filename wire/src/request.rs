@@ -157,6 +157,28 @@ pub enum Request {
         /// The path.
         path: Vec<u8>,
     },
+    /// Describe a file: frames of `Description`, then a reply 204. The next `PutDelta` of this
+    /// conversation may copy from it. Announced by `Features::DELTA`, as the next two.
+    Describe {
+        /// The file.
+        path: Vec<u8>,
+        /// The key of the chunks' digests.
+        key: [u8; 32],
+    },
+    /// Receive a file as for `Put`. `Copy` frames between the data refer to the file that was described last.
+    PutDelta(Put),
+    /// Send a file as for `Get`, to a client that has an old version of it: `Copy` frames between the data refer to that.
+    /// The description follows the block digests.
+    GetDelta {
+        /// The file.
+        path: Vec<u8>,
+        /// The number of block digests that follow, as in `Get`.
+        known: u32,
+        /// The number of chunks of the description that follow in `Description` frames.
+        chunks: u32,
+        /// The key of the chunks' digests.
+        key: [u8; 32],
+    },
 }
 
 impl Request {
@@ -181,8 +203,12 @@ impl Request {
             | Request::PartStatus { path, .. }
             | Request::StreamStatus { path, .. }
             | Request::FinishDirectory { path, .. }
-            | Request::RealPath { path } => (Some(path), None),
-            Request::Put(put) | Request::PutStream { put, .. } => (Some(&put.path), None),
+            | Request::RealPath { path }
+            | Request::Describe { path, .. }
+            | Request::GetDelta { path, .. } => (Some(path), None),
+            Request::Put(put) | Request::PutDelta(put) | Request::PutStream { put, .. } => {
+                (Some(&put.path), None)
+            }
             Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
             Request::Discard { path } => (path.as_ref(), None),
             Request::Symlink { path, target } => (Some(path), Some(target)),

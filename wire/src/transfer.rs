@@ -84,3 +84,42 @@ pub struct End {
     /// Length of the whole file in bytes.
     pub size: u64,
 }
+
+/// The length of a chunk's digest in bytes: short, because the digest of the whole file decides.
+pub const CHUNK_DIGEST_BYTES: usize = 10;
+
+/// The largest number of chunks in a description.
+pub const MAX_CHUNKS: u32 = 1 << 19;
+
+/// The longest range of one `Copy` frame, in bytes, so that a cancel is noticed between two.
+pub const MAX_COPY_BYTES: u64 = 1 << 20;
+
+/// A chunk of a file whose borders depend on its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The first bytes of its BLAKE3, keyed for the transfer.
+    pub digest: [u8; CHUNK_DIGEST_BYTES],
+    /// Its length in bytes.
+    pub length: u32,
+}
+
+/// The chunks of a file, in order, in any number of frames, from the side that has an old version of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The chunks.
+    pub chunks: Vec<Chunk>,
+}
+
+impl Description {
+    /// Limit on chunks per frame.
+    pub const MAX_PER_FRAME: usize = 4096;
+}
+
+/// A range of the described file that takes the place of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRange {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length in bytes, [`MAX_COPY_BYTES`] at most.
+    pub length: u64,
+}

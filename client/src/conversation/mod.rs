@@ -31,7 +31,7 @@ use receive_queue::ReceiveQueue;
 use russh::Channel;
 use russh::client::Msg;
 use sshome_wire::{
-    Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
+    Features, Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ pub struct Conversation {
     is_cancelling: bool,
     hello: Hello,
     cwd: RemotePath,
+    /// Whether the server is on this machine.
+    is_local: bool,
 }
 
 impl Conversation {
@@ -88,12 +90,28 @@ impl Conversation {
             is_cancelling: false,
             hello,
             cwd,
+            is_local: false,
         })
     }
 
     /// From now on the server is not waited for without end: the conversation is then lost.
     pub fn set_idle_timeout(&mut self, idle_timeout: IdleTimeout) {
         self.incoming.idle_timeout = Some(idle_timeout);
+    }
+
+    /// Notes whether the server is on this machine.
+    pub(crate) fn set_local(&mut self, is_local: bool) {
+        self.is_local = is_local;
+    }
+
+    /// Whether the server is on this machine, as far as is known.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Whether the server knows delta transfers.
+    pub(crate) fn has_delta(&self) -> bool {
+        self.hello.features.has(Features::DELTA)
     }
 
     /// Later losses are explained by the reason recorded there.

@@ -195,6 +195,7 @@ pub(super) struct SummaryEvent {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) unchanged: u64,
+    pub(super) matched: u64,
     pub(super) seconds: f64,
     pub(super) failures: u64,
     pub(super) exit_code: u8,

@@ -1,7 +1,7 @@
 //! Options of commands.
 
 use super::value;
-use crate::transfer::{FilterRules, Jobs};
+use crate::transfer::{Delta, FilterRules, Jobs};
 use std::fmt::Write;
 
 /// An option of a command.
@@ -70,6 +70,9 @@ pub(super) const EXISTING_LETTER: char = '\u{16}';
 /// The placeholder of `--ignore-existing`.
 pub(super) const IGNORE_EXISTING_LETTER: char = '\u{17}';
 
+/// The placeholder of `--delta`.
+pub(super) const DELTA_LETTER: char = '\u{18}';
+
 /// The number of connections of a transfer.
 pub const JOBS_LETTER: char = 'j';
 
@@ -83,6 +86,18 @@ pub(super) const JOBS_FLAG: Flag = Flag {
         check: |text| text.parse::<Jobs>().map(drop).map_err(|error| error.to_string()),
     }),
     help: "number of parallel connections, or auto",
+};
+
+/// The same for the difference to an old version.
+pub(super) const DELTA_FLAG: Flag = Flag {
+    short: DELTA_LETTER,
+    also: None,
+    long: "delta",
+    value: Some(FlagValue {
+        name: "WHEN",
+        check: |text| text.parse::<Delta>().map(drop).map_err(|error| error.to_string()),
+    }),
+    help: "send only what differs from an old version: auto (not on this machine), always, never",
 };
 
 /// The expected length of a stream.
@@ -110,6 +125,7 @@ pub(super) const PUSH_FLAGS: &[Flag] = &[
     Flag::new('c', "compare digests of files of the same size, not their times").word("checksum"),
     Flag::new('u', "keep files that are newer on the server").word("update"),
     JOBS_FLAG,
+    DELTA_FLAG,
     Flag::new(DELETE_LETTER, "delete what exists only on the server").word("delete"),
     Flag::new(DELETE_EXCLUDED_LETTER, "the same, and excluded names as well").word("delete-excluded"),
     Flag::with_value(

@@ -1,8 +1,9 @@
 //! A command with its options and operands.
 
 use super::command::{CommandError, CommandSpec};
-use super::flag::Flag;
+use super::flag::{DELTA_LETTER, Flag};
 use super::words::Word;
+use crate::transfer::Delta;
 
 /// A parsed command.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl Invocation {
     #[must_use]
     pub fn value(&self, flag: char) -> Option<&str> {
         self.values.iter().rfind(|(given, _)| *given == flag).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of `--delta`.
+    pub(super) fn delta(&self) -> Delta {
+        // Invalid values were refused when the line was parsed.
+        self.value(DELTA_LETTER).and_then(|value| value.parse().ok()).unwrap_or_default()
     }
 
     /// All values of options in the given order.

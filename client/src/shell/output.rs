@@ -28,6 +28,7 @@ struct Tally {
     files: u64,
     bytes: u64,
     unchanged: u64,
+    matched: u64,
     failures: u64,
     batch_line: Option<BatchLine>,
 }
@@ -158,9 +159,9 @@ impl ShellOutput {
     pub fn finish(&self, exit: Exit) {
         let summary = {
             let tally = self.tally();
-            let Tally { files, bytes, unchanged, failures, .. } = *tally;
+            let Tally { files, bytes, unchanged, matched, failures, .. } = *tally;
             let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
-            SummaryEvent { files, bytes, unchanged, seconds, failures, exit_code }
+            SummaryEvent { files, bytes, unchanged, matched, seconds, failures, exit_code }
         };
         // If nobody reads, the exit code remains.
         let _ = self.event(&OutputEvent::Summary(summary));
@@ -196,6 +197,11 @@ impl ShellOutput {
     /// Counts files that need not be transferred for the summary.
     pub(super) fn count_unchanged(&self, files: u64) {
         self.tally().unchanged += files;
+    }
+
+    /// Counts bytes for the summary that the destination had in an old version.
+    pub(super) fn count_matched(&self, bytes: u64) {
+        self.tally().matched += bytes;
     }
 
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {

@@ -54,6 +54,7 @@ impl Shell {
             min_size: size(MIN_SIZE_LETTER),
             max_size: size(MAX_SIZE_LETTER),
             delete,
+            delta: invocation.delta(),
             // Invalid values were refused when the line was parsed.
             jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
         })

@@ -1,7 +1,9 @@
 //! The table of commands, in the order of their names.
 
 use super::command::{CommandSpec, Operand, Verb};
-use super::flag::{B3_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, PUSH_FLAGS, SIZE_FLAG, VERIFY_LETTER};
+use super::flag::{
+    B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, PUSH_FLAGS, SIZE_FLAG, VERIFY_LETTER,
+};
 
 const UNLIMITED_OPERANDS: usize = usize::MAX;
 const REMOTE_PATHS: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -119,6 +121,7 @@ sftp) makes no difference.",
             FOLLOW_FLAG,
             RESUME_FLAG,
             JOBS_FLAG,
+            DELTA_FLAG,
             Flag::new('f', "replace an existing local file").word("force"),
         ],
         summary: "download files",
@@ -294,6 +297,7 @@ than 100) would go. Repeating an interrupted push resumes it.",
             FOLLOW_FLAG,
             RESUME_FLAG,
             JOBS_FLAG,
+            DELTA_FLAG,
             Flag {
                 short: 'f',
                 also: None,

@@ -82,6 +82,7 @@ impl Shell {
             preserve: invocation.has('p'),
             follow: invocation.has('L'),
             force: invocation.has('f') || self.batch,
+            delta: invocation.delta(),
             // Invalid values were refused when the line was parsed.
             jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
@@ -119,6 +120,7 @@ impl Shell {
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
             self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
+        self.out.count_matched(summary.matched);
         warn_more(summary.saved_as.more(), "files that were saved beside others");
         if !self.out.is_quiet() {
             for resumed in summary.resumed.iter() {
@@ -156,6 +158,9 @@ fn line(summary: &TransferSummary, elapsed: Duration) -> String {
     if summary.bytes > 0 {
         out.push_str(&format!(" ({}/s)", Size(rate as u64)));
     }
+    if summary.matched > 0 {
+        out.push_str(&format!(", {} of it in old versions", Size(summary.matched)));
+    }
     let links = if summary.links == 1 { "link" } else { "links" };
     let counts = [
         (summary.links, links),
@@ -179,6 +184,9 @@ mod tests {
     fn the_summary_is_one_line() {
         let mut summary = TransferSummary { files: 1, bytes: 3 << 20, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::from_millis(1500)), "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s)\n");
+        summary.matched = 2 << 20;
+        let delta = "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s), 2.0 MiB of it in old versions\n";
+        assert_eq!(line(&summary, Duration::from_millis(1500)), delta);
         summary = TransferSummary { unchanged: 2, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::ZERO), "0 files, 0 B in 0.0 s, 2 unchanged\n");
     }

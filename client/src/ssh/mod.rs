@@ -64,9 +64,10 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let accepted = AcceptedHostKey::default();
     let check = HostCheck::new(settings, asker.clone(), AcceptedHostKey::clone(&accepted))?;
     let loss = check.loss.clone();
-    let mut handle = handshake(settings, check, &asker).await?;
+    let (mut handle, is_local) = handshake(settings, check, &asker).await?;
     let credential = login::authenticate(&mut handle, settings, &asker).await?;
-    let (handle, conversation) = converse(handle, settings, loss).await?;
+    let (handle, mut conversation) = converse(handle, settings, loss).await?;
+    conversation.set_local(is_local);
     let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, credential };
     Ok((connection, conversation))
 }
@@ -140,9 +141,10 @@ impl Connection {
         let asker = Asker::silent();
         let check = HostCheck::new(&self.settings, asker.clone(), AcceptedHostKey::clone(&self.accepted))?;
         let loss = check.loss.clone();
-        let mut handle = handshake(&self.settings, check, &asker).await?;
+        let (mut handle, is_local) = handshake(&self.settings, check, &asker).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.credential, &asker).await?;
-        let (handle, conversation) = converse(handle, &self.settings, loss).await?;
+        let (handle, mut conversation) = converse(handle, &self.settings, loss).await?;
+        conversation.set_local(is_local);
         self.handle = Some(handle);
         Ok(conversation)
     }
@@ -171,12 +173,13 @@ impl Connection {
     }
 }
 
-/// The time limit does not include the time of a question about the host's key.
+/// Connects. Returns also whether the server is on this machine. The time limit does not include the time of a question
+/// about the host's key.
 async fn handshake(
     settings: &Settings,
     check: HostCheck,
     asker: &Asker,
-) -> Result<Handle<HostCheck>, LoginError> {
+) -> Result<(Handle<HostCheck>, bool), LoginError> {
     let (place, limit, keepalive) = (settings.place(), settings.connect_timeout, settings.keepalive);
     let loss = check.loss.clone();
     let connecting = async {
@@ -196,12 +199,15 @@ async fn handshake(
         {
             warn(format_args!("connected to {address}"));
         }
+        let has_same_address =
+            matches!((socket.peer_addr(), socket.local_addr()), (Ok(a), Ok(b)) if a.ip() == b.ip());
+        let is_local = has_same_address && !settings.throttle.is_limited();
         let said = BannerText::default();
         let socket = LayeredStream::new(socket, LossMonitor::new(keepalive.limit(), loss));
         let socket = LayeredStream::new(socket, BannerFilter::new(said.clone()));
         let socket = settings.throttle.wrap(socket);
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
-        begun.map_err(|error| match error {
+        begun.map(|handle| (handle, is_local)).map_err(|error| match error {
             LoginError::Ssh(error) => match said.refusal() {
                 Some(said) => LoginError::SentAway { place: place.clone(), said },
                 None => LoginError::Handshake { place: place.clone(), error },

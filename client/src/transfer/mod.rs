@@ -11,6 +11,7 @@ mod bar;
 mod blocking;
 mod capped_list;
 mod context;
+mod delta;
 mod get;
 mod jobs;
 mod local;
@@ -30,6 +31,7 @@ mod tests;
 pub(crate) use bar::line_style;
 pub use capped_list::CappedList;
 pub use context::TransferContext;
+pub use delta::{Delta, DeltaError};
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
 pub(crate) use local::mtime;
@@ -111,6 +113,8 @@ pub struct TransferOptions {
     pub force: bool,
     /// How many connections share the work.
     pub jobs: Jobs,
+    /// Whether new versions are sent as differences.
+    pub delta: Delta,
     /// A get of a tree goes by portions of about this many entries, each of whole directories, so that its
     /// memory does not grow with the tree.
     pub batch_entries: usize,
@@ -130,6 +134,7 @@ impl Default for TransferOptions {
             follow,
             force,
             jobs: Jobs::Auto,
+            delta: Delta::Auto,
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
         }
     }

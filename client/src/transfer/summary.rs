@@ -13,6 +13,8 @@ pub struct TransferSummary {
     pub files: u64,
     /// Their length in bytes.
     pub bytes: u64,
+    /// Bytes that were not sent, because the destination had them in an old version of the file.
+    pub matched: u64,
     /// Files that were not transferred because the destination has the same content.
     pub unchanged: u64,
     /// Symbolic links that were made. One that existed counts as unchanged.
@@ -102,6 +104,7 @@ impl TransferSummary {
     pub(super) fn add(&mut self, other: TransferSummary) {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.matched = self.matched.saturating_add(other.matched);
         self.unchanged += other.unchanged;
         self.links += other.links;
         self.deleted += other.deleted;

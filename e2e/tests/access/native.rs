@@ -2,7 +2,7 @@
 
 use crate::world::{ACCESSES, Became, Scene, host};
 use sshome_e2e::{Client, Peer, end_of};
-use sshome_wire::{Frame, Put, Reply, Request, Status, StreamId, Time};
+use sshome_wire::{CopyRange, Frame, Put, Reply, Request, Status, StreamId, Time};
 use std::fs;
 
 /// A request in a scene.
@@ -12,8 +12,14 @@ enum Step {
     Stream(&'static str),
     Get(&'static str),
     List(&'static str),
+    /// The description of `old`.
+    Describe,
+    /// Of `old`.
+    GetDelta,
+    /// A put of this name that copies from `old`.
+    PutDelta(&'static str),
 }
-use Step::{Ask, Get, List, Stream};
+use Step::{Ask, Describe, Get, GetDelta, List, PutDelta, Stream};
 
 type Operation = (&'static str, &'static str, fn(&dyn Fn(&str) -> Vec<u8>) -> Step);
 
@@ -35,6 +41,11 @@ const OPERATIONS: &[Operation] = &[
     ("put over, longer", "ydpp", |_| Step::Put("old", b"longer")),
     ("put again", "ydyp", |_| Step::Put("old", b"old")),
     ("put over a link", "ydpp", |_| Step::Put("link", b"old")),
+    ("describe", "yyyd", |_| Describe),
+    ("get-delta", "yyyd", |_| GetDelta),
+    ("put-delta", "ydyd", |_| PutDelta("new")),
+    ("put-delta over", "ydpd", |_| PutDelta("dir/f")),
+    ("put-delta again", "ydyd", |_| PutDelta("old")),
     ("stream", "ydyy", |_| Stream("new")),
     ("stream over", "ydpp", |_| Stream("old")),
     ("rm", "ydpp", |at| Ask(Request::Rm { path: at("old"), recursive: false })),
@@ -68,6 +79,19 @@ const OPERATIONS: &[Operation] = &[
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 const PRINT: &str = "SHA256:zjhfP8W1OUPMfRjpJ0SbMKesRVxWgMdSXMflFijHWXA";
 
+/// Asks for the description of `old`.
+async fn described(peer: &mut Peer, scene: &Scene) -> Reply {
+    let request = Request::Describe { path: scene.path("old").into(), key: [0; 32] };
+    peer.send(&Frame::Request(request)).await.unwrap();
+    loop {
+        match peer.next().await.unwrap() {
+            Frame::Description(_) => {}
+            Frame::Reply(reply) => return reply,
+            frame => panic!("{frame:?}"),
+        }
+    }
+}
+
 async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
     let of = |reply: Reply| match reply.status.is_error() {
         true => Became::refused(&reply.message),
@@ -81,6 +105,32 @@ async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
             Err((_, message)) => Became::refused(&message),
         },
         List(name) => of(peer.list(scene.path(name), false).await.unwrap().1),
+        Describe => of(described(peer, scene).await),
+        GetDelta => {
+            let request =
+                Request::GetDelta { path: scene.path("old").into(), known: 0, chunks: 0, key: [0; 32] };
+            peer.send(&Frame::Request(request)).await.unwrap();
+            loop {
+                match peer.next().await.unwrap() {
+                    Frame::Header(_) | Frame::Data(_) => {}
+                    Frame::End(end) => return of(Reply::new(end.status, end.message)),
+                    Frame::Reply(reply) => return of(reply),
+                    frame => panic!("{frame:?}"),
+                }
+            }
+        }
+        PutDelta(name) => {
+            let described = described(peer, scene).await;
+            if described.status.is_error() {
+                return of(described);
+            }
+            let (path, size) = (scene.path(name).into_bytes(), Some(3));
+            let put = Put { path, size, mtime: None, source: None, mode: None, resume: 0 };
+            peer.send(&Frame::Request(Request::PutDelta(put))).await.unwrap();
+            peer.send(&Frame::Copy(CopyRange { offset: 0, length: 3 })).await.unwrap();
+            peer.send(&Frame::End(end_of(b"old"))).await.unwrap();
+            of(peer.reply().await.unwrap())
+        }
         Stream(name) => {
             let path = scene.path(name).into_bytes();
             let put = Put { path, size: None, mtime: None, source: None, mode: None, resume: 0 };

@@ -7,8 +7,8 @@ use sshome::cli::ClientCli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, Closing, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, ProgressDisplay, Reconnect,
-    Reconnecting, Retry, StreamedFile, TransferContext, TransferOptions, TransferSummary,
+    self, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, ProgressDisplay,
+    Reconnect, Reconnecting, Retry, StreamedFile, TransferContext, TransferOptions, TransferSummary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub const PLAIN: TransferOptions = TransferOptions {
+    delta: Delta::Auto,
     recursive: false,
     preserve: false,
     follow: false,

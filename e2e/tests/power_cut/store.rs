@@ -9,7 +9,7 @@ use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::service::{
     self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, PutUpload, RecursiveRemoval, SetAttributes,
-    SlicePermits, StepLimit, User,
+    StepLimit, User, UserPermits,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -62,14 +62,14 @@ impl Settings {
             let opened = homes.open(&Ctx::default(), home)?;
             opened.counting().into_iter().for_each(|counting| counting.end.block());
         }
-        Ok(Store { homes, permits: SlicePermits::default(), logins: self.logins.clone() })
+        Ok(Store { homes, permits: UserPermits::default(), logins: self.logins.clone() })
     }
 }
 
 /// Homes that are open.
 pub(crate) struct Store {
     homes: Arc<dyn HomeStore>,
-    permits: SlicePermits,
+    permits: UserPermits,
     logins: Vec<Login>,
 }
 

@@ -27,7 +27,7 @@ const MAX_QUEUE_WAIT: Duration = Duration::from_millis(10);
 const OVERFLOW_THREADS: usize = 512;
 
 /// The threads that run users' work: slices, entering a home, closing what a channel leaves open. One user gets at most half
-/// of them ([`SlicePermits`](crate::service::SlicePermits)). Password checks, control requests, reloads and the other
+/// of them ([`UserPermits`](crate::service::UserPermits)). Password checks, control requests, reloads and the other
 /// service tasks run in tokio's pool, and never wait for these threads.
 #[derive(Debug)]
 pub struct BlockingPool {

@@ -35,6 +35,20 @@ pub enum Error {
     /// The digests do not fit into one reply.
     #[error("{0}: the digests do not fit into one reply; request larger blocks or a shorter range")]
     TooManyDigests(RemotePath),
+    /// A delta copies what is not in the described file, or nothing.
+    #[error("{0}: the delta copies a range that was not described")]
+    BadCopy(RemotePath),
+    /// A delta was sent without a description.
+    #[error("{0}: no file was described for this delta")]
+    NotDescribed(RemotePath),
+    /// The user's other gets hold all descriptions that are allowed.
+    #[error(
+        "your other transfers hold as many descriptions of files as are allowed; get the file as a whole"
+    )]
+    TooManyDescriptions,
+    /// The file has more chunks than a description may have.
+    #[error("{0} is too long to be described; put it as a whole")]
+    TooLongToDescribe(RemotePath),
     /// An earlier change of an open file failed with this error, so its content is incomplete.
     #[error(transparent)]
     Earlier(Arc<Error>),
@@ -133,7 +147,12 @@ impl Error {
             Error::Unknown(_) => Status::OutcomeUnknown,
             Error::Keys(error) => keys_status(error),
             Error::Earlier(error) => error.status(),
-            Error::Partly { .. } | Error::Overlap(_) | Error::TooManyDigests(_) => Status::Failed,
+            Error::BadCopy(_) | Error::NotDescribed(_) => Status::BadCommand,
+            Error::Partly { .. }
+            | Error::Overlap(_)
+            | Error::TooManyDigests(_)
+            | Error::TooManyDescriptions
+            | Error::TooLongToDescribe(_) => Status::Failed,
         }
     }
 

@@ -10,6 +10,7 @@ mod comparison;
 mod copy;
 mod copy_data;
 mod counting;
+mod describe;
 mod digest;
 mod download;
 mod error;
@@ -21,14 +22,15 @@ mod partial_uploads;
 mod publish;
 mod remove;
 mod restricted;
-mod slice_permits;
 mod space;
 mod upload;
+mod user_permits;
 
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
 pub(crate) use counting::ChangeKind;
+pub use describe::{DescribedFile, Describing};
 pub(crate) use digest::Hasher;
 pub use digest::{DigestAlgorithm, DigestRange, FileDigest};
 pub use download::Download;
@@ -43,10 +45,10 @@ pub use open_file::OpenFile;
 pub use partial_uploads::{PartCheck, discard, find_stream, parts, target_id};
 pub use publish::{VerifiedUpload, publish};
 pub use remove::{RecursiveRemoval, remove};
-pub use slice_permits::SlicePermits;
 pub use space::{HomeSpace, space};
 pub use sshome_store::{OpenMode, SetAttributes, StepLimit};
 pub use upload::PutUpload;
+pub use user_permits::{Permits, UserPermits};
 
 use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
@@ -67,7 +69,7 @@ pub struct User {
     ctx: Ctx,
     /// Cancelled when a different channel resumes the stream of this one.
     superseded: CancellationToken,
-    slice_permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     audit: Audit,
     count: CountProgress,
 }
@@ -80,13 +82,13 @@ impl User {
     pub fn enter(
         login: Login,
         store: &dyn HomeStore,
-        slices: &SlicePermits,
+        permits: &UserPermits,
     ) -> std::result::Result<User, Cause> {
         let ctx = Ctx::default();
         let home = store.open(&ctx, &HomeSettings::from(&*login.account()))?;
-        let (superseded, slice_permits) = (CancellationToken::new(), slices.of(login.name()));
+        let (superseded, permits) = (CancellationToken::new(), permits.of(login.name()));
         let (audit, count) = (Audit::default(), CountProgress::default());
-        Ok(User { login, home, ctx, superseded, slice_permits, audit, count })
+        Ok(User { login, home, ctx, superseded, permits, audit, count })
     }
 
     /// The same user, with its operations recorded in `audit`.
@@ -116,7 +118,12 @@ impl User {
     /// The permits for slices of this user's work.
     #[must_use]
     pub fn slice_permits(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.slice_permits)
+        self.permits.slices()
+    }
+
+    /// The permits of this user over all sessions.
+    pub(crate) fn permits(&self) -> &Permits {
+        &self.permits
     }
 
     /// Whether short calls may run on a worker of the runtime.

@@ -1,14 +1,15 @@
 //! Storing a file: `put`.
 
 use super::comparison::ContentComparison;
-use super::{Error, Result, User, VerifiedUpload};
+use super::describe::DeltaBase;
+use super::{DescribedFile, Error, Result, User, VerifiedUpload};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
 use sshome_store::{
     Cause, CheckedPartial, FileType, NEW_FILE_MODE, StoreError, StoreResult, Upload, UploadPermissions,
     UploadSource, UploadSpec,
 };
-use sshome_wire::{Digest, End, Put, RemotePath, StreamId};
+use sshome_wire::{CopyRange, Digest, End, Put, RemotePath, StreamId};
 
 /// A file that is being received. Dropping it keeps a partial upload of a large file or of a stream, and deletes anything
 /// else.
@@ -23,6 +24,8 @@ pub struct PutUpload {
     transfer: Transfer,
     /// Whether an existing file is not replaced.
     protected: bool,
+    /// The old version that a delta copies from.
+    base: Option<DeltaBase>,
 }
 
 impl PutUpload {
@@ -88,7 +91,7 @@ impl PutUpload {
         transfer.skip(reported);
         let is_stream = spec.source.is_some_and(|source| source.is_stream());
         let (path, announced, protected) = (path.clone(), spec.size, user.is_restricted());
-        Ok(PutUpload { path, upload, is_stream, announced, reported, transfer, protected })
+        Ok(PutUpload { path, upload, is_stream, announced, reported, transfer, protected, base: None })
     }
 
     /// Begins an upload that replaces nothing. If the name exists, the data are compared with its file.
@@ -114,6 +117,15 @@ impl PutUpload {
         let begun = begun.map_err(|error| user.or_protected(path, error))?;
         user.note_upload(path, spec.source);
         Ok(begun)
+    }
+
+    /// Copies may come from this file, if any.
+    ///
+    /// # Errors
+    /// If it is no longer what was described. A partial upload that was to be resumed stays.
+    pub fn with_base(self, user: &User, described: Option<&DescribedFile>) -> Result<PutUpload> {
+        let base = described.map(|file| file.open(user)).transpose();
+        Ok(PutUpload { base: base.inspect_err(|error| self.transfer.refused(error))?, ..self })
     }
 
     /// Whether the source is a stream.
@@ -150,6 +162,17 @@ impl PutUpload {
         Ok(())
     }
 
+    /// Writes a range of the described file next.
+    ///
+    /// # Errors
+    /// As [`PutUpload::write`]; if the range is not in the file, or the file cannot be read.
+    pub fn copy(&mut self, range: CopyRange) -> Result<()> {
+        let base = self.base.take().ok_or_else(|| Error::NotDescribed(self.path.clone()))?;
+        let copied = base.copy(range, |data| self.write(data));
+        self.base = Some(base);
+        copied.inspect_err(|error| self.transfer.refused(error))
+    }
+
     /// Ends the upload: verifies size and digest, and prepares the file for publishing.
     ///
     /// # Errors
@@ -163,6 +186,11 @@ impl PutUpload {
             self.transfer.refused(&error);
             self.upload.discard_on_drop();
             return Err(error);
+        }
+        // It is closed before the file is published: only then does a replaced file lend its bytes.
+        if let Some(base) = self.base.take() {
+            // The blocks that arrived before the change are right: a partial upload of them is kept.
+            base.check_unchanged().inspect_err(|error| self.transfer.refused(error))?;
         }
         self.seal(end.size, Some(end.digest))
     }

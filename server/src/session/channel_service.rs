@@ -72,8 +72,8 @@ impl ServiceStart {
         let _guard = session.begin_service(service.name());
         let (name, audit) = (login.name().to_owned(), session.audit().clone());
         let (world, pool) = (Arc::clone(shared), &shared.pool);
-        let entered = pool.run(shared.slices.of(&name), SlicePriority::Interactive, move || {
-            User::enter(login, &*world.homes, &world.slices)
+        let entered = pool.run(shared.permits.of(&name).slices(), SlicePriority::Interactive, move || {
+            User::enter(login, &*world.homes, &world.permits)
         });
         let user = match entered.await {
             Ok(Some(Ok(user))) => user.audited(audit),

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::limits::AdmissionControl;
 use crate::metrics::Metrics;
 use crate::protocol::BlockingPool;
-use crate::service::SlicePermits;
+use crate::service::UserPermits;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use sshome_store::HomeStore;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub struct ServerState {
     /// The homes of all users.
     pub homes: Arc<dyn HomeStore>,
     /// The permits for slices of work.
-    pub slices: SlicePermits,
+    pub permits: UserPermits,
     /// Admission control for connections.
     pub admission: Arc<AdmissionControl>,
     /// The bandwidth limits of all users.

@@ -75,13 +75,13 @@ pub(super) async fn watch(
         let Some(user) = permit.user() else { continue };
         // It does not read, and sends more than the server may hold.
         let reads = flow.reads();
-        if reads.0 != input.0.0 || reads.1 == input.0.1 || shared.slices.is_busy(&user) {
+        if reads.0 != input.0.0 || reads.1 == input.0.1 || shared.permits.is_busy(&user) {
             input = (reads, Instant::now());
         } else if input.1.elapsed() >= STUCK_AFTER {
             return DisconnectReason::Stuck;
         }
         // Work without output, such as syncing a large file, counts as activity.
-        if queued > 0 || flow.moves() != moves.0 || shared.slices.is_busy(&user) {
+        if queued > 0 || flow.moves() != moves.0 || shared.permits.is_busy(&user) {
             moves = (flow.moves(), Instant::now());
         } else if limits.idle_timeout.is_some_and(|timeout| moves.1.elapsed() >= timeout) {
             return DisconnectReason::Idle;

@@ -7,7 +7,7 @@ use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
-use sshomed::service::{self, OpenFile, OpenMode, PutUpload, Result, SlicePermits, User, publish};
+use sshomed::service::{self, OpenFile, OpenMode, PutUpload, Result, User, UserPermits, publish};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ impl World {
 
     /// Another session of hers.
     pub(crate) fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &SlicePermits::default()).unwrap()
+        User::enter(self.login.clone(), &self.homes, &UserPermits::default()).unwrap()
     }
 
     pub(crate) fn home(&self) -> &Path {

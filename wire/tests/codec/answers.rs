@@ -4,8 +4,9 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, FrameKind,
-    Hashed, Header, Hello, Key, Part, Payload, Progress, Reply, Status, Stored, Time, Usage,
+    Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
+    Frame, FrameError, FrameKind, Hashed, Header, Hello, Key, Part, Payload, Progress, Reply, Status, Stored,
+    Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -360,4 +361,24 @@ fn stored() {
             0x80, 0x80, 0x80, 0x02, // bytes
         ],
     );
+}
+
+#[test]
+fn copy() {
+    is(
+        &Frame::Copy(CopyRange { offset: 300, length: 5 }),
+        &[
+            0, 0, 0, 4,  // length
+            15, // kind: copy
+            0xac, 0x02, // offset
+            5,    // length
+        ],
+    );
+}
+
+#[test]
+fn description() {
+    let chunk = Chunk { digest: [7; 10], length: 300 };
+    let wire = [&[0, 0, 0, 14, 16, 1][..], &[7; 10], &[0xac, 0x02]].concat();
+    is(&Frame::Description(Description { chunks: vec![chunk] }), &wire);
 }

@@ -376,3 +376,40 @@ fn real_path() {
         ],
     );
 }
+
+#[test]
+fn describe() {
+    let wire = [&[0, 0, 0, 36, 2, 25, 1, b'd'][..], &[7; 32]].concat();
+    request(Request::Describe { path: b"d".to_vec(), key: [7; 32] }, &wire);
+}
+
+#[test]
+fn put_delta() {
+    let put = Put { path: b"d".to_vec(), size: Some(300), mtime: None, source: None, mode: None, resume: 2 };
+    request(
+        Request::PutDelta(put),
+        &[
+            0, 0, 0, 11, // length
+            2,  // kind: request
+            26, // put delta
+            1, b'd', // path
+            1, 0xac, 0x02, // size
+            0, 0, 0, // neither mtime, source nor mode
+            2, // resume
+        ],
+    );
+}
+
+#[test]
+fn get_delta() {
+    let head = [
+        0, 0, 0, 39, // length
+        2,  // kind: request
+        27, // get delta
+        1, b'd', // path
+        5,    // known
+        0xac, 0x02, // chunks
+    ];
+    let get = Request::GetDelta { path: b"d".to_vec(), known: 5, chunks: 300, key: [7; 32] };
+    request(get, &[&head[..], &[7; 32]].concat());
+}

@@ -5,8 +5,9 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello,
-    Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored, StreamId, Time, Usage,
+    Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
+    Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored,
+    StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -26,6 +27,11 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         vec(digest(), 0..8).prop_map(|digests| Frame::Blocks(Blocks { digests })),
         vec(part(), 0..8).prop_map(Frame::Parts),
         any::<u64>().prop_map(|bytes| Frame::Stored(Stored { bytes })),
+        any::<(u64, u64)>().prop_map(|(offset, length)| Frame::Copy(CopyRange { offset, length })),
+        vec(any::<([u8; 10], u32)>(), 0..8).prop_map(|chunks| {
+            let chunk = |(digest, length)| Chunk { digest, length };
+            Frame::Description(Description { chunks: chunks.into_iter().map(chunk).collect() })
+        }),
     ]
 }
 
@@ -92,6 +98,14 @@ fn request() -> impl Strategy<Value = Request> {
         any::<String>().prop_map(|fingerprint| Request::RemoveKey { fingerprint }),
         (name(), time()).prop_map(|(path, mtime)| Request::FinishDirectory { path, mtime }),
         name().prop_map(|path| Request::RealPath { path }),
+        (name(), any::<[u8; 32]>()).prop_map(|(path, key)| Request::Describe { path, key }),
+        put().prop_map(Request::PutDelta),
+        (name(), any::<(u32, u32, [u8; 32])>()).prop_map(|(path, (known, chunks, key))| Request::GetDelta {
+            path,
+            known,
+            chunks,
+            key
+        }),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The items that one connection has taken. Those that are unsettled when the connection is lost are processed again.
 
 use super::walk::{UploadItem, UploadWalk};
+use crate::transfer::delta::OldVersion;
 use crate::transfer::pool::{WorkItem, WorkShare};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,13 @@ impl UnsettledItems {
     /// Removes an item with a result: stored, refused, or not sent.
     pub(super) fn settle(&self, number: u64) {
         self.items().remove(&number);
+    }
+
+    /// Notes that a file has to be sent as a whole when it is sent again.
+    pub(super) fn without_delta(&self, number: u64) {
+        if let Some(UploadItem::File { old, .. }) = self.items().get_mut(&number) {
+            *old = OldVersion::Unusable;
+        }
     }
 
     /// Takes the unsettled items, in their order.

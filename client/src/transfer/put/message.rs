@@ -3,6 +3,7 @@
 use super::walk::UploadDirectory;
 use crate::transfer::Failure;
 use bytes::Bytes;
+use sshome_delta::Index;
 use sshome_wire::{Digest, Part, Payload, RemotePath, Status};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -16,8 +17,8 @@ pub(super) enum UploadMessage {
     First { bytes: Bytes, asked: SentRequest, resumed: Option<ResumeOffset> },
     /// Bytes of that file.
     Piece { bytes: Bytes, length: u64 },
-    /// Its end, its digest, and the reason if the server has to discard it.
-    Last { bytes: Bytes, digest: Digest, failed: Option<Failure> },
+    /// Its end, its digest, the bytes that were copied on the server, and the reason if the server has to discard it.
+    Last { bytes: Bytes, digest: Digest, matched: u64, failed: Option<Failure> },
     /// A file that the server has already: its answer was lost with a connection.
     Stored { asked: SentRequest },
     /// A question whose answer the reader waits for.
@@ -45,10 +46,10 @@ impl SentRequest {
         SentRequest { number: Some(number), to, what, failed: None }
     }
 
-    /// Sets the digest of a file that was read completely.
-    pub(super) fn set_digest(&mut self, read: Digest) {
-        if let RequestKind::File { digest, .. } = &mut self.what {
-            *digest = Some(read);
+    /// Sets the digest of a file that was read completely, and the number of its bytes that were copied on the server.
+    pub(super) fn set_read(&mut self, read: Digest, copied: u64) {
+        if let RequestKind::File { digest, matched, .. } = &mut self.what {
+            (*digest, *matched) = (Some(read), copied);
         }
     }
 
@@ -61,6 +62,13 @@ impl SentRequest {
     }
 }
 
+impl RequestKind {
+    /// A file of `size` bytes that is sent as a whole.
+    pub(super) fn file(size: u64, digest: Option<Digest>) -> RequestKind {
+        RequestKind::File { size, resumed_at: 0, digest, is_delta: false, matched: 0 }
+    }
+}
+
 /// The kind of a request.
 #[derive(Debug)]
 pub(super) enum RequestKind {
@@ -68,8 +76,19 @@ pub(super) enum RequestKind {
     Directory(Arc<UploadDirectory>),
     /// The end of a directory that is filled.
     Filled,
-    /// A file of `size` bytes, of which the server has those before `resumed_at`, and its digest once it was read.
-    File { size: u64, resumed_at: u64, digest: Option<Digest> },
+    /// A file.
+    File {
+        /// Its length in bytes.
+        size: u64,
+        /// The server has the bytes before this offset.
+        resumed_at: u64,
+        /// Its digest once it was read.
+        digest: Option<Digest>,
+        /// Whether it is sent as the difference to an old version.
+        is_delta: bool,
+        /// Bytes that the server copied from the old version.
+        matched: u64,
+    },
     /// A symbolic link with this target.
     Link(Vec<u8>),
 }
@@ -81,6 +100,7 @@ pub(super) struct QuestionAnswer {
     pub(super) payload: Payload,
     pub(super) digests: Vec<Digest>,
     pub(super) parts: Vec<Part>,
+    pub(super) description: Index,
 }
 
 /// The offset at which a file is resumed, in bytes; 0 if the partial upload differs from the start.

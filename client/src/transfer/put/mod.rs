@@ -5,6 +5,7 @@
 //! ([`sending`]). Several connections share the walk ([`upload`]). Items without an answer when a connection is lost
 //! are processed again ([`items`]). Links that the server refuses may exist already ([`links`]).
 
+mod delta;
 mod items;
 mod links;
 mod message;

@@ -2,14 +2,16 @@
 
 use super::items::UploadItems;
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
-use super::source::LocalSource;
+use super::source::{FileInPieces, LocalSource};
 use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem, upwards};
+use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::pool::WorkItem;
 use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES};
-use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, End, Frame, Payload, RemotePath, Request, Status};
+use sshome_wire::{BLOCK_BYTES, Digest, End, Frame, Payload, RemotePath, Request, Status};
 use std::collections::HashSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,8 @@ pub(super) struct ReaderOptions {
     pub(super) max_requests: usize,
     /// Whether modes and times are sent.
     pub(super) preserve: bool,
+    /// Which files are sent as differences; `None` for none.
+    pub(super) delta: Option<DeltaLimits>,
     /// The number of files in pieces that the server has refused or that were sent: a file with a lower number need not
     /// be read further.
     pub(super) settled: Arc<AtomicU64>,
@@ -38,7 +42,16 @@ pub(super) struct ReaderOptions {
 }
 
 /// The sending task has ended.
-struct ReceiverGone;
+pub(super) struct ReceiverGone;
+
+/// How a file is opened and sent.
+struct FileState {
+    /// Whether a link is followed.
+    follow: bool,
+    /// Whether a connection was lost over it.
+    again: bool,
+    old: OldVersion,
+}
 
 /// Reads all items and sends messages to `out`, until there are no more items or the receiver has ended.
 pub(super) fn read(items: UploadItems, manner: ReaderOptions, out: mpsc::Sender<UploadMessage>) {
@@ -48,8 +61,8 @@ pub(super) fn read(items: UploadItems, manner: ReaderOptions, out: mpsc::Sender<
     let _ = reader.run(items);
 }
 
-struct UploadReader {
-    manner: ReaderOptions,
+pub(super) struct UploadReader {
+    pub(super) manner: ReaderOptions,
     out: mpsc::Sender<UploadMessage>,
     /// Whole requests that are not sent yet.
     batch: BytesMut,
@@ -71,9 +84,9 @@ impl UploadReader {
             }
             match thing {
                 UploadItem::Directory(directory) => self.directory(number, directory)?,
-                UploadItem::File { from, to, follow, within, .. } => {
+                UploadItem::File { from, to, follow, old, within, .. } => {
                     self.make_missing(&within)?;
-                    self.file(number, &from, to, (follow, again))?;
+                    self.file(number, &from, to, FileState { follow, again, old })?;
                 }
                 UploadItem::Link { from, to, target, within } => {
                     self.make_missing(&within)?;
@@ -158,15 +171,15 @@ impl UploadReader {
         }
     }
 
-    /// Sends a file. `again` says that a connection was lost over it.
+    /// Sends a file.
     fn file(
         &mut self,
         number: u64,
         from: &Path,
         to: RemotePath,
-        (follow, again): (bool, bool),
+        state: FileState,
     ) -> Result<(), ReceiverGone> {
-        let source = match LocalSource::open(from, follow) {
+        let source = match LocalSource::open(from, state.follow) {
             Ok(source) => source,
             Err(failure) => return self.send(UploadMessage::Failed(number, failure)),
         };
@@ -176,21 +189,21 @@ impl UploadReader {
             .saturating_add(request.len() + HEADER_BYTES + MAX_END_FRAME_BYTES);
         if whole > MAX_MESSAGE_BYTES || source.size >= self.manner.max_frame as u64 {
             self.flush()?;
-            if again
+            if state.again
                 && source.is_resumable()
                 && let Some(digest) = self.stored_digest(&source, &to)?
             {
-                let what = RequestKind::File { size: source.size, resumed_at: 0, digest: Some(digest) };
+                let what = RequestKind::file(source.size, Some(digest));
                 return self.send(UploadMessage::Stored { asked: SentRequest::new(number, to, what) });
             }
-            return self.large_file(number, from, to, source);
+            return self.large_file(number, from, to, source, state.old);
         }
         self.make_room(whole)?;
         let before = self.batch.len();
         self.batch.put_slice(&request);
         match source.append_whole(from, &mut self.batch) {
             Ok(digest) => {
-                let what = RequestKind::File { size: source.size, resumed_at: 0, digest: Some(digest) };
+                let what = RequestKind::file(source.size, Some(digest));
                 self.asked.push(SentRequest::new(number, to, what));
                 Ok(())
             }
@@ -208,6 +221,7 @@ impl UploadReader {
         from: &Path,
         to: RemotePath,
         mut source: LocalSource,
+        old: OldVersion,
     ) -> Result<(), ReceiverGone> {
         let mut known = Vec::new();
         let mut resumed = None;
@@ -222,46 +236,56 @@ impl UploadReader {
                 Err(error) => return self.send(UploadMessage::Failed(number, source.failure(from, &error))),
             }
         }
-        let resume = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        let bytes = source.request(&to, self.manner.preserve, resume).freeze();
-        let resumed_at = known.len() as u64 * BLOCK_BYTES;
-        let asked =
-            SentRequest::new(number, to, RequestKind::File { size: source.size, resumed_at, digest: None });
-        self.send(UploadMessage::First { bytes, asked, resumed })?;
-        self.in_pieces(from, &source, known)
+        let delta = match self.manner.delta {
+            Some(limits) if limits.allow(source.size, old) => self.describe(&to)?,
+            _ => None,
+        };
+        let (resume, preserve) = (u32::try_from(known.len()).unwrap_or(u32::MAX), self.manner.preserve);
+        let bytes = match &delta {
+            Some(_) => source.delta_request(&to, preserve, resume),
+            None => source.request(&to, preserve, resume),
+        };
+        let (size, resumed_at) = (source.size, known.len() as u64 * BLOCK_BYTES);
+        let what =
+            RequestKind::File { size, resumed_at, digest: None, is_delta: delta.is_some(), matched: 0 };
+        let asked = SentRequest::new(number, to, what);
+        self.send(UploadMessage::First { bytes: bytes.freeze(), asked, resumed })?;
+        self.in_pieces += 1;
+        let mut file = FileInPieces::after(known, &source);
+        let sent = match delta {
+            Some(encoder) => self.send_delta(&mut file, encoder)?,
+            None => self.send_whole(&mut file)?,
+        };
+        self.end(from, file, sent)
     }
 
-    /// Sends a file's bytes after the blocks that the server has.
-    fn in_pieces(
-        &mut self,
-        from: &Path,
-        source: &LocalSource,
-        known: Vec<Digest>,
-    ) -> Result<(), ReceiverGone> {
-        self.in_pieces += 1;
-        let mut left = source.size.saturating_sub(known.len() as u64 * BLOCK_BYTES);
-        let mut hasher = BlockHasher::after(known);
+    /// Sends the rest of a file's bytes.
+    fn send_whole(&mut self, file: &mut FileInPieces<'_>) -> Result<io::Result<()>, ReceiverGone> {
         let piece = DATA_BYTES.min(self.manner.max_frame - 1);
-        let mut failed = None;
-        while left > 0 && self.manner.settled.load(Ordering::Relaxed) < self.in_pieces {
-            let length = piece.min(usize::try_from(left).unwrap_or(piece));
+        while file.left > 0 && self.is_wanted() {
+            let length = piece.min(usize::try_from(file.left).unwrap_or(piece));
             let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
-            match source.append_data(length, &mut bytes, &mut hasher) {
-                Ok(()) => {
-                    left -= length as u64;
-                    self.send(UploadMessage::Piece { bytes: bytes.into(), length: length as u64 })?;
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+            if let Err(error) = file.source.append_data(length, &mut bytes, &mut file.hasher) {
+                return Ok(Err(error));
             }
+            file.left -= length as u64;
+            self.send(UploadMessage::Piece { bytes: bytes.into(), length: length as u64 })?;
         }
+        Ok(Ok(()))
+    }
+
+    /// Whether the server has not refused the file that is sent in pieces.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.manner.settled.load(Ordering::Relaxed) < self.in_pieces
+    }
+
+    fn end(&mut self, from: &Path, file: FileInPieces<'_>, sent: io::Result<()>) -> Result<(), ReceiverGone> {
+        let FileInPieces { source, hasher, matched, .. } = file;
         let (digest, size) = (hasher.finish(), source.size);
         let is_wanted = || !self.out.is_closed();
-        let failure = match failed {
-            None => source.check_unchanged(from, digest, is_wanted),
-            Some(error) => Err(source.failure(from, &error)),
+        let failure = match sent {
+            Ok(()) => source.check_unchanged(from, digest, is_wanted),
+            Err(error) => Err(source.failure(from, &error)),
         };
         let (end, failed) = match failure {
             Ok(()) => (End { status: Status::Done, message: String::new(), digest, size }, None),
@@ -274,7 +298,7 @@ impl UploadReader {
         let mut bytes = BytesMut::new();
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
-        self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, failed })
+        self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, matched, failed })
     }
 
     /// The digest of the file if the server has stored it, and only its answer was lost. Smaller files are sent again
@@ -318,7 +342,7 @@ impl UploadReader {
         source: &mut LocalSource,
         to: &RemotePath,
         theirs: Vec<Digest>,
-    ) -> Result<std::io::Result<Vec<Digest>>, ReceiverGone> {
+    ) -> Result<io::Result<Vec<Digest>>, ReceiverGone> {
         let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK_BYTES);
         let agreeing = source.agreeing(theirs, |done| {
             self.manner.progress.check(name, done, total);
@@ -328,7 +352,7 @@ impl UploadReader {
         if self.out.is_closed() { Err(ReceiverGone) } else { Ok(agreeing) }
     }
 
-    fn ask(&mut self, request: Request) -> Result<QuestionAnswer, ReceiverGone> {
+    pub(super) fn ask(&mut self, request: Request) -> Result<QuestionAnswer, ReceiverGone> {
         let mut bytes = BytesMut::new();
         // A path is at most 4,095 bytes long, so the frame is always sendable.
         let _ = Frame::Request(request).encode(&mut bytes);
@@ -357,7 +381,7 @@ impl UploadReader {
         self.send(UploadMessage::Whole { bytes, asked })
     }
 
-    fn send(&mut self, message: UploadMessage) -> Result<(), ReceiverGone> {
+    pub(super) fn send(&mut self, message: UploadMessage) -> Result<(), ReceiverGone> {
         self.out.blocking_send(message).map_err(|_| ReceiverGone)
     }
 }

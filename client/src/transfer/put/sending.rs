@@ -6,6 +6,7 @@ use crate::conversation::{ConversationError, MAX_DIGESTS, encoded, unexpected};
 use crate::transfer::retries::Reached;
 use crate::transfer::{self, Failure, FinishedLink, TransferContext, TransferSummary};
 use bytes::Bytes;
+use sshome_delta::Index;
 use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ struct OpenQuestion {
     answer: oneshot::Sender<QuestionAnswer>,
     digests: Vec<Digest>,
     parts: Vec<Part>,
+    description: Index,
 }
 
 /// The result of a put.
@@ -169,13 +171,13 @@ impl<'a> Sending<'a> {
                 self.advance(ctx, length);
                 self.send_of_open(ctx, bytes).await?;
             }
-            UploadMessage::Last { bytes, digest, failed } => {
+            UploadMessage::Last { bytes, digest, matched, failed } => {
                 self.send_of_open(ctx, bytes).await?;
                 if let (OpenUpload::Sending, Some(Unanswered::Item(asked))) =
                     (&self.open, self.waiting.back_mut())
                 {
                     asked.failed = failed;
-                    asked.set_digest(digest);
+                    asked.set_read(digest, matched);
                     self.settled.fetch_add(1, Ordering::Relaxed);
                 }
                 self.open = OpenUpload::No;
@@ -187,7 +189,8 @@ impl<'a> Sending<'a> {
             }
             UploadMessage::Question { bytes, answer } => {
                 self.wait_for_room(ctx, 1).await?;
-                let question = OpenQuestion { answer, digests: Vec::new(), parts: Vec::new() };
+                let (digests, parts, description) = (Vec::new(), Vec::new(), Index::default());
+                let question = OpenQuestion { answer, digests, parts, description };
                 self.waiting.push_back(Unanswered::Question(question));
                 ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
@@ -255,15 +258,19 @@ impl<'a> Sending<'a> {
                 question.parts.extend(parts);
                 return Ok(());
             }
+            (Frame::Description(more), Some(Unanswered::Question(question))) => {
+                let added = question.description.extend(&more.chunks);
+                return added.map_err(|error| ConversationError::Protocol(error.to_string()));
+            }
             (Frame::Reply(reply), Some(_)) => self.waiting.pop_front().map(|waiting| (reply, waiting)),
             (frame, _) => return Err(unexpected(&frame)),
         };
         match waiting {
             Some((reply, Unanswered::Item(asked))) => self.answer(ctx, asked, &reply).await,
-            Some((reply, Unanswered::Question(OpenQuestion { answer, digests, parts }))) => {
+            Some((reply, Unanswered::Question(OpenQuestion { answer, digests, parts, description }))) => {
                 let Reply { status, payload, .. } = reply;
                 // A reader that has ended needs no answer.
-                let _ = answer.send(QuestionAnswer { status, payload, digests, parts });
+                let _ = answer.send(QuestionAnswer { status, payload, digests, parts, description });
                 Ok(())
             }
             None => Ok(()),
@@ -294,12 +301,37 @@ impl<'a> Sending<'a> {
 
     /// Notes an answer, unless its item is repeated because the server is busy.
     fn note_unless_busy(&mut self, ctx: &TransferContext<'_>, asked: SentRequest, reply: &Reply) {
+        if self.is_repeated_as_a_whole(ctx, &asked, reply.status) {
+            return;
+        }
         let is_busy = reply.status == Status::Busy || self.busy.is_some() && reply.status.is_error();
         if self.patient && is_busy && asked.failed.is_none() {
             ctx.progress.end_file_early();
             self.busy.get_or_insert_with(|| reply.clone());
         } else {
             self.note(ctx, asked, reply);
+        }
+    }
+
+    /// Whether a delta has failed only because it was one: the old version changed, or was not what its description says. The
+    /// file stays unsettled, and is sent as a whole.
+    fn is_repeated_as_a_whole(
+        &mut self,
+        ctx: &TransferContext<'_>,
+        asked: &SentRequest,
+        status: Status,
+    ) -> bool {
+        let failed = matches!(status, Status::Changed | Status::DigestMismatch | Status::BadCommand);
+        match (&asked.what, asked.number) {
+            (RequestKind::File { size, is_delta: true, .. }, Some(number))
+                if failed && asked.failed.is_none() =>
+            {
+                self.unsettled.without_delta(number);
+                ctx.progress.rewind(*size);
+                self.under_way = self.under_way.saturating_sub(*size);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -312,7 +344,8 @@ impl<'a> Sending<'a> {
         }
         match (what, reply.status) {
             _ if failed.is_some() => summary.failures.extend(failed),
-            (RequestKind::File { size, resumed_at, digest }, status @ Status::Done) => {
+            (RequestKind::File { size, resumed_at, digest, matched, .. }, status @ Status::Done) => {
+                summary.matched += matched;
                 summary.files += 1;
                 summary.bytes = summary.bytes.saturating_add(size);
                 if let Some(observer) = ctx.progress.observer() {

@@ -43,18 +43,23 @@ impl LocalSource {
 
     /// The request that stores it. `resume` is the number of blocks that the server has.
     pub(super) fn request(&self, to: &RemotePath, preserve: bool, resume: u32) -> BytesMut {
-        let put = Put {
+        encoded(Request::Put(self.put(to, preserve, resume)))
+    }
+
+    /// The request that stores it as the difference to an old version.
+    pub(super) fn delta_request(&self, to: &RemotePath, preserve: bool, resume: u32) -> BytesMut {
+        encoded(Request::PutDelta(self.put(to, preserve, resume)))
+    }
+
+    fn put(&self, to: &RemotePath, preserve: bool, resume: u32) -> Put {
+        Put {
             path: to.as_bytes().to_vec(),
             size: Some(self.size),
             mtime: preserve.then_some(self.mtime),
             mode: self.mode.filter(|_| preserve),
             source: self.is_resumable().then_some(self.mtime),
             resume,
-        };
-        let mut bytes = BytesMut::new();
-        // A path is at most 4,095 bytes long, so the frame is always sendable.
-        let _ = Frame::Request(Request::Put(put)).encode(&mut bytes);
-        bytes
+        }
     }
 
     /// The leading blocks of `theirs` that agree with the file. The next read continues after them. `each` gets the
@@ -115,6 +120,16 @@ impl LocalSource {
         hasher: &mut BlockHasher,
     ) -> io::Result<()> {
         out.extend_from_slice(&data_head(u32::try_from(length).unwrap_or(0)));
+        self.append(length, out, hasher)
+    }
+
+    /// Appends the next `length` bytes.
+    pub(super) fn append(
+        &self,
+        length: usize,
+        out: &mut Vec<u8>,
+        hasher: &mut BlockHasher,
+    ) -> io::Result<()> {
         let begin = out.len();
         (&self.file).take(length as u64).read_to_end(out)?;
         let data = out.get(begin..).unwrap_or_default();
@@ -180,6 +195,31 @@ impl LocalSource {
             _ => unreadable(path, error),
         }
     }
+}
+
+/// A file that is being sent in pieces.
+pub(super) struct FileInPieces<'a> {
+    pub(super) source: &'a LocalSource,
+    pub(super) hasher: BlockHasher,
+    /// Bytes that remain to be read.
+    pub(super) left: u64,
+    /// Bytes that the server copies from an old version.
+    pub(super) matched: u64,
+}
+
+impl FileInPieces<'_> {
+    /// What follows the blocks that the server has.
+    pub(super) fn after(known: Vec<Digest>, source: &LocalSource) -> FileInPieces<'_> {
+        let left = source.size.saturating_sub(known.len() as u64 * BLOCK_BYTES);
+        FileInPieces { source, hasher: BlockHasher::after(known), left, matched: 0 }
+    }
+}
+
+fn encoded(request: Request) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    // A path is at most 4,095 bytes long, so the frame is always sendable.
+    let _ = Frame::Request(request).encode(&mut bytes);
+    bytes
 }
 
 fn changed(path: &Path) -> Failure {

@@ -122,6 +122,7 @@ impl SharedWork for UploadWork {
             max_frame: ctx.conversation.max_frame(),
             max_requests: MAX_REQUESTS.min(ahead),
             preserve: self.options.preserve,
+            delta: self.options.delta.limits(ctx.conversation),
             settled: Arc::clone(&settled),
             progress: ctx.progress.clone(),
         };

@@ -1,5 +1,6 @@
 //! Walks through the sources of a put: files and directories, in the order of sending.
 
+use crate::transfer::delta::OldVersion;
 use crate::transfer::jobs::Load;
 use crate::transfer::{Failure, TransferOptions, local, path_bytes};
 use sshome_wire::{RemotePath, Time};
@@ -17,7 +18,15 @@ pub(in crate::transfer) enum UploadItem {
     /// A directory, before its entries.
     Directory(Arc<UploadDirectory>),
     /// A file, or a link to one if `follow` is set.
-    File { from: PathBuf, to: RemotePath, follow: bool, size: u64, within: ParentDirectory },
+    File {
+        from: PathBuf,
+        to: RemotePath,
+        follow: bool,
+        size: u64,
+        /// What it would replace.
+        old: OldVersion,
+        within: ParentDirectory,
+    },
     /// A symbolic link, and its target.
     Link { from: PathBuf, to: RemotePath, target: Vec<u8>, within: ParentDirectory },
     /// A directory, after its entries.
@@ -101,9 +110,9 @@ impl FilledQueue {
 #[derive(Debug)]
 pub(in crate::transfer) enum PlannedUpload {
     /// A file that the user named.
-    File { from: PathBuf, to: RemotePath },
-    /// A directory, and some of its files and links.
-    Directory { directory: Arc<UploadDirectory>, names: Vec<OsString> },
+    File { from: PathBuf, to: RemotePath, old: OldVersion },
+    /// A directory, and some of its files and links, with what they would replace.
+    Directory { directory: Arc<UploadDirectory>, names: Vec<(OsString, OldVersion)> },
 }
 
 /// The parent in the same tree; `None` for a source that the user named.
@@ -132,8 +141,8 @@ pub(in crate::transfer) struct UploadWalk {
 /// A remaining source. Entries of one directory share its path.
 enum PendingSource {
     /// A source that the user named.
-    Source(PathBuf, RemotePath),
-    Entry(OsString, Arc<UploadDirectory>),
+    Source(PathBuf, RemotePath, OldVersion),
+    Entry(OsString, OldVersion, Arc<UploadDirectory>),
     /// A directory whose entries are known.
     Directory(Arc<UploadDirectory>),
 }
@@ -144,7 +153,8 @@ impl UploadWalk {
         let mut targets = HashSet::new();
         let overlap = !sources.iter().all(|(_, to)| targets.insert(to.as_bytes()));
         let found = overlap.then(HashMap::new);
-        let stack = sources.into_iter().rev().map(|(from, to)| PendingSource::Source(from, to)).collect();
+        let source = |(from, to)| PendingSource::Source(from, to, OldVersion::Unknown);
+        let stack = sources.into_iter().rev().map(source).collect();
         let filled = options.preserve.then(FilledQueue::default);
         UploadWalk { recursive: options.recursive, follow: options.follow, stack, filled, found }
     }
@@ -154,9 +164,9 @@ impl UploadWalk {
         let mut stack = Vec::new();
         for upload in uploads.into_iter().rev() {
             match upload {
-                PlannedUpload::File { from, to } => stack.push(PendingSource::Source(from, to)),
+                PlannedUpload::File { from, to, old } => stack.push(PendingSource::Source(from, to, old)),
                 PlannedUpload::Directory { directory, names } => {
-                    let entry = |name| PendingSource::Entry(name, Arc::clone(&directory));
+                    let entry = |(name, old)| PendingSource::Entry(name, old, Arc::clone(&directory));
                     stack.extend(names.into_iter().rev().map(entry));
                     stack.push(PendingSource::Directory(directory));
                 }
@@ -173,13 +183,13 @@ impl UploadWalk {
     }
 
     fn visit(&mut self, pending: PendingSource) -> UploadItem {
-        let (from, to, follow, within) = match pending {
-            PendingSource::Source(from, to) => (from, to, true, None),
+        let (from, to, old, follow, within) = match pending {
+            PendingSource::Source(from, to, old) => (from, to, old, true, None),
             PendingSource::Directory(directory) => return UploadItem::Directory(directory),
-            PendingSource::Entry(name, within) => {
+            PendingSource::Entry(name, old, within) => {
                 let from = within.from.join(&name);
                 match within.to.join(name.as_encoded_bytes()) {
-                    Ok(to) => (from, to, self.follow, Some(within)),
+                    Ok(to) => (from, to, old, self.follow, Some(within)),
                     Err(error) => {
                         return UploadItem::Failed(Failure::of(path_bytes(&from), error.to_string()));
                     }
@@ -206,7 +216,7 @@ impl UploadWalk {
             ));
         }
         match seen {
-            seen if seen.is_file() => UploadItem::File { from, to, follow, size: seen.len(), within },
+            seen if seen.is_file() => UploadItem::File { from, to, follow, size: seen.len(), old, within },
             seen if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
             seen if seen.is_dir() => {
                 UploadItem::Failed(Failure::of(path_bytes(&from), "is a directory: use put -r"))
@@ -257,7 +267,8 @@ impl UploadWalk {
         let directory =
             UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled };
         let directory = Arc::new(directory);
-        self.stack.extend(names.into_iter().map(|name| PendingSource::Entry(name, Arc::clone(&directory))));
+        let entry = |name| PendingSource::Entry(name, OldVersion::Unknown, Arc::clone(&directory));
+        self.stack.extend(names.into_iter().map(entry));
         UploadItem::Directory(directory)
     }
 }

@@ -17,7 +17,7 @@ pub use change::{SyncAction, SyncChange};
 pub use filter::{Filter, FilterError, FilterRules};
 pub use push::push;
 
-use super::{Jobs, TransferContext};
+use super::{Delta, Jobs, TransferContext};
 use sshome_wire::RemotePath;
 
 /// How two trees are compared, and what may be changed.
@@ -43,6 +43,8 @@ pub struct SyncOptions {
     pub delete: Option<DeleteOptions>,
     /// How many connections share the transfer.
     pub jobs: Jobs,
+    /// Whether new versions are sent as differences.
+    pub delta: Delta,
 }
 
 /// Limits on deletion.

@@ -6,6 +6,7 @@ use super::listing::list;
 use super::sources::{check_source, find};
 use super::{SyncAction, SyncOptions, digests, report};
 use crate::conversation::ConversationError;
+use crate::transfer::delta::OldVersion;
 use crate::transfer::jobs::Load;
 use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
@@ -166,7 +167,10 @@ impl<'a> PushTransfer<'a> {
         metadata: &Metadata,
         (to, found): (RemotePath, Option<Entry>),
     ) -> Result<(), ConversationError> {
-        let action = if found.is_some() { SyncAction::Update } else { SyncAction::Create };
+        let (action, old) = match found {
+            Some(_) => (SyncAction::Update, OldVersion::Exists),
+            None => (SyncAction::Create, OldVersion::Missing),
+        };
         let has_same_size =
             found.as_ref().is_some_and(|entry| entry.kind == FileKind::File && entry.size == metadata.len());
         let mtime = crate::transfer::mtime(metadata);
@@ -186,7 +190,7 @@ impl<'a> PushTransfer<'a> {
             return Ok(());
         }
         report(ctx, action, &to, false);
-        self.files.push((PlannedUpload::File { from: from.to_owned(), to }, metadata.len()));
+        self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len()));
         Ok(())
     }
 
@@ -294,7 +298,7 @@ impl<'a> PushTransfer<'a> {
         for entry in in_the_way {
             plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
         }
-        let mut names: Vec<OsString> = Vec::new();
+        let mut names = Vec::new();
         for one in send {
             let Ok(path) = pair.remote.join(&crate::names::bytes(&one.name)) else {
                 let why = "the server cannot have this name";
@@ -304,7 +308,8 @@ impl<'a> PushTransfer<'a> {
             let action = if one.exists { SyncAction::Update } else { SyncAction::Create };
             report(ctx, action, &path, false);
             plan.load = plan.load.and(one.size);
-            names.push(one.name);
+            let old = if one.exists { OldVersion::Exists } else { OldVersion::Missing };
+            names.push((one.name, old));
         }
         plan.entries += names.len() + 1;
         let mtime = crate::transfer::mtime(&metadata);
@@ -375,8 +380,12 @@ impl Transfer for PushTransfer<'_> {
             true => ctx.progress.begin(files, Some(bytes)),
             false => ctx.progress.grow(files, Some(bytes)),
         }
-        let options =
-            TransferOptions { preserve: true, jobs: self.options.jobs, ..TransferOptions::default() };
+        let options = TransferOptions {
+            preserve: true,
+            jobs: self.options.jobs,
+            delta: self.options.delta,
+            ..TransferOptions::default()
+        };
         Ok(Some(UploadWork::planned(plan.uploads, &self.filled, plan.load, options, plan.summary)))
     }
 

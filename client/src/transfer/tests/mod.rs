@@ -109,6 +109,7 @@ fn remote(path: &str) -> RemotePath {
 }
 
 const PLAIN: TransferOptions = TransferOptions {
+    delta: Delta::Auto,
     recursive: false,
     preserve: false,
     follow: false,

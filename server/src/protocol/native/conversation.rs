@@ -2,17 +2,18 @@
 
 mod slices;
 
+use super::delta::HeldDescription;
 use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use super::request::change_of;
-use crate::service::{ChangeKind, PutUpload, User};
+use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
-    Blocks, Decoder, Digest, Features, Frame, FrameError, Hello, PROTOCOL_VERSION, RemotePath, Reply,
-    Request, Status,
+    Blocks, Decoder, Description, Digest, Features, Frame, FrameError, Hello, MAX_CHUNKS, PROTOCOL_VERSION,
+    RemotePath, Reply, Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -39,8 +40,17 @@ pub(super) enum ReceiveState {
     Upload(Box<PutUpload>),
     /// A put that was refused and answered. Its remaining data is dropped.
     Refused,
-    /// A get, and how many block digests must arrive before it begins.
-    Blocks(Box<Request>, usize),
+    /// A get whose digests or chunks, which the request announced, are arriving.
+    Announced(Box<AnnouncedGet>),
+}
+
+/// A get that begins once what the client has is known.
+pub(super) struct AnnouncedGet {
+    request: Request,
+    /// The number of block digests that are missing.
+    blocks: usize,
+    /// The number of chunks that are missing.
+    chunks: usize,
 }
 
 /// The native protocol on one channel.
@@ -56,6 +66,10 @@ pub(super) struct NativeConversation {
     max_output: usize,
     /// The block digests of the client's copy of the file that it gets next.
     pub(super) known: Vec<Digest>,
+    /// The description of the client's old version of that file.
+    pub(super) description: Option<HeldDescription>,
+    /// The file that was described to the client.
+    pub(super) described: Option<DescribedFile>,
     /// Partial uploads that were checked and are leased for puts on this channel.
     pub(super) leased: HashMap<EntryId, CheckedPartial>,
     /// The name and start time of the current request, for the metrics.
@@ -89,6 +103,8 @@ impl NativeConversation {
             output,
             max_output: SLICE_OUTPUT_BYTES,
             known: Vec::new(),
+            description: None,
+            described: None,
             leased: HashMap::new(),
             timed: None,
             group: PublishGroup::default(),
@@ -191,6 +207,7 @@ impl NativeConversation {
                             self.leased.insert(target, *part);
                         }
                     }
+                    JobStep::Described(file) => self.described = Some(*file),
                     JobStep::Done => {}
                 }
                 self.job = None;
@@ -238,7 +255,9 @@ impl NativeConversation {
             _ if !self.greeted => Err(violation("the first frame has to be a hello")),
             Frame::Request(request) => self.request(request),
             Frame::Blocks(blocks) => self.blocks(blocks),
+            Frame::Description(more) => self.describe(&more),
             Frame::Data(data) => self.data(&data),
+            Frame::Copy(range) => self.copy_range(range),
             Frame::End(end) => self.end(&end),
             Frame::Abort => self.abort(),
             other => Err(violation(&format!("a {:?} frame is the server's to send", other.kind()))),
@@ -249,35 +268,56 @@ impl NativeConversation {
         if !matches!(self.receiving, ReceiveState::Nothing) {
             return Err(violation("a request in the middle of a put"));
         }
-        match request {
-            Request::Get { known, .. } if known > MAX_KNOWN_BLOCKS => {
-                Err(violation(&format!("more than {MAX_KNOWN_BLOCKS} known blocks")))
-            }
-            Request::Get { known, .. } if known > 0 => {
-                self.receiving = ReceiveState::Blocks(Box::new(request), known as usize);
-                Ok(())
-            }
-            request => {
-                self.handle(request);
-                Ok(())
-            }
+        let (known, chunks) = match request {
+            Request::Get { known, .. } => (known, 0),
+            Request::GetDelta { known, chunks, .. } => (known, chunks),
+            _ => (0, 0),
+        };
+        if known > MAX_KNOWN_BLOCKS || chunks > MAX_CHUNKS {
+            let text = format!("more than {MAX_KNOWN_BLOCKS} known blocks or {MAX_CHUNKS} chunks");
+            return Err(violation(&text));
+        }
+        self.description = (chunks > 0).then(|| HeldDescription::new(&self.user));
+        self.announced(AnnouncedGet { request, blocks: known as usize, chunks: chunks as usize });
+        Ok(())
+    }
+
+    /// Handles a request once what it announced has arrived.
+    fn announced(&mut self, get: AnnouncedGet) {
+        if get.blocks == 0 && get.chunks == 0 {
+            self.handle(get.request);
+            self.known.clear();
+            self.description = None;
+        } else {
+            self.receiving = ReceiveState::Announced(Box::new(get));
         }
     }
 
     fn blocks(&mut self, blocks: Blocks) -> Result<(), Reply> {
         match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
-            ReceiveState::Blocks(request, missing) if (1..=missing).contains(&blocks.digests.len()) => {
-                let missing = missing - blocks.digests.len();
+            ReceiveState::Announced(get) if (1..=get.blocks).contains(&blocks.digests.len()) => {
+                let blocks_left = get.blocks - blocks.digests.len();
                 self.known.extend(blocks.digests);
-                if missing == 0 {
-                    self.handle(*request);
-                    self.known.clear();
-                } else {
-                    self.receiving = ReceiveState::Blocks(request, missing);
-                }
+                self.announced(AnnouncedGet { blocks: blocks_left, ..*get });
                 Ok(())
             }
             _ => Err(violation("digests of blocks that no get announced")),
+        }
+    }
+
+    fn describe(&mut self, more: &Description) -> Result<(), Reply> {
+        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
+            ReceiveState::Announced(get)
+                if get.blocks == 0 && (1..=get.chunks).contains(&more.chunks.len()) =>
+            {
+                if let Some(description) = &mut self.description {
+                    description.extend(&more.chunks).map_err(|error| violation(&error.to_string()))?;
+                }
+                let chunks = get.chunks - more.chunks.len();
+                self.announced(AnnouncedGet { chunks, ..*get });
+                Ok(())
+            }
+            _ => Err(violation("a description that no get announced")),
         }
     }
 
@@ -308,8 +348,9 @@ impl NativeConversation {
                 upload.give_up();
                 self.answer(Reply::new(Status::Cancelled, ""));
             }
-            ReceiveState::Blocks(..) => {
+            ReceiveState::Announced(_) => {
                 self.known.clear();
+                self.description = None;
                 self.answer(Reply::new(Status::Cancelled, ""));
             }
             ReceiveState::Nothing | ReceiveState::Refused => {}

@@ -9,6 +9,7 @@ pub(super) fn cost(frame: &Frame) -> usize {
         Frame::Request(request) => request.weight(),
         Frame::End(end) => end.message.len(),
         Frame::Blocks(blocks) => size_of_val(blocks.digests.as_slice()),
+        Frame::Description(description) => size_of_val(description.chunks.as_slice()),
         _ => 0,
     };
     size_of::<Frame>() + body

@@ -1,16 +1,18 @@
 //! Long-running native requests. They work in steps, and a cancel is noticed between two steps.
 
+use super::delta::DeltaEncoder;
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
 use super::publish_group::refusal;
 use crate::service::{
-    self, ChangeKind, Copy, Download, Error, Hashing, Listing, PartCheck, RecursiveRemoval, StepLimit, User,
+    self, ChangeKind, Copy, DescribedFile, Describing, Download, Error, Hashing, Listing, PartCheck,
+    RecursiveRemoval, StepLimit, User,
 };
 use sshome_store::{CheckedPartial, Wait};
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
-    BLOCK_BYTES, BlockHasher, Blocks, Digest, End, Frame, Header, Payload, Progress, RemotePath, Reply,
-    Status, StreamId,
+    BLOCK_BYTES, BlockHasher, Blocks, Description, Digest, End, Frame, Header, Payload, Progress, RemotePath,
+    Reply, Status, StreamId,
 };
 
 /// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
@@ -25,10 +27,15 @@ pub(super) enum NativeJob {
     Get(Box<GetJob>),
     List(Box<Listing>),
     Hash(Box<Hashing>),
+    /// `None` once it has ended.
+    Describe(Option<Box<Describing>>),
     Copy(Box<Copy>),
     Remove(Box<RecursiveRemoval>),
     Part(PartCheck),
-    Stream { path: RemotePath, id: StreamId },
+    Stream {
+        path: RemotePath,
+        id: StreamId,
+    },
 }
 
 /// A file that is being sent.
@@ -38,6 +45,8 @@ pub(super) struct GetJob {
     known: Vec<Digest>,
     /// Whether the blocks are still being compared. The header was not sent then.
     comparing: bool,
+    /// Sends copies in place of what the client has.
+    delta: Option<DeltaEncoder>,
 }
 
 /// The outcome of a step.
@@ -50,13 +59,20 @@ pub(super) enum JobStep {
     Waits(Wait),
     /// The request is answered, and a partial upload is leased for a put to its target.
     Leased(Box<CheckedPartial>),
+    /// The request is answered, and the file may be copied from.
+    Described(Box<DescribedFile>),
 }
 
 impl NativeJob {
     /// Begins a get. The client's blocks are compared before the header is sent.
-    pub(super) fn get(file: Download, mut known: Vec<Digest>, output: &mut NativeOutput) -> NativeJob {
+    pub(super) fn get(
+        file: Download,
+        mut known: Vec<Digest>,
+        delta: Option<DeltaEncoder>,
+        output: &mut NativeOutput,
+    ) -> NativeJob {
         known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
-        let mut get = GetJob { file, known, comparing: true };
+        let mut get = GetJob { file, known, comparing: true, delta };
         if get.known.is_empty() {
             get.begin_at(0, output);
         }
@@ -97,6 +113,14 @@ impl NativeJob {
             },
             NativeJob::List(listing) => list(listing, user, output),
             NativeJob::Hash(hashing) => hash(hashing, output),
+            NativeJob::Describe(describing) => match describe(describing, output) {
+                Ok(None) => Ok(None),
+                Ok(Some(file)) => {
+                    output.reply(Reply::new(Status::Done, ""));
+                    return JobStep::Described(file);
+                }
+                Err(error) => Err(error),
+            },
             NativeJob::Copy(copy) => {
                 let done = copy.step(user, StepLimit::bytes(STEP_BYTES));
                 progress((copy.done(), 0), output);
@@ -144,17 +168,29 @@ impl GetJob {
             return Ok(false);
         }
         let full = output.len() + GET_STEP_BYTES.min(most);
+        if let Some(delta) = &mut self.delta {
+            if !delta.step(&mut self.file, output, full)? {
+                return Ok(false);
+            }
+            self.end(output)?;
+            return Ok(true);
+        }
         while output.len() < full {
             let mut buffer = data_buffer(self.file.size() - self.file.position());
             while self.file.read(&mut buffer)? > 0 {}
             if buffer.len() == HEADER_BYTES {
-                let (digest, size) = (self.file.finish()?, self.file.size());
-                output.end(End { status: Status::Done, message: String::new(), digest, size });
+                self.end(output)?;
                 return Ok(true);
             }
             output.data(buffer);
         }
         Ok(false)
+    }
+
+    fn end(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
+        let (digest, size) = (self.file.finish()?, self.file.size());
+        output.end(End { status: Status::Done, message: String::new(), digest, size });
+        Ok(())
     }
 
     /// Compares the client's blocks with the file, and begins to send at the first difference.
@@ -227,6 +263,23 @@ fn hash(hashing: &mut Hashing, output: &mut NativeOutput) -> Result<Option<Reply
         progress(hashing.progress(), output);
     }
     Ok(result.map(|hashed| Reply::with(Payload::Hash(hashed))))
+}
+
+/// Does one step of a description. Returns the file after the last.
+fn describe(
+    describing: &mut Option<Box<Describing>>,
+    output: &mut NativeOutput,
+) -> Result<Option<Box<DescribedFile>>, Error> {
+    let mut chunks = Vec::new();
+    let is_last = match describing {
+        Some(describing) => describing.step(StepLimit::bytes(STEP_BYTES), &mut chunks)?,
+        None => true,
+    };
+    for chunks in chunks.chunks(Description::MAX_PER_FRAME) {
+        output.frame(&Frame::Description(Description { chunks: chunks.to_vec() }));
+    }
+    let done = describing.take_if(|_| is_last);
+    done.map(|describing| describing.into_file().map(Box::new)).transpose()
 }
 
 /// An end frame that tells the client to discard the data before it.

@@ -1,6 +1,7 @@
 //! The subsystem `sshome`: the native protocol of `sshome-wire`.
 
 mod conversation;
+mod delta;
 mod entry;
 mod frame_cost;
 mod hello;

@@ -3,12 +3,12 @@
 use super::conversation::{NativeConversation, ReceiveState, violation};
 use super::publish_group::refusal;
 use crate::service;
-use sshome_wire::{End, Frame, Reply, Status, Stored};
+use sshome_wire::{CopyRange, End, Frame, Reply, Status, Stored};
 
 impl NativeConversation {
     pub(super) fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
         match &mut self.receiving {
-            ReceiveState::Nothing | ReceiveState::Blocks(..) => Err(violation("data outside of a put")),
+            ReceiveState::Nothing | ReceiveState::Announced(_) => Err(violation("data outside of a put")),
             ReceiveState::Refused => Ok(()),
             ReceiveState::Upload(upload) => {
                 match upload.write(data) {
@@ -24,9 +24,23 @@ impl NativeConversation {
         }
     }
 
+    /// Copies a range of the described file.
+    pub(super) fn copy_range(&mut self, range: CopyRange) -> Result<(), Reply> {
+        match &mut self.receiving {
+            ReceiveState::Nothing | ReceiveState::Announced(_) => Err(violation("a copy outside of a put")),
+            ReceiveState::Refused => Ok(()),
+            ReceiveState::Upload(upload) => {
+                if let Err(error) = upload.copy(range) {
+                    self.refuse_rest(&error);
+                }
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn end(&mut self, end: &End) -> Result<(), Reply> {
         match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
-            ReceiveState::Nothing | ReceiveState::Blocks(..) => {
+            ReceiveState::Nothing | ReceiveState::Announced(_) => {
                 Err(violation("the end of data outside of a put"))
             }
             ReceiveState::Refused => Ok(()),
@@ -47,7 +61,7 @@ impl NativeConversation {
 
     pub(super) fn abort(&mut self) -> Result<(), Reply> {
         match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
-            ReceiveState::Nothing | ReceiveState::Blocks(..) => Err(violation("an abort outside of a put")),
+            ReceiveState::Nothing | ReceiveState::Announced(_) => Err(violation("an abort outside of a put")),
             ReceiveState::Refused => Ok(()),
             ReceiveState::Upload(upload) => {
                 upload.give_up();

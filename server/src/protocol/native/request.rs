@@ -1,12 +1,15 @@
 //! The table of native requests, and their handlers, which call the service.
 
 use super::conversation::{NativeConversation, ReceiveState};
+use super::delta::{DeltaEncoder, HeldDescription};
 use super::entry::entry;
 use super::job::NativeJob;
 use super::publish_group::refusal;
 use crate::service::{
-    self, ChangeKind, Copy, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval, User,
+    self, ChangeKind, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval,
+    User,
 };
+use sshome_delta::Key;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
@@ -65,6 +68,7 @@ use Grouping::{Ends, Joins};
 pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
     match request {
         Request::Put(_)
+        | Request::PutDelta(_)
         | Request::PutStream { .. }
         | Request::Mkdir { .. }
         | Request::Symlink { .. }
@@ -76,6 +80,8 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::Ls { .. }
         | Request::Stat { .. }
         | Request::Get { .. }
+        | Request::GetDelta { .. }
+        | Request::Describe { .. }
         | Request::Hash { .. }
         | Request::Df
         | Request::Sync
@@ -126,8 +132,11 @@ impl NativeConversation {
             Request::Mkdir { path, parents, mode } => {
                 self.begin(Joins, "mkdir", &path).make_directory(&path, parents, mode)
             }
-            Request::Get { path, .. } => self.begin(Ends, "get", &path).get(&path),
+            Request::Get { path, .. } => self.begin(Ends, "get", &path).get(&path, None),
             Request::Put(put) => self.begin(Joins, "put", &put.path).put(&put, None),
+            Request::Describe { path, key } => self.begin(Ends, "describe", &path).describe_file(&path, key),
+            Request::PutDelta(put) => self.begin(Joins, "put-delta", &put.path).put_delta(&put),
+            Request::GetDelta { path, key, .. } => self.begin(Ends, "get-delta", &path).get_delta(&path, key),
             Request::PutStream { id, put } => self.begin(Ends, "put-stream", &put.path).put(&put, Some(id)),
             Request::Rm { path, recursive } => self.begin(Ends, "rm", &path).remove(&path, recursive),
             Request::Rmdir { path } => self.begin(Ends, "rmdir", &path).remove_directory(&path),
@@ -208,11 +217,31 @@ impl NativeConversation {
         })
     }
 
-    fn get(&mut self, path: &[u8]) -> NativeResult {
+    fn get(&mut self, path: &[u8], delta: Option<DeltaEncoder>) -> NativeResult {
         let file = Download::begin(&self.user, &self.at(path)?);
         let file = file.map_err(service::Error::or_get_recursively)?;
-        let job = NativeJob::get(file, std::mem::take(&mut self.known), &mut self.output);
+        let job = NativeJob::get(file, std::mem::take(&mut self.known), delta, &mut self.output);
         Ok(NativeOutcome::Job(job))
+    }
+
+    fn get_delta(&mut self, path: &[u8], key: Key) -> NativeResult {
+        let description = self.description.take().map(HeldDescription::into_index).transpose()?;
+        self.get(path, Some(DeltaEncoder::new(key, description)))
+    }
+
+    fn describe_file(&mut self, path: &[u8], key: Key) -> NativeResult {
+        self.described = None;
+        let describing = Describing::begin(&self.user, &self.at(path)?, key)?;
+        Ok(NativeOutcome::Job(NativeJob::Describe(Some(Box::new(describing)))))
+    }
+
+    /// Begins an upload that copies from the described file.
+    fn put_delta(&mut self, put: &Put) -> NativeResult {
+        let base = self.described.take();
+        let NativeOutcome::Upload(upload) = self.put(put, None)? else { return Ok(done()) };
+        // Until it is the upload that is received, its data is dropped.
+        self.receiving = ReceiveState::Refused;
+        Ok(NativeOutcome::Upload(Box::new(upload.with_base(&self.user, base.as_ref())?)))
     }
 
     /// Begins an upload, of a stream if `stream` is given.

@@ -3,12 +3,14 @@ use super::*;
 use crate::transfer::TransferOptions;
 use crate::transfer::pool::{WorkPool, WorkShare};
 use bytes::Bytes;
+use sshome_delta::Index;
 use sshome_wire::{Decoder, MAX_FRAME};
 use std::fs::File;
 use std::path::PathBuf;
 
 fn manner() -> ReaderOptions {
     ReaderOptions {
+        delta: None,
         max_frame: MAX_FRAME as usize,
         max_requests: 2,
         preserve: false,
@@ -26,7 +28,13 @@ fn items(path: &Path) -> UploadItems {
 fn begun(messages: &mut mpsc::Receiver<UploadMessage>) -> bool {
     let Some(UploadMessage::Question { answer, .. }) = messages.blocking_recv() else { return false };
     answer
-        .send(QuestionAnswer { status: Status::Done, payload: Payload::None, digests: vec![], parts: vec![] })
+        .send(QuestionAnswer {
+            status: Status::Done,
+            payload: Payload::None,
+            digests: vec![],
+            parts: vec![],
+            description: Index::default(),
+        })
         .unwrap();
     matches!(messages.blocking_recv(), Some(UploadMessage::First { .. }))
 }

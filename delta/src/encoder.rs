@@ -1,0 +1,82 @@
+//! Encodes the new version of a file as copies from the old one and literal bytes.
+
+use crate::chunker::Chunker;
+use crate::index::{Found, Index};
+use crate::sizes::ChunkSizes;
+use crate::{Key, digest};
+use sshome_wire::{CopyRange, MAX_COPY_BYTES};
+
+/// What the receiver has to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Copy a range of the old version.
+    Copy(CopyRange),
+    /// Append these bytes.
+    Literal(&'a [u8]),
+}
+
+/// Encodes a file, from its bytes in order.
+#[derive(Debug)]
+pub struct Encoder {
+    key: Key,
+    index: Index,
+    chunker: Chunker,
+    /// A copy that the next chunk may extend.
+    copy: Option<CopyRange>,
+    /// The chunk of the description that was found last.
+    last: Option<u32>,
+    /// The length of the next chunk, if it is known to be a literal.
+    literal: Option<usize>,
+}
+
+impl Encoder {
+    /// The encoding of a file against a description that was made with the same key.
+    #[must_use]
+    pub fn new(key: Key, index: Index) -> Encoder {
+        let chunker = Chunker::new(ChunkSizes::of(index.bytes()));
+        Encoder { key, index, chunker, copy: None, last: None, literal: None }
+    }
+
+    /// Where to append the next bytes of the file. Call [`Encoder::next`] until it returns `None` afterwards.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.chunker.buffer()
+    }
+
+    /// The next step; `None` until more bytes are read, or after the last.
+    pub fn next(&mut self, at_end: bool) -> Option<Step<'_>> {
+        let length = loop {
+            if let Some(length) = self.literal.take() {
+                break length;
+            }
+            let Some(length) = self.chunker.peek(at_end) else {
+                return self.copy.take_if(|_| at_end).map(Step::Copy);
+            };
+            let digest = digest(&self.key, self.chunker.chunk(length));
+            let Some(Found { number, offset }) = self.index.find(&digest, length, self.last) else {
+                self.last = None;
+                if let Some(copy) = self.copy.take() {
+                    self.literal = Some(length);
+                    return Some(Step::Copy(copy));
+                }
+                break length;
+            };
+            self.last = Some(number);
+            self.chunker.take(length);
+            if let Some(full) = self.extend(offset, length as u64) {
+                return Some(Step::Copy(full));
+            }
+        };
+        Some(Step::Literal(self.chunker.take(length)))
+    }
+
+    /// Adds a range to the current copy. Returns the copy before it if it does not continue that.
+    fn extend(&mut self, offset: u64, length: u64) -> Option<CopyRange> {
+        match &mut self.copy {
+            Some(copy) if copy.offset + copy.length == offset && copy.length + length <= MAX_COPY_BYTES => {
+                copy.length += length;
+                None
+            }
+            copy => copy.replace(CopyRange { offset, length }),
+        }
+    }
+}
