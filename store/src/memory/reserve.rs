@@ -2,9 +2,9 @@
 
 use super::failure::over_quota;
 use super::resolve::MemoryLocation;
-use super::shared::{MemorySharedHome, replaced_file};
+use super::shared::MemorySharedHome;
 use super::tree::Tree;
-use crate::quota::{QuotaExceeded, Reservation};
+use crate::quota::{FreedSpace, QuotaExceeded, Reservation};
 use crate::{EntryId, StoreError, StoreResult};
 use sshome_wire::RemotePath;
 
@@ -19,10 +19,10 @@ pub(super) fn raise(
 ) -> StoreResult<()> {
     let (id, mut held) = {
         let tree = home.tree();
-        (tree.entry_id(target), count_on(&tree, target, reservation, bytes))
+        (tree.entry_id(target), hold(home, &tree, target, reservation, bytes))
     };
     if matches!(held, Err(QuotaExceeded::Bytes { .. })) && discard_files_to(home, &id) > 0 {
-        held = count_on(&home.tree(), target, reservation, bytes);
+        held = hold(home, &home.tree(), target, reservation, bytes);
     }
     held.map_err(|exceeded| match exceeded {
         // The error names the file's whole size, not the difference that was requested.
@@ -54,7 +54,8 @@ pub(super) fn grow(
     }
 }
 
-fn count_on(
+fn hold(
+    home: &MemorySharedHome,
     tree: &Tree,
     target: &MemoryLocation,
     reservation: &mut Reservation,
@@ -62,7 +63,8 @@ fn count_on(
 ) -> Result<(), QuotaExceeded> {
     let found = tree.lookup(target);
     let entries = u64::from(found.is_none());
-    reservation.count_on(bytes, entries, || found.and_then(|id| replaced_file(tree, id)))
+    let replaced = found.and_then(|id| home.freed(tree, id).ok());
+    reservation.cover(bytes, entries, &replaced.unwrap_or(FreedSpace::Nothing))
 }
 
 /// Discards the partial uploads of files to this target. Those of streams are kept: a client cannot restart them.

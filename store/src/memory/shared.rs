@@ -3,7 +3,7 @@
 use super::partial::MemoryPartialUploads;
 use super::resolve::MemoryLocation;
 use super::tree::Tree;
-use crate::quota::{FreedSpace, HeldFile, Ledger, ReplacedFile};
+use crate::quota::{FreedSpace, HeldFile, Ledger};
 use crate::{Capabilities, Cause, FileType, StreamLeases};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,13 +66,6 @@ impl MemorySharedHome {
         self.ledger.removed(freed);
         Ok(())
     }
-}
-
-/// A file that will be replaced, and the bytes that this frees.
-pub(super) fn replaced_file(tree: &Tree, id: u64) -> Option<ReplacedFile> {
-    let node = tree.node(id).ok().filter(|node| node.file_type() != FileType::Directory)?;
-    let bytes = if node.links > 1 { 0 } else { node.length() };
-    Some(ReplacedFile { file: tree.file_id(id), bytes })
 }
 
 /// A node that a handle has open: it stays when its last name is removed. Dropping it locks the tree.

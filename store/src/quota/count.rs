@@ -1,7 +1,12 @@
 //! Comparing the ledger with a scan of the disk.
 
+use super::ledger::LedgerState;
 use super::{Amount, FileId, Ledger, UnreadableEntries};
 use std::collections::{HashMap, HashSet};
+use std::sync::MutexGuard;
+
+/// How often the staged files are measured if reservations change each time.
+const MAX_MEASUREMENTS: u32 = 4;
 
 /// The state of the ledger when a scan began. The scan can be compared with the ledger only if that did not change
 /// meanwhile.
@@ -77,8 +82,8 @@ impl Ledger {
         ScanBaseline { change_count, lenders: state.credits.files().collect() }
     }
 
-    /// Compares the ledger with a scan, and corrects it. Ends the first count of a home unless it is busy. `staged` measures the staged files, in bytes; it is called under
-    /// the ledger's lock. Requires the namespace lock.
+    /// Compares the ledger with a scan, and corrects it. Ends the first count of a home unless it is busy. `staged` measures
+    /// the staged files, in bytes; it is called again if reservations changed meanwhile. Requires the namespace lock.
     ///
     /// # Errors
     /// That of `staged`.
@@ -86,34 +91,61 @@ impl Ledger {
         &self,
         baseline: &ScanBaseline,
         scanned: ScanResult,
-        staged: impl FnOnce() -> Result<u64, E>,
+        staged: impl FnMut() -> Result<u64, E>,
     ) -> Result<Comparison, E> {
-        let mut state = self.state();
+        let (mut state, staged) = self.measure(staged);
         let is_busy = baseline.change_count != Some(state.change_count) || !state.is_at_rest();
         if is_busy && (state.counting.is_some() || scanned.unreadable.is_empty()) {
             return Ok(Comparison::Busy);
         }
         state.unreadable = scanned.unreadable.clone();
         if !scanned.unreadable.is_empty() {
+            let first = state.counting.take();
             // The first count says at least how much could be read.
-            if state.counting.take().is_some() {
+            if first.is_some() {
                 state.used = scanned.used;
             }
+            // Dropping `first` wakes those who wait for the count.
+            drop(state);
             return Ok(Comparison::Unreadable(scanned.unreadable));
         }
-        let staged = StagedBytes { found: staged()?, partial: state.partial, reserved: state.staged.bytes };
+        let Some(found) = staged.transpose()? else { return Ok(Comparison::Busy) };
+        let staged = StagedBytes { found, partial: state.partial, reserved: state.staged.bytes };
         let found = Amount { bytes: scanned.used.bytes + state.orphaned(), entries: scanned.used.entries };
-        let recorded = std::mem::replace(&mut state.used, found);
+        let mut recorded = std::mem::replace(&mut state.used, found);
         // A scan does not find a removed file that is still open; its length is known.
         for file in &baseline.lenders {
             if !state.open.contains_key(file) {
                 state.credits.shrink(*file, scanned.lenders.get(file).copied().unwrap_or(0));
             }
         }
-        match state.counting.take() {
+        let first = state.counting.take();
+        drop(state);
+        if first.is_some() {
             // Nothing was recorded before.
-            Some(_) => Ok(Comparison::Compared { recorded: found, found, staged }),
-            None => Ok(Comparison::Compared { recorded, found, staged }),
+            recorded = found;
+        }
+        Ok(Comparison::Compared { recorded, found, staged })
+    }
+
+    /// Calls `staged` without the ledger's lock, since it reads the disk, until no reservation has changed meanwhile. `None`
+    /// if they do not stop changing.
+    fn measure<E>(
+        &self,
+        mut staged: impl FnMut() -> Result<u64, E>,
+    ) -> (MutexGuard<'_, LedgerState>, Option<Result<u64, E>>) {
+        let mut tries = 0;
+        loop {
+            let before = self.state().staged_changes;
+            let found = staged();
+            let state = self.state();
+            tries += 1;
+            if state.staged_changes == before {
+                return (state, Some(found));
+            }
+            if tries == MAX_MEASUREMENTS {
+                return (state, None);
+            }
         }
     }
 }
@@ -162,6 +194,29 @@ mod tests {
             let Comparison::Compared { staged, .. } = comparison else { panic!("{comparison:?}") };
             assert_eq!(staged.discrepancy(), discrepancy, "{found}");
         }
+    }
+
+    #[test]
+    fn staged_files_are_measured_again_if_an_upload_ended_meanwhile() {
+        let ledger = ledger();
+        let mut uploads: Vec<_> = (0..2).map(|_| ledger.reserve(20, 0).unwrap()).collect();
+        let baseline = ledger.begin_count();
+        let mut found = vec![0, 20, 40];
+        let staged = || {
+            // Measured before the upload ends.
+            let found = found.pop().unwrap();
+            uploads.pop();
+            Ok::<_, Infallible>(found)
+        };
+        let comparison =
+            ledger.end_count(&baseline, ScanResult { used: FOUND, ..ScanResult::default() }, staged).unwrap();
+        let Comparison::Compared { staged, .. } = comparison else { panic!("{comparison:?}") };
+        assert_eq!(staged, StagedBytes { found: 0, partial: 0, reserved: 0 });
+        // They change without end.
+        let restless = || Ok::<_, Infallible>(ledger.reserve(1, 0).map(|room| room.bytes()).unwrap());
+        let baseline = ledger.begin_count();
+        let found = ScanResult { used: FOUND, ..ScanResult::default() };
+        assert_eq!(ledger.end_count(&baseline, found, restless).unwrap(), Comparison::Busy);
     }
 
     #[test]

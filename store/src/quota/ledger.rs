@@ -40,6 +40,8 @@ pub(super) struct LedgerState {
     pub(super) used: Amount,
     /// The sum of all reservations.
     pub(super) staged: Amount,
+    /// Counts the changes of reservations.
+    pub(super) staged_changes: u64,
     /// Bytes of `staged` that belong to partial uploads without a session.
     pub(super) partial: u64,
     pub(super) credits: Credits,
@@ -221,6 +223,68 @@ impl LedgerState {
             FreedSpace::Nothing => {}
             FreedSpace::Link(bytes) => self.used.bytes = self.used.bytes.saturating_sub(bytes),
             FreedSpace::File(last) => last.close_in(self, true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::ScanResult;
+    use std::convert::Infallible;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::task::{Context, Wake, Waker};
+
+    /// Counts the calls that find the ledger unlocked, and fails in any other.
+    struct Unlocked {
+        ledger: Arc<Ledger>,
+        calls: AtomicU32,
+    }
+
+    impl Unlocked {
+        fn call<T>(&self, result: T) -> Result<T, Infallible> {
+            assert!(self.ledger.state.try_lock().is_ok(), "the ledger is locked");
+            self.calls.fetch_add(1, SeqCst);
+            Ok(result)
+        }
+    }
+
+    impl Wake for Unlocked {
+        fn wake(self: Arc<Self>) {
+            let Ok(()) = self.call(());
+        }
+    }
+
+    fn unlocked(ledger: Ledger) -> Arc<Unlocked> {
+        Arc::new(Unlocked { ledger: Arc::new(ledger), calls: AtomicU32::new(0) })
+    }
+
+    #[test]
+    fn the_ledger_is_not_locked_while_the_disk_is_read() {
+        let limits = QuotaLimits::default();
+        let unlocked = unlocked(Ledger::new(limits, Amount::default(), UnreadableEntries::default()));
+        let Ok(_held) = unlocked.ledger.hold(FileId { device: 1, inode: 1 }, || unlocked.call(5));
+        let (baseline, found) = (unlocked.ledger.begin_count(), ScanResult::default());
+        let Ok(_) = unlocked.ledger.end_count(&baseline, found, || unlocked.call(0));
+        assert_eq!(unlocked.calls.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn the_ledger_is_not_locked_while_waiting_sessions_are_woken() {
+        let mut unreadable = UnreadableEntries::default();
+        unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned()));
+        for unreadable in [UnreadableEntries::default(), unreadable] {
+            let unlocked = unlocked(Ledger::uncounted(QuotaLimits::default()));
+            let mut counted = pin!(unlocked.ledger.counting().unwrap().end.over());
+            let waker = Waker::from(Arc::clone(&unlocked));
+            assert!(counted.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            let (baseline, found) =
+                (unlocked.ledger.begin_count(), ScanResult { unreadable, ..ScanResult::default() });
+            let Ok(_) = unlocked.ledger.end_count(&baseline, found, || Ok::<_, Infallible>(0));
+            assert_eq!(unlocked.calls.load(SeqCst), 1);
         }
     }
 }

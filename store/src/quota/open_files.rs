@@ -37,8 +37,9 @@ pub struct HeldFile {
 }
 
 impl Ledger {
-    /// Records that a file is open, until the result is dropped. `length` returns its length in bytes. It is called under
-    /// the ledger's lock, and only if no other session has the file open, so the length cannot change.
+    /// Records that a file is open, until the result is dropped. `length` returns its length in bytes. It is called only if
+    /// no other session has the file open. Requires the namespace lock, so that none opens it meanwhile and the length
+    /// cannot change.
     ///
     /// # Errors
     /// That of `length`.
@@ -47,20 +48,13 @@ impl Ledger {
         file: FileId,
         length: impl FnOnce() -> Result<u64, E>,
     ) -> Result<HeldFile, E> {
-        let mut state = self.state();
-        let content = match state.open.get_mut(&file) {
-            Some(open) => {
-                open.open_count += 1;
-                Arc::clone(&open.content)
-            }
+        let open = self.state().reopen(file);
+        let content = match open {
+            Some(content) => content,
             None => {
-                let open = OpenFileEntry {
-                    open_count: 1,
-                    length: length()?,
-                    orphaned: false,
-                    content: Arc::default(),
-                };
-                Arc::clone(&state.open.entry(file).or_insert(open).content)
+                // Without the ledger's lock: it asks the disk.
+                let length = length()?;
+                self.state().open(file, length)
             }
         };
         Ok(HeldFile { ledger: Arc::clone(self), file, content, closed: false })
@@ -160,6 +154,24 @@ impl Drop for ContentChange<'_> {
 }
 
 impl LedgerState {
+    /// Counts one more handle of an open file. `None` if it is not open.
+    fn reopen(&mut self, file: FileId) -> Option<Arc<ContentState>> {
+        let open = self.open.get_mut(&file)?;
+        open.open_count += 1;
+        Some(Arc::clone(&open.content))
+    }
+
+    fn open(&mut self, file: FileId, length: u64) -> Arc<ContentState> {
+        let open = self.open.entry(file).or_insert_with(|| OpenFileEntry {
+            open_count: 0,
+            length,
+            orphaned: false,
+            content: Arc::default(),
+        });
+        open.open_count += 1;
+        Arc::clone(&open.content)
+    }
+
     fn set_length(&mut self, file: FileId, length: u64) {
         if let Some(open) = self.open.get_mut(&file) {
             self.used.bytes = self.used.bytes.saturating_sub(open.length).saturating_add(length);

@@ -202,6 +202,7 @@ impl Reservation {
         if self.partial {
             state.partial = add(state.partial, self.held.bytes, held.bytes);
         }
+        state.staged_changes += 1;
         self.held = held;
     }
 

@@ -98,7 +98,7 @@ fn hold(home: &PosixHome, file: &File, stat: &Stat) -> home::Result<HeldFile> {
 
 /// The space that removing or replacing a name frees. `stat` is that of the current file.
 fn freed(
-    home: &PosixHome,
+    home: &HomeHandle,
     at: &Location,
     stat: &Stat,
     _lock: &NamespaceLock<'_>,

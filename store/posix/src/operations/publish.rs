@@ -155,7 +155,7 @@ fn rename_into_place(
     // The file that was there when the upload began may have been removed or opened meanwhile.
     let entries = u64::from(replaced.is_none());
     let old = match &replaced {
-        Some(stat) => freed(home, target, stat, namespace).of_file(path)?,
+        Some(stat) => freed(&home.dir, target, stat, namespace).of_file(path)?,
         None => FreedSpace::Nothing,
     };
     reservation.cover(size, entries, &old).map_err(over_quota(path))?;

@@ -25,7 +25,7 @@ pub(crate) fn remove_file(home: &PosixHome, path: &RemotePath) -> StoreResult<Re
 /// Removes an entry that is not a directory, and accounts for the freed space.
 fn unlink(home: &PosixHome, location: &Location) -> home::Result<()> {
     let namespace = home.dir.lock_namespace();
-    let freed = freed(home, location, &location.stat()?, &namespace)?;
+    let freed = freed(&home.dir, location, &location.stat()?, &namespace)?;
     location.unlink(&namespace)?;
     home.ledger().removed(freed);
     Ok(())

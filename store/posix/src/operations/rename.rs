@@ -83,7 +83,7 @@ impl Renaming<'_> {
     ) -> StoreResult<bool> {
         let replaced = replaced.filter(|replaced| file_id(replaced) != file_id(moved));
         let freed = match &replaced {
-            Some(stat) => freed(home, &self.target, stat, namespace).of_file(self.to)?,
+            Some(stat) => freed(&home.dir, &self.target, stat, namespace).of_file(self.to)?,
             None => FreedSpace::Nothing,
         };
         if !self.is_one_place()? {

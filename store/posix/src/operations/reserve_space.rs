@@ -1,11 +1,11 @@
 //! Reserving space for an upload, with the credit from the file that it will replace.
 
 use super::error::Context;
-use super::{PosixHome, StoreError, StoreResult};
-use crate::home::{HomeHandle, Location, file_id, replaced_file};
+use super::{PosixHome, StoreError, StoreResult, freed};
+use crate::home::{HomeHandle, Location, file_id};
 use rustix::fs::Stat;
 use sshome_store::EntryId;
-use sshome_store::quota::{QuotaExceeded, ReplacedFile, Reservation};
+use sshome_store::quota::{FreedSpace, QuotaExceeded, Reservation};
 use sshome_wire::RemotePath;
 use sshome_wire::display::Size;
 
@@ -84,15 +84,11 @@ fn hold(
     exists: bool,
 ) -> Result<(), QuotaExceeded> {
     if !exists {
-        return reservation.count_on(bytes, 1, || None);
+        return reservation.cover(bytes, 1, &FreedSpace::Nothing);
     }
-    // Under the lock, the replaced file's name and length cannot change.
-    let _names = home.lock_namespace();
-    reservation.count_on(bytes, 0, || replaced_at(target))
-}
-
-fn replaced_at(target: &Location) -> Option<ReplacedFile> {
-    target.stat().ok().map(|stat| replaced_file(&stat))
+    let namespace = home.lock_namespace();
+    let replaced = target.stat().and_then(|stat| freed(home, target, &stat, &namespace));
+    reservation.cover(bytes, 0, &replaced.unwrap_or(FreedSpace::Nothing))
 }
 
 /// Discards partial uploads of files to this target. Those of streams are kept: a client cannot restart them.
