@@ -153,7 +153,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quota::{FreedSpace, QuotaExceeded, QuotaLimits, ReplacedFile, Reservation, UsageChange};
+    use crate::quota::{FreedSpace, QuotaExceeded, QuotaLimits, Reservation, UsageChange};
     use std::convert::Infallible;
     use std::sync::Arc;
 
@@ -252,7 +252,8 @@ mod tests {
         let ledger = ledger();
         let file = FileId { device: 1, inode: 1 };
         let mut upload = Reservation::empty(&ledger);
-        upload.count_on(60, 0, || Some(ReplacedFile { file, bytes: 70 })).unwrap();
+        let replaced = ledger.hold(file, || Ok::<_, Infallible>(70)).unwrap();
+        upload.cover(60, 0, &FreedSpace::File(replaced)).unwrap();
         assert_eq!(ledger.usage().charged().bytes, 70);
         let baseline = ledger.begin_count();
         assert!(baseline.wants(file));

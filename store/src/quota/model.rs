@@ -235,9 +235,13 @@ impl Model {
     fn begin(&mut self, slot: usize, bytes: u64, inode: usize) {
         self.take(Step::Drop { slot });
         let file = self.files[inode].clone().filter(|file| file.named);
-        let replaced = file.as_ref().map(|file| ReplacedFile { file: id(inode), bytes: file.bytes });
+        let replaced = match &file {
+            Some(file) => FreedSpace::File(self.hold(inode, file.bytes)),
+            None => FreedSpace::Nothing,
+        };
         let mut upload = Reservation::empty(&self.ledger);
-        let begun = upload.count_on(bytes, 0, || replaced);
+        let begun = upload.cover(bytes, 0, &replaced);
+        drop(replaced);
         let lends =
             self.handles[inode].is_empty() && file.is_some_and(|file| file.lends.is_none() && file.bytes > 0);
         let kept = begun.is_ok();

@@ -14,7 +14,11 @@ fn reserve_file(
     replaced: Option<ReplacedFile>,
 ) -> Result<Reservation, QuotaExceeded> {
     let mut reservation = Reservation::empty(ledger);
-    reservation.count_on(bytes, u64::from(replaced.is_none()), || replaced)?;
+    let freed = match replaced {
+        Some(replaced) => FreedSpace::File(hold(ledger, replaced.file, replaced.bytes)),
+        None => FreedSpace::Nothing,
+    };
+    reservation.cover(bytes, u64::from(replaced.is_none()), &freed)?;
     Ok(reservation)
 }
 
