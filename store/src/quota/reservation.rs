@@ -25,13 +25,14 @@ impl Ledger {
         Ok(reservation)
     }
 
-    /// Reserves the bytes of a partial upload, which are on the disk already, even if they do not fit. `replaced` is as in
-    /// [`Reservation::count_on`].
+    /// Reserves the bytes of a partial upload, which are on the disk already, even if they do not fit. `replaced` lends, unless
+    /// it is open or lends to a different reservation.
     pub fn reserve_existing(self: &Arc<Ledger>, bytes: u64, replaced: Option<ReplacedFile>) -> Reservation {
         let mut reservation = Reservation::empty(self);
         let mut state = self.state();
         reservation.hold(&mut state, Amount { bytes, entries: 0 });
-        let replaced = reservation.lender(&state, replaced);
+        let closed = replaced.filter(|replaced| !state.open.contains_key(&replaced.file));
+        let replaced = closed.and_then(|replaced| reservation.may_borrow(&state, replaced));
         reservation.borrow(&mut state, replaced);
         drop(state);
         reservation
@@ -75,26 +76,9 @@ impl Reservation {
         self.lender == Some(file) && self.ledger.state().credits.limit_for(file, self.number).is_some()
     }
 
-    /// Raises the reservation to at least this amount, for an upload that will replace a file. The file lends to it, unless
-    /// it is open or lends to a different reservation; the previous credit ends. `look` returns the file; it is called
-    /// under the ledger's lock. Requires the namespace lock if there is such a file.
-    ///
-    /// # Errors
-    /// If it does not fit. The reservation is then unchanged.
-    pub fn count_on(
-        &mut self,
-        bytes: u64,
-        entries: u64,
-        look: impl FnOnce() -> Option<ReplacedFile>,
-    ) -> Result<(), QuotaExceeded> {
-        let ledger = Arc::clone(&self.ledger);
-        let mut state = ledger.state();
-        let lender = self.lender(&state, look());
-        self.cover_from(&mut state, bytes, entries, lender)
-    }
-
-    /// Raises the reservation to what publishing a file of `bytes` and `entries` new entries needs. `freed` is the space of
-    /// the replaced name; a replaced file lends if it is not open elsewhere.
+    /// Raises the reservation to at least this amount, for a file of `bytes` and `entries` new entries. `freed` is the space of
+    /// the name that it will replace, or replaces now: the file there lends, unless it is open elsewhere or lends to a different
+    /// reservation. The previous credit ends. Requires the namespace lock if there is such a file.
     ///
     /// # Errors
     /// If it does not fit. The reservation is then unchanged.
@@ -160,12 +144,7 @@ impl Reservation {
         self.give_back(&mut state);
     }
 
-    /// The file, if it can lend to this reservation: open files cannot.
-    fn lender(&self, state: &LedgerState, replaced: Option<ReplacedFile>) -> Option<ReplacedFile> {
-        let replaced = replaced.filter(|replaced| !state.open.contains_key(&replaced.file))?;
-        self.may_borrow(state, replaced)
-    }
-
+    /// The file, unless it has nothing to lend, or lends to a different reservation.
     fn may_borrow(&self, state: &LedgerState, replaced: ReplacedFile) -> Option<ReplacedFile> {
         (replaced.bytes > 0 && !state.credits.is_taken(replaced.file, self.number)).then_some(replaced)
     }
