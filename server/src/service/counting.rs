@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub(crate) enum ChangeKind {
     /// It stores bytes, makes an entry, or renames one: it waits for every count.
     Stores,
-    /// It changes something outside of the home, such as a key: it waits for nothing.
-    Outside,
     /// It only removes: it waits for a count that could not be completed because of removals.
     Removes,
 }
@@ -38,7 +36,6 @@ impl User {
         let waits = match change {
             ChangeKind::Stores => true,
             ChangeKind::Removes => removals_wait,
-            ChangeKind::Outside => false,
         };
         waits.then_some(end)
     }

@@ -47,7 +47,7 @@ pub use publish::{VerifiedUpload, publish};
 pub use remove::{RecursiveRemoval, remove};
 pub use space::{HomeSpace, space};
 pub use sshome_store::{OpenMode, SetAttributes, StepLimit};
-pub use upload::PutUpload;
+pub use upload::{PutUpload, is_target_directory};
 pub use user_permits::{Permits, UserPermits};
 
 use crate::accounts::{Access, SftpUploads};
@@ -177,7 +177,7 @@ impl User {
     ///
     /// # Errors
     /// If the login may only read, or the home was replaced.
-    pub fn require_add(&self) -> Result<()> {
+    fn require_add(&self) -> Result<()> {
         let allowed = match self.access().adds() {
             true => self.home.check_writable().map_err(Error::from),
             false if self.account_access().adds() => Err(Error::ReadOnlyKey),

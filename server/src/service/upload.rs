@@ -223,6 +223,15 @@ impl PutUpload {
     }
 }
 
+/// Whether what a client is about to send to `path` goes into a directory there.
+///
+/// # Errors
+/// If the login may add nothing.
+pub fn is_target_directory(user: &User, path: &RemotePath) -> Result<bool> {
+    user.require_add()?;
+    Ok(user.home.info(path, true).is_ok_and(|info| info.is_directory()))
+}
+
 fn refused(error: StoreError, path: &RemotePath, protected: bool) -> Error {
     match error.cause() {
         Some(Cause::Exists) if protected => Error::Protected(path.clone()),

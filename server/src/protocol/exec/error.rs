@@ -27,7 +27,7 @@ pub(super) enum Error {
     /// A path is empty.
     #[error("an empty name is no path; . is the home")]
     EmptyPath,
-    /// The command needs write access.
+    /// The account may not change anything.
     #[error("this account is read-only")]
     ReadOnly,
     /// The directory exists already.
@@ -38,7 +38,7 @@ pub(super) enum Error {
     JustPut { from: RemotePath, to: RemotePath },
     /// The operation failed.
     #[error("{}", _0.message())]
-    Operation(#[from] service::Error),
+    Operation(service::Error),
     /// The client's standard input is incomplete.
     #[error("the input was cut off; nothing was published")]
     Cut,
@@ -55,6 +55,15 @@ pub(super) type Result<T> = std::result::Result<T, Error>;
 
 /// The exit status of a command that failed, or that failed for some operands.
 pub(super) const EXIT_FAILURE: u8 = 1;
+
+impl From<service::Error> for Error {
+    fn from(error: service::Error) -> Error {
+        match error {
+            service::Error::ReadOnly => Error::ReadOnly,
+            error => Error::Operation(error),
+        }
+    }
+}
 
 impl Error {
     /// The exit status, as in a shell.

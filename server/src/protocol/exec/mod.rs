@@ -19,7 +19,7 @@ mod task;
 use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
 use super::receive_buffer::InputEnd;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::service::{self, ChangeKind, User};
+use crate::service::{ChangeKind, User};
 use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_store::Wait;
@@ -66,7 +66,7 @@ struct RunningCommand {
     is_refused: bool,
     /// Whether the user has pressed Ctrl-C.
     is_interrupted: bool,
-    /// What it changes.
+    /// What it changes that waits while the home is being counted.
     changes: Option<ChangeKind>,
     /// What it waits for.
     waiting: Option<Wait>,
@@ -85,12 +85,6 @@ impl RunningCommand {
             io.named(command.name);
             let arguments = command.accepts.read(words.collect())?;
             changes = (command.changes)(&arguments);
-            if changes.is_some() {
-                user.require_add().map_err(|error| match error {
-                    service::Error::ReadOnly => Error::ReadOnly,
-                    other => Error::Operation(other),
-                })?;
-            }
             reads = (command.reads)(&arguments);
             if reads && terminal {
                 return Err(Error::Terminal);

@@ -1,4 +1,4 @@
-//! The command table: drives parsing, help, permission checks and dispatch.
+//! The command table: drives parsing, help and dispatch.
 
 use super::arguments::{ArgumentSpec, Arguments};
 use super::error::{Error, Result};
@@ -14,7 +14,7 @@ pub(super) struct CommandEntry {
     pub(super) accepts: ArgumentSpec,
     /// Its line in the help.
     pub(super) help: &'static str,
-    /// What it changes, which needs write access.
+    /// What it changes that waits while the home is being counted.
     pub(super) changes: fn(&Arguments) -> Option<ChangeKind>,
     /// Whether it reads its input.
     pub(super) reads: fn(&Arguments) -> bool,

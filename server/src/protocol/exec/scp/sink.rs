@@ -19,7 +19,9 @@ const MAX_DEPTH: usize = 1000;
 pub(super) struct ScpSink {
     target: RemotePath,
     /// Whether the target must be a directory.
-    directory: bool,
+    must_be_directory: bool,
+    /// Whether it is one, and the files go into it.
+    is_directory: bool,
     recursive: bool,
     preserve: bool,
     /// The directories that were entered, with the attributes that they get when they are left.
@@ -40,10 +42,16 @@ struct ReceivedFile {
 }
 
 impl ScpSink {
-    pub(super) fn new(target: RemotePath, directory: bool, recursive: bool, preserve: bool) -> ScpSink {
+    pub(super) fn new(
+        target: RemotePath,
+        must_be_directory: bool,
+        recursive: bool,
+        preserve: bool,
+    ) -> ScpSink {
         ScpSink {
             target,
-            directory,
+            must_be_directory,
+            is_directory: false,
             recursive,
             preserve,
             levels: Vec::new(),
@@ -53,18 +61,6 @@ impl ScpSink {
             greeted: false,
             status: 0,
         }
-    }
-
-    /// Checks the target, and tells the client to begin.
-    fn greet(&mut self, user: &User, io: &mut CommandIo) -> Result<()> {
-        if !std::mem::replace(&mut self.greeted, true) {
-            if self.directory {
-                service::enter_directory(user, &self.target)?;
-            }
-            self.directory = is_directory(user, &self.target);
-            io.bytes(b"\0");
-        }
-        Ok(())
     }
 
     /// Handles one record. Returns whether to continue.
@@ -134,7 +130,7 @@ impl ScpSink {
     fn place_of(&self, name: &[u8]) -> Result<RemotePath> {
         match self.levels.last() {
             Some((directory, _)) => Ok(directory.join(name)?),
-            None if self.directory => Ok(self.target.join(name)?),
+            None if self.is_directory => Ok(self.target.join(name)?),
             None => Ok(self.target.clone()),
         }
     }
@@ -185,7 +181,12 @@ impl ScpSink {
     }
 
     fn work(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
-        self.greet(user, io)?;
+        if !std::mem::replace(&mut self.greeted, true) {
+            if self.must_be_directory {
+                service::enter_directory(user, &self.target)?;
+            }
+            io.bytes(b"\0");
+        }
         let mut taken = 0;
         while taken < SLICE_INPUT_BYTES {
             if self.file.is_some() {
@@ -213,14 +214,13 @@ impl ScpSink {
 
 impl CommandTask for ScpSink {
     fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState> {
+        if !self.greeted {
+            self.is_directory = service::is_target_directory(user, &self.target)?;
+        }
         // The client shows errors in scp's protocol. On standard error it would show them twice.
         Ok(self.work(user, io).unwrap_or_else(|error| {
             io.bytes(&failure(&error));
             TaskState::Done(EXIT_FAILURE)
         }))
     }
-}
-
-fn is_directory(user: &User, path: &RemotePath) -> bool {
-    service::stat(user, path, true).is_ok_and(|found| found.info.is_directory())
 }
