@@ -51,13 +51,8 @@ pub(crate) trait ChannelProtocol: Send + 'static {
         true
     }
 
-    /// What the last slice waits for, if it returned [`SliceOutcome::Waiting`].
-    fn waits_for(&self) -> Option<Wait> {
-        None
-    }
-
-    /// The wait took too long: what waited is refused in the next slice.
-    fn end_wait(&mut self) {}
+    /// A wait took as long as the slice that returned [`SliceOutcome::WaitFor`] said. Another slice follows.
+    fn end_wait(&mut self, _wait: &Wait) {}
 
     /// Takes the output that is ready to be sent.
     fn take_output(&mut self) -> Vec<OutputChunk>;
@@ -88,13 +83,12 @@ pub(crate) enum SliceOutcome {
     InRequest,
     /// There is nothing to do until more input arrives.
     Idle,
-    /// A request waits until the home is counted: see [`ChannelProtocol::waits_for`].
-    Waiting,
     /// Idle, with staged files to publish unless more input is on its way.
     Staged,
     /// Idle. Unless input arrives within this time, the channel ends so.
     IdleFor(Duration, ChannelEnd),
-    /// Nothing can be done until another session has done something, for this long, or until more input arrives.
+    /// Nothing can be done until this has happened, for this long, or until more input arrives. If a slice returns the same
+    /// wait again, the time continues.
     WaitFor(Wait, Duration),
     /// The channel ends so, once the output is sent.
     Ended(ChannelEnd),
@@ -225,7 +219,7 @@ async fn serve<C: ChannelProtocol>(
         }
         rest.end(&outcome);
         match outcome {
-            SliceOutcome::InRequest | SliceOutcome::Waiting if input.is_gone() && !outlives => {
+            SliceOutcome::InRequest | SliceOutcome::WaitFor(..) if input.is_gone() && !outlives => {
                 return ChannelEnd::Gone;
             }
             SliceOutcome::InRequest | SliceOutcome::Busy => continue,

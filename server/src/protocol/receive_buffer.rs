@@ -133,17 +133,6 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// Waits until something arrives, if there is room for it.
-    pub(crate) async fn arrival(&mut self) {
-        match self.has_room(MAX_BUFFERED_BYTES) {
-            true => {
-                let arrival = self.incoming.next().await;
-                self.put(arrival);
-            }
-            false => std::future::pending().await,
-        }
-    }
-
     /// Whether input has arrived. Does not wait for it.
     pub(crate) async fn poll(&mut self) -> bool {
         self.during(false, tokio::task::yield_now()).await;

@@ -3,6 +3,10 @@
 use super::User;
 use sshome_store::{Counting, Wait};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How long a request waits until the home is counted. Then it is refused, and the client may repeat it.
+pub(crate) const MAX_COUNT_WAIT: Duration = Duration::from_secs(30);
 
 /// What a request changes that waits while the home is being counted. Reading waits for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +44,11 @@ impl User {
         waits.then_some(end)
     }
 
-    /// The channel has waited as long as it may: the requests that have arrived do not wait any more.
-    pub(crate) fn end_wait(&self) {
-        self.count.waited_in_vain.store(true, Relaxed);
+    /// The channel has waited as long as it may. If that was for the count, the requests that have arrived do not wait any
+    /// more.
+    pub(crate) fn end_wait(&self, wait: &Wait) {
+        let is_for_count = self.home.counting().is_some_and(|counting| counting.end == *wait);
+        self.count.waited_in_vain.fetch_or(is_for_count, Relaxed);
     }
 
     /// Everything that had arrived is answered: later requests wait again.

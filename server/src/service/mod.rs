@@ -29,7 +29,7 @@ mod user_permits;
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
-pub(crate) use counting::ChangeKind;
+pub(crate) use counting::{ChangeKind, MAX_COUNT_WAIT};
 pub use describe::{DescribedFile, Describing};
 pub(crate) use digest::Hasher;
 pub use digest::{DigestAlgorithm, DigestRange, FileDigest};

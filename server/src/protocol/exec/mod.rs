@@ -19,7 +19,7 @@ mod task;
 use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
 use super::receive_buffer::InputEnd;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::service::{ChangeKind, User};
+use crate::service::{ChangeKind, MAX_COUNT_WAIT, User};
 use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_store::Wait;
@@ -68,8 +68,8 @@ struct RunningCommand {
     is_interrupted: bool,
     /// What it changes that waits while the home is being counted.
     changes: Option<ChangeKind>,
-    /// What it waits for.
-    waiting: Option<Wait>,
+    /// Whether it waits for the count.
+    is_waiting: bool,
     task: Result<Box<dyn CommandTask>>,
 }
 
@@ -102,7 +102,7 @@ impl RunningCommand {
             is_refused: false,
             is_interrupted: false,
             changes,
-            waiting: None,
+            is_waiting: false,
             task,
         }
     }
@@ -166,9 +166,10 @@ impl ChannelProtocol for RunningCommand {
 
     fn run_slice(&mut self, _quiet: bool) -> SliceOutcome {
         let changes = self.changes.filter(|_| self.task.is_ok());
-        self.waiting = changes.and_then(|change| self.user.must_wait(change));
-        if self.waiting.is_some() {
-            return SliceOutcome::Waiting;
+        let wait = changes.and_then(|change| self.user.must_wait(change));
+        self.is_waiting = wait.is_some();
+        if let Some(wait) = wait {
+            return SliceOutcome::WaitFor(wait, MAX_COUNT_WAIT);
         }
         let guard = self.user.audit().enter();
         let state = self.work();
@@ -184,16 +185,12 @@ impl ChannelProtocol for RunningCommand {
         }
     }
 
-    fn waits_for(&self) -> Option<Wait> {
-        self.waiting.clone()
-    }
-
-    fn end_wait(&mut self) {
-        self.user.end_wait();
+    fn end_wait(&mut self, wait: &Wait) {
+        self.user.end_wait(wait);
     }
 
     fn is_under_way(&self) -> bool {
-        self.waiting.is_none()
+        !self.is_waiting
     }
 }
 

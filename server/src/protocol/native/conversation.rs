@@ -9,7 +9,7 @@ use super::job::{JobStep, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use super::request::change_of;
-use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
+use crate::service::{ChangeKind, DescribedFile, MAX_COUNT_WAIT, PutUpload, User};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Description, Digest, Features, Frame, FrameError, Hello, MAX_CHUNKS, PROTOCOL_VERSION,
@@ -59,8 +59,6 @@ pub(super) struct NativeConversation {
     pub(super) cwd: RemotePath,
     pub(super) receiving: ReceiveState,
     pub(super) job: Option<NativeJob>,
-    /// What the job waits for before its next step.
-    job_wait: Option<Wait>,
     pub(super) output: NativeOutput,
     /// The output after which a slice ends, in bytes.
     max_output: usize,
@@ -82,8 +80,8 @@ pub(super) struct NativeConversation {
     /// The memory cost of `queue`, in bytes.
     queued: usize,
     outstanding: u32,
-    /// What the first request of the queue, or the job, waits for.
-    waiting: Option<Wait>,
+    /// What the first request of the queue, or the job, waits for, and how long.
+    waiting: Option<(Wait, Duration)>,
     greeted: bool,
     /// The optional features of the client.
     pub(super) features: Features,
@@ -99,7 +97,6 @@ impl NativeConversation {
             cwd: RemotePath::root(),
             receiving: ReceiveState::Nothing,
             job: None,
-            job_wait: None,
             output,
             max_output: SLICE_OUTPUT_BYTES,
             known: Vec::new(),
@@ -190,8 +187,8 @@ impl NativeConversation {
         self.waiting = None;
         while self.output.len() < self.max_output && begun.elapsed() < MAX_SLICE_TIME {
             if let Some(job) = &mut self.job {
-                self.waiting = job.change().and_then(|change| self.user.must_wait(change));
-                if self.waiting.is_some() {
+                if let Some(wait) = job.change().and_then(|change| self.user.must_wait(change)) {
+                    self.waiting = Some((wait, MAX_COUNT_WAIT));
                     return Ok(());
                 }
                 let step = job.step(&self.user, &mut self.output, self.max_output);
@@ -199,7 +196,7 @@ impl NativeConversation {
                     // A step may take long: look for a cancel after each.
                     JobStep::More => return Ok(()),
                     JobStep::Waits(wait) => {
-                        self.job_wait = Some(wait);
+                        self.waiting = Some((wait, MAX_JOB_WAIT));
                         return Ok(());
                     }
                     JobStep::Leased(part) => {
@@ -213,8 +210,8 @@ impl NativeConversation {
                 self.job = None;
                 self.answered(1);
             } else if let Some(frame) = self.queue.pop_front() {
-                self.waiting = self.change_of(&frame).and_then(|change| self.user.must_wait(change));
-                if self.waiting.is_some() {
+                if let Some(wait) = self.change_of(&frame).and_then(|change| self.user.must_wait(change)) {
+                    self.waiting = Some((wait, MAX_COUNT_WAIT));
                     self.queue.push_front(frame);
                     return Ok(());
                 }

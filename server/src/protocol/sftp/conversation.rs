@@ -10,7 +10,7 @@ use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
-use crate::service::User;
+use crate::service::{MAX_COUNT_WAIT, User};
 use bytes::Bytes;
 use sshome_store::Wait;
 use sshome_wire::sftp::{
@@ -51,8 +51,6 @@ pub(super) struct SftpConversation {
     job: Option<(u32, Box<SftpJob>)>,
     /// A request that an inline slice left for the next slice, with its id.
     left: Option<(u32, SftpRequest)>,
-    /// What that request waits for.
-    waiting: Option<Wait>,
     /// Whether the current slice runs inline.
     pub(super) is_inline: bool,
     /// The name and start time of the current request, for the metrics.
@@ -87,7 +85,6 @@ impl SftpConversation {
             max_output: SLICE_OUTPUT_BYTES,
             job: None,
             left: None,
-            waiting: None,
             is_inline: false,
             timed: None,
             decoder: SftpDecoder::new(),
@@ -98,7 +95,6 @@ impl SftpConversation {
     /// Works until no complete packet is left, or for a bounded time. If `inline`, stops before a request that takes long.
     fn work(&mut self, inline: bool) -> Result<SliceOutcome, Violation> {
         self.is_inline = inline;
-        self.waiting = None;
         let begun = Instant::now();
         let time = if inline { MAX_INLINE_SLICE_TIME } else { MAX_SLICE_TIME };
         while self.output.len() < self.max_output && begun.elapsed() < time {
@@ -110,20 +106,16 @@ impl SftpConversation {
                 self.job = None;
                 self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
-                self.handle_or_leave(id, request);
-                if self.waiting.is_some() {
-                    return Ok(SliceOutcome::Waiting);
+                if let Some(left) = self.handle_or_leave(id, request) {
+                    return Ok(left);
                 }
             } else if let Some(packet) = self.decoder.next()? {
                 match ClientPacket::decode(packet) {
                     Ok(ClientPacket::Init { .. }) => self.greet()?,
                     _ if !self.greeted => return Err(Violation::NotGreeted),
                     Ok(ClientPacket::Request { id, request }) => {
-                        self.handle_or_leave(id, request);
-                        match (&self.left, &self.waiting) {
-                            (None, _) => {}
-                            (Some(_), None) => return Ok(SliceOutcome::Busy),
-                            (Some(_), Some(_)) => return Ok(SliceOutcome::Waiting),
+                        if let Some(left) = self.handle_or_leave(id, request) {
+                            return Ok(left);
                         }
                     }
                     Err(Malformed { id: Some(id), flaw, kind }) => {
@@ -140,17 +132,20 @@ impl SftpConversation {
         Ok(SliceOutcome::Busy)
     }
 
-    /// Handles a request. One that may not run inline, or has to wait, is left for the next slice.
-    fn handle_or_leave(&mut self, id: u32, request: SftpRequest) {
-        self.waiting = change_of(&request).and_then(|change| self.user.must_wait(change));
-        if self.waiting.is_some() {
-            self.left = Some((id, request));
-            return;
-        }
-        match self.handle(id, &request) {
-            Some(outcome) => self.answer(id, outcome),
-            None => self.left = Some((id, request)),
-        }
+    /// Handles a request. One that may not run inline, or has to wait, is left for the next slice, and ends this one.
+    fn handle_or_leave(&mut self, id: u32, request: SftpRequest) -> Option<SliceOutcome> {
+        let outcome = match change_of(&request).and_then(|change| self.user.must_wait(change)) {
+            Some(wait) => SliceOutcome::WaitFor(wait, MAX_COUNT_WAIT),
+            None => match self.handle(id, &request) {
+                Some(outcome) => {
+                    self.answer(id, outcome);
+                    return None;
+                }
+                None => SliceOutcome::Busy,
+            },
+        };
+        self.left = Some((id, request));
+        Some(outcome)
     }
 
     fn end_slice(&self, worked: Result<SliceOutcome, Violation>) -> SliceOutcome {
@@ -217,12 +212,8 @@ impl channel_loop::ChannelProtocol for SftpConversation {
         note.into_iter().chain(self.output.take().into_iter().map(OutputChunk::Output)).collect()
     }
 
-    fn waits_for(&self) -> Option<Wait> {
-        self.waiting.clone()
-    }
-
-    fn end_wait(&mut self) {
-        self.user.end_wait();
+    fn end_wait(&mut self, wait: &Wait) {
+        self.user.end_wait(wait);
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {

@@ -1,6 +1,6 @@
 //! The conversation as the channel loop drives it.
 
-use super::{MAX_INLINE_FRAMES, MAX_JOB_WAIT, NativeConversation, ReceiveState, SLICE_OUTPUT_BYTES, cost};
+use super::{MAX_INLINE_FRAMES, NativeConversation, ReceiveState, SLICE_OUTPUT_BYTES, cost};
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{ChannelProtocol, OutputChunk, SliceOutcome};
 use bytes::Bytes;
@@ -20,12 +20,8 @@ impl ChannelProtocol for NativeConversation {
         self.output.take().into_iter().map(OutputChunk::Output).collect()
     }
 
-    fn waits_for(&self) -> Option<Wait> {
-        self.waiting.clone()
-    }
-
-    fn end_wait(&mut self) {
-        self.user.end_wait();
+    fn end_wait(&mut self, wait: &Wait) {
+        self.user.end_wait(wait);
     }
 
     fn limit_output(&mut self, bytes: Option<usize>) {
@@ -69,11 +65,8 @@ impl ChannelProtocol for NativeConversation {
         if quiet || self.group.is_full() || self.waiting.is_some() {
             self.publish();
         }
-        if let Some(wait) = self.job_wait.take() {
-            return SliceOutcome::WaitFor(wait, MAX_JOB_WAIT);
-        }
-        if self.waiting.is_some() {
-            return SliceOutcome::Waiting;
+        if let Some((wait, time)) = self.waiting.take() {
+            return SliceOutcome::WaitFor(wait, time);
         }
         if self.job.is_none() && self.queue.is_empty() {
             self.user.may_wait_again();
