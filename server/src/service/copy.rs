@@ -2,8 +2,8 @@
 
 use super::names::into_directory;
 use super::{
-    Download, Error, PutUpload, Result, StepLimit, User, VerifiedUpload, make_directory, make_symlink,
-    publish,
+    Download, Error, LongOperation, PutUpload, Result, STEP_BYTES, StepLimit, User, VerifiedUpload,
+    make_directory, make_symlink, publish,
 };
 use crate::metrics::TransferDirection;
 use sshome_store::{
@@ -74,12 +74,6 @@ impl Copy {
         copy.make_directory(user, &to, &info)?;
         copy.tree = Some(tree);
         Ok(copy)
-    }
-
-    /// Bytes copied so far.
-    #[must_use]
-    pub fn done(&self) -> u64 {
-        self.done
     }
 
     /// Executes one step. Returns whether it is done.
@@ -211,6 +205,18 @@ impl Copy {
         let names = [&relative[..], name].into_iter().filter(|name| !name.is_empty());
         let below = names.collect::<Vec<_>>().join(&b'/');
         top.join(&below).map_err(|_| Error::file(top, Cause::NameTooLong))
+    }
+}
+
+impl LongOperation for Copy {
+    type Output = ();
+
+    fn advance(&mut self, user: &User) -> Result<Option<()>> {
+        Ok(self.step(user, StepLimit::bytes(STEP_BYTES))?.then_some(()))
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (self.done, None)
     }
 }
 

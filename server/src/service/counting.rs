@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How long a request waits until the home is counted. Then it is refused, and the client may repeat it.
-pub(crate) const MAX_COUNT_WAIT: Duration = Duration::from_secs(30);
+const MAX_COUNT_WAIT: Duration = Duration::from_secs(30);
 
 /// What a request changes that waits while the home is being counted. Reading waits for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub(super) struct CountProgress {
 }
 
 impl User {
-    /// The end of the count that a request has to wait for. `None` if it need not wait.
-    pub(crate) fn must_wait(&self, change: ChangeKind) -> Option<Wait> {
+    /// The end of the count that a request has to wait for, and for how long. `None` if it need not wait.
+    pub(crate) fn must_wait(&self, change: ChangeKind) -> Option<(Wait, Duration)> {
         let count = &self.count;
         if count.is_counted.load(Relaxed) || count.waited_in_vain.load(Relaxed) || !self.access().adds() {
             return None;
@@ -41,7 +41,7 @@ impl User {
             ChangeKind::Stores => true,
             ChangeKind::Removes => removals_wait,
         };
-        waits.then_some(end)
+        waits.then_some((end, MAX_COUNT_WAIT))
     }
 
     /// The channel has waited as long as it may. If that was for the count, the requests that have arrived do not wait any

@@ -111,11 +111,11 @@ impl Describing {
         Ok(Describing { base, describer, position: 0, chunks: 0 })
     }
 
-    /// Executes one step, and appends the chunks that it finds. Returns whether that was the last.
+    /// Executes one step, and appends the chunks that it finds. Returns the described file after the last.
     ///
     /// # Errors
-    /// If the file has become shorter or has too many chunks, or the disk's.
-    pub fn step(&mut self, limit: StepLimit, chunks: &mut Vec<Chunk>) -> Result<bool> {
+    /// If the file was written to meanwhile or has too many chunks, or the disk's.
+    pub fn advance(&mut self, limit: StepLimit, chunks: &mut Vec<Chunk>) -> Result<Option<DescribedFile>> {
         let (start, before) = (self.position, chunks.len());
         let at_end = loop {
             let buffer = self.describer.buffer();
@@ -139,18 +139,13 @@ impl Describing {
             chunks.extend(std::iter::from_fn(|| self.describer.next(true)));
         }
         self.chunks = self.chunks.saturating_add(u32::try_from(chunks.len() - before).unwrap_or(u32::MAX));
-        match self.chunks > MAX_CHUNKS {
-            true => Err(Error::TooLongToDescribe(self.base.path.clone())),
-            false => Ok(at_end),
+        if self.chunks > MAX_CHUNKS {
+            return Err(Error::TooLongToDescribe(self.base.path.clone()));
         }
-    }
-
-    /// The described file, for copies.
-    ///
-    /// # Errors
-    /// If it was written to while it was read.
-    pub fn into_file(self) -> Result<DescribedFile> {
+        if !at_end {
+            return Ok(None);
+        }
         self.base.check_unchanged()?;
-        Ok(DescribedFile { path: self.base.path, info: self.base.info })
+        Ok(Some(DescribedFile { path: self.base.path.clone(), info: self.base.info }))
     }
 }

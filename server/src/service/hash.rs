@@ -1,6 +1,6 @@
 //! BLAKE3 digests of stored files: `hash`.
 
-use super::{Download, Error, Result, StepLimit, User};
+use super::{Download, Error, LongOperation, Result, STEP_BYTES, StepLimit, User};
 use sshome_wire::{Hashed, RemotePath};
 
 /// The computation of a file's digest, in steps.
@@ -20,12 +20,6 @@ impl Hashing {
     pub fn begin(user: &User, path: &RemotePath, verify: bool) -> Result<Hashing> {
         let file = Download::open(user, path)?;
         Ok(Hashing { path: path.clone(), file, verify, buffer: Vec::with_capacity(1 << 20) })
-    }
-
-    /// Bytes done, and bytes in total.
-    #[must_use]
-    pub fn progress(&self) -> (u64, u64) {
-        (self.file.position(), self.file.size())
     }
 
     /// Executes one step. Returns the result at the end.
@@ -55,5 +49,17 @@ impl Hashing {
         };
         tracing::debug!(path = %self.path, %digest, "hashed");
         Ok(Hashed { digest, size: self.file.size(), stored: self.file.stored() })
+    }
+}
+
+impl LongOperation for Hashing {
+    type Output = Hashed;
+
+    fn advance(&mut self, _: &User) -> Result<Option<Hashed>> {
+        self.step(StepLimit::bytes(STEP_BYTES))
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (self.file.position(), Some(self.file.size()))
     }
 }

@@ -2,8 +2,8 @@
 //! functions, so that a rule applies to all of them.
 //!
 //! Each operation takes a [`User`], which only a [`Login`] creates. It checks the permission, calls the store, writes the
-//! audit record, and gives each error its status. Operations block, so they run in the blocking pool. A long operation is
-//! a value whose `step` is called repeatedly, so that its caller can cancel it between two steps.
+//! audit record, and gives each error its status. Operations block, so they run in the blocking pool. Those that take
+//! long work in steps: see the module `operation`.
 
 mod browse;
 mod comparison;
@@ -18,6 +18,7 @@ mod hash;
 mod keys;
 mod names;
 mod open_file;
+mod operation;
 mod partial_uploads;
 mod publish;
 mod remove;
@@ -29,7 +30,7 @@ mod user_permits;
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use copy::Copy;
 pub use copy_data::CopyData;
-pub(crate) use counting::{ChangeKind, MAX_COUNT_WAIT};
+pub(crate) use counting::ChangeKind;
 pub use describe::{DescribedFile, Describing};
 pub(crate) use digest::Hasher;
 pub use digest::{DigestAlgorithm, DigestRange, FileDigest};
@@ -42,6 +43,8 @@ pub use names::{
     read_link, real_path, remove_directory, rename, rename_exact, set_attributes,
 };
 pub use open_file::OpenFile;
+pub(crate) use operation::{LongOperation, STEP_BYTES, STEP_ENTRIES};
+pub(crate) use partial_uploads::StreamCheck;
 pub use partial_uploads::{PartCheck, discard, find_stream, parts, target_id};
 pub use publish::{VerifiedUpload, publish};
 pub use remove::{RecursiveRemoval, remove};

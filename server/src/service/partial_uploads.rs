@@ -1,6 +1,6 @@
 //! Partial uploads: listed, checked, discarded.
 
-use super::{Error, Result, StepLimit, User};
+use super::{Error, LongOperation, Result, STEP_BYTES, StepLimit, User};
 use sshome_store::{CheckedPartial, EntryId, PartialCheck, UploadSource};
 use sshome_wire::{Part, RemotePath, StreamId, Time};
 
@@ -69,17 +69,52 @@ impl PartCheck {
         Ok(user.home.lease_partial(path, size, mtime)?.map(PartCheck))
     }
 
-    /// Bytes done, and bytes in total.
-    #[must_use]
-    pub fn progress(&self) -> (u64, u64) {
-        self.0.progress()
-    }
-
     /// Executes one step. Returns the checked partial upload at the end.
     ///
     /// # Errors
     /// The disk's.
     pub fn step(&mut self, limit: StepLimit) -> Result<Option<CheckedPartial>> {
         self.0.step(limit).map_err(Error::from)
+    }
+}
+
+impl LongOperation for PartCheck {
+    type Output = Option<CheckedPartial>;
+
+    fn advance(&mut self, _: &User) -> Result<Option<Option<CheckedPartial>>> {
+        Ok(self.step(StepLimit::bytes(STEP_BYTES))?.map(Some))
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        let (done, total) = self.0.progress();
+        (done, Some(total))
+    }
+}
+
+/// The check of a stream's partial upload, if there is one. It waits for a different conversation that still holds it.
+pub(crate) struct StreamCheck {
+    path: RemotePath,
+    id: StreamId,
+    check: Option<PartCheck>,
+}
+
+impl StreamCheck {
+    pub(crate) fn new(path: RemotePath, id: StreamId) -> StreamCheck {
+        StreamCheck { path, id, check: None }
+    }
+}
+
+impl LongOperation for StreamCheck {
+    type Output = Option<CheckedPartial>;
+
+    fn advance(&mut self, user: &User) -> Result<Option<Option<CheckedPartial>>> {
+        if self.check.is_none() {
+            self.check = find_stream(user, &self.path, self.id)?;
+        }
+        self.check.as_mut().map_or(Ok(Some(None)), |check| check.advance(user))
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        self.check.as_ref().map_or((0, Some(0)), PartCheck::progress)
     }
 }

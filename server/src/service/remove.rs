@@ -1,6 +1,6 @@
 //! Removing: `rm`.
 
-use super::{Error, Result, StepLimit, User, restricted};
+use super::{ChangeKind, Error, LongOperation, Result, STEP_ENTRIES, StepLimit, User, restricted};
 use sshome_store::{OnRemoved, StoreError, StoreResult, TreeRemoval};
 use sshome_wire::RemotePath;
 
@@ -47,12 +47,6 @@ impl RecursiveRemoval {
         Ok(RecursiveRemoval { removal, removed: 0, failed: 0, first_failure: None })
     }
 
-    /// Entries removed so far.
-    #[must_use]
-    pub fn removed(&self) -> u64 {
-        self.removed
-    }
-
     /// Executes one step. Returns whether it is done.
     ///
     /// # Errors
@@ -73,6 +67,22 @@ impl RecursiveRemoval {
             Some(first) => Err(Error::Partly { count: *failed, first }),
             None => Ok(done),
         }
+    }
+}
+
+impl LongOperation for RecursiveRemoval {
+    type Output = ();
+
+    fn advance(&mut self, user: &User) -> Result<Option<()>> {
+        Ok(self.step(user, StepLimit::entries(STEP_ENTRIES))?.then_some(()))
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (self.removed, None)
+    }
+
+    fn change(&self) -> Option<ChangeKind> {
+        Some(ChangeKind::Removes)
     }
 }
 

@@ -2,15 +2,11 @@
 
 use super::arguments::{Arguments, path};
 use super::error::{Error, Result};
-use super::task::{CommandIo, CommandTask, TaskState, each};
-use crate::service::{self, Copy, RecursiveRemoval, StepLimit, User, publish};
+use super::task::{CommandTask, each};
+use crate::service::{self, Copy, RecursiveRemoval, User, publish};
 use sshome_store::{Cause, MakeDirectory};
 use sshome_wire::RemotePath;
 use std::collections::HashSet;
-
-/// The work of one step, in bytes and in entries.
-const STEP_BYTES: u64 = 32 << 20;
-const STEP_ENTRIES: usize = 1000;
 
 pub(super) fn mkdir(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
     let parents = arguments.has("p");
@@ -66,22 +62,6 @@ pub(super) fn cp(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
         let copy = Copy::begin(user, &from, &to.of(user, &from)?, recursive)?;
         Ok(Some(Box::new(copy)))
     }))
-}
-
-impl CommandTask for RecursiveRemoval {
-    fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
-        Ok(if self.step(user, StepLimit::entries(STEP_ENTRIES))? {
-            TaskState::Done(0)
-        } else {
-            TaskState::Busy
-        })
-    }
-}
-
-impl CommandTask for Copy {
-    fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
-        Ok(if self.step(user, StepLimit::bytes(STEP_BYTES))? { TaskState::Done(0) } else { TaskState::Busy })
-    }
 }
 
 /// The target of `mv` and `cp`.

@@ -3,10 +3,9 @@
 use super::arguments::{Arguments, path};
 use super::error::Result;
 use super::task::{CommandIo, CommandTask, InputRead, TaskState, each};
-use crate::service::{DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, StepLimit, User};
-
-/// The data that one step processes, in bytes.
-const STEP_BYTES: usize = 32 << 20;
+use crate::service::{
+    DigestAlgorithm, DigestRange, FileDigest, Hasher, OpenFile, OpenMode, STEP_BYTES, StepLimit, User,
+};
 
 /// The operand for standard input.
 const STDIN_OPERAND: &[u8] = b"-";
@@ -42,7 +41,7 @@ struct FileSumTask {
 
 impl CommandTask for FileSumTask {
     fn run_slice(&mut self, _: &User, io: &mut CommandIo) -> Result<TaskState> {
-        let Some(digest) = self.digest.step(&self.file, StepLimit::bytes(STEP_BYTES as u64))? else {
+        let Some(digest) = self.digest.step(&self.file, StepLimit::bytes(STEP_BYTES))? else {
             return Ok(TaskState::Busy);
         };
         let line = line(&digest, &self.name, self.binary);
@@ -60,10 +59,10 @@ impl CommandTask for InputSumTask {
     fn run_slice(&mut self, _: &User, io: &mut CommandIo) -> Result<TaskState> {
         let mut taken = 0;
         while taken < STEP_BYTES {
-            match io.input.read(STEP_BYTES)? {
+            match io.input.read(usize::MAX)? {
                 InputRead::Bytes(data) => {
                     self.hasher.update(&data);
-                    taken += data.len();
+                    taken += data.len() as u64;
                 }
                 InputRead::Nothing => return Ok(TaskState::Waiting),
                 InputRead::End => {

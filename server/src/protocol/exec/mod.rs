@@ -19,7 +19,7 @@ mod task;
 use super::channel_loop::{ChannelProtocol, Executors, OutputChunk, SliceOutcome, drive};
 use super::receive_buffer::InputEnd;
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};
-use crate::service::{ChangeKind, MAX_COUNT_WAIT, User};
+use crate::service::{ChangeKind, User};
 use bytes::Bytes;
 use error::{EXIT_FAILURE, Error, Result};
 use sshome_store::Wait;
@@ -168,8 +168,8 @@ impl ChannelProtocol for RunningCommand {
         let changes = self.changes.filter(|_| self.task.is_ok());
         let wait = changes.and_then(|change| self.user.must_wait(change));
         self.is_waiting = wait.is_some();
-        if let Some(wait) = wait {
-            return SliceOutcome::WaitFor(wait, MAX_COUNT_WAIT);
+        if let Some((wait, time)) = wait {
+            return SliceOutcome::WaitFor(wait, time);
         }
         let guard = self.user.audit().enter();
         let state = self.work();

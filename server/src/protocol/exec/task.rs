@@ -3,7 +3,7 @@
 use super::error::{EXIT_FAILURE, Error, Result};
 use crate::protocol::channel_loop::OutputChunk;
 use crate::protocol::receive_buffer::InputEnd;
-use crate::service::User;
+use crate::service::{LongOperation, User};
 use bytes::{Bytes, BytesMut};
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
@@ -26,6 +26,12 @@ pub(super) enum TaskState {
 pub(super) trait CommandTask: Send {
     /// Works for a bounded time. After an error it is not called again.
     fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState>;
+}
+
+impl<O: LongOperation<Output = ()>> CommandTask for O {
+    fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
+        Ok(self.advance(user)?.map_or(TaskState::Busy, |()| TaskState::Done(0)))
+    }
 }
 
 /// The input and output of a command.

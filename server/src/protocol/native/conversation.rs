@@ -5,11 +5,11 @@ mod slices;
 use super::delta::HeldDescription;
 use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
-use super::job::{JobStep, NativeJob};
+use super::job::{JobAnswer, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use super::request::change_of;
-use crate::service::{ChangeKind, DescribedFile, MAX_COUNT_WAIT, PutUpload, User};
+use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Description, Digest, Features, Frame, FrameError, Hello, MAX_CHUNKS, PROTOCOL_VERSION,
@@ -58,7 +58,7 @@ pub(super) struct NativeConversation {
     pub(super) user: User,
     pub(super) cwd: RemotePath,
     pub(super) receiving: ReceiveState,
-    pub(super) job: Option<NativeJob>,
+    pub(super) job: Option<Box<dyn NativeJob>>,
     pub(super) output: NativeOutput,
     /// The output after which a slice ends, in bytes.
     max_output: usize,
@@ -187,31 +187,27 @@ impl NativeConversation {
         self.waiting = None;
         while self.output.len() < self.max_output && begun.elapsed() < MAX_SLICE_TIME {
             if let Some(job) = &mut self.job {
-                if let Some(wait) = job.change().and_then(|change| self.user.must_wait(change)) {
-                    self.waiting = Some((wait, MAX_COUNT_WAIT));
+                self.waiting = job.change().and_then(|change| self.user.must_wait(change));
+                if self.waiting.is_some() {
                     return Ok(());
                 }
-                let step = job.step(&self.user, &mut self.output, self.max_output);
-                match step {
+                match job.step(&self.user, &mut self.output, self.max_output) {
                     // A step may take long: look for a cancel after each.
-                    JobStep::More => return Ok(()),
-                    JobStep::Waits(wait) => {
-                        self.waiting = Some((wait, MAX_JOB_WAIT));
-                        return Ok(());
-                    }
-                    JobStep::Leased(part) => {
-                        if let Some(target) = part.target.clone() {
-                            self.leased.insert(target, *part);
+                    Ok(None) => return Ok(()),
+                    Ok(Some(answer)) => self.answer_job(answer),
+                    Err(error) => match error.wait() {
+                        Some(wait) => {
+                            self.waiting = Some((wait.clone(), MAX_JOB_WAIT));
+                            return Ok(());
                         }
-                    }
-                    JobStep::Described(file) => self.described = Some(*file),
-                    JobStep::Done => {}
+                        None => self.output.fail(error.status(), error.to_string()),
+                    },
                 }
                 self.job = None;
                 self.answered(1);
             } else if let Some(frame) = self.queue.pop_front() {
-                if let Some(wait) = self.change_of(&frame).and_then(|change| self.user.must_wait(change)) {
-                    self.waiting = Some((wait, MAX_COUNT_WAIT));
+                self.waiting = self.change_of(&frame).and_then(|change| self.user.must_wait(change));
+                if self.waiting.is_some() {
                     self.queue.push_front(frame);
                     return Ok(());
                 }
@@ -229,6 +225,24 @@ impl NativeConversation {
             }
         }
         Ok(())
+    }
+
+    fn answer_job(&mut self, answer: JobAnswer) {
+        match answer {
+            JobAnswer::Reply(reply) => self.output.reply(reply),
+            JobAnswer::Partial(partial) => {
+                self.output.blocks(&partial.digests);
+                self.output.reply(Reply::new(Status::Resuming, ""));
+                if let Some(target) = partial.target.clone() {
+                    self.leased.insert(target, *partial);
+                }
+            }
+            JobAnswer::Described(file) => {
+                self.described = Some(*file);
+                self.output.reply(Reply::new(Status::Done, ""));
+            }
+            JobAnswer::Sent => {}
+        }
     }
 
     /// What a frame that is taken next changes.
@@ -336,8 +350,8 @@ impl NativeConversation {
     /// Cancels everything that came before the cancel, replies to each request, and then to the cancel.
     fn cancel(&mut self) {
         self.publish();
-        if let Some(job) = self.job.take() {
-            job.cancelled(&mut self.output);
+        if self.job.take().is_some() {
+            self.output.fail(Status::Cancelled, String::new());
             self.answered(1);
         }
         match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {

@@ -1,41 +1,116 @@
-//! Long-running native requests. They work in steps, and a cancel is noticed between two steps.
+//! Long native requests. They work in steps, and a cancel is noticed between two steps.
 
 use super::delta::DeltaEncoder;
 use super::entry::{entry, frames};
 use super::output::{NativeOutput, data_buffer};
-use super::publish_group::refusal;
 use crate::service::{
-    self, ChangeKind, Copy, DescribedFile, Describing, Download, Error, Hashing, Listing, PartCheck,
-    RecursiveRemoval, StepLimit, User,
+    ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, Result, STEP_BYTES,
+    STEP_ENTRIES, StepLimit, User,
 };
-use sshome_store::{CheckedPartial, Wait};
+use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
-    BLOCK_BYTES, BlockHasher, Blocks, Description, Digest, End, Frame, Header, Payload, Progress, RemotePath,
-    Reply, Status, StreamId,
+    BLOCK_BYTES, BlockHasher, Description, Digest, End, Frame, Hashed, Header, Payload, Progress, Reply,
+    Status,
 };
 
 /// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
 const GET_STEP_BYTES: usize = 512 << 10;
-/// The data that one step of any other job processes, in bytes.
-const STEP_BYTES: u64 = 32 << 20;
-/// The entries that one step of a listing or removal processes.
-const STEP_ENTRIES: usize = 1000;
 
-/// A request in progress.
-pub(super) enum NativeJob {
-    Get(Box<GetJob>),
-    List(Box<Listing>),
-    Hash(Box<Hashing>),
-    /// `None` once it has ended.
-    Describe(Option<Box<Describing>>),
-    Copy(Box<Copy>),
-    Remove(Box<RecursiveRemoval>),
-    Part(PartCheck),
-    Stream {
-        path: RemotePath,
-        id: StreamId,
-    },
+/// A request in progress. Dropping it cancels it.
+pub(super) trait NativeJob: Send {
+    /// Does one step. A get produces about `most` bytes, or [`GET_STEP_BYTES`] if that is less. Returns the answer at the
+    /// end.
+    ///
+    /// # Errors
+    /// See [`LongOperation::advance`].
+    fn step(&mut self, user: &User, output: &mut NativeOutput, most: usize) -> Result<Option<JobAnswer>>;
+
+    /// What its steps change that waits while the home is being counted.
+    fn change(&self) -> Option<ChangeKind> {
+        None
+    }
+}
+
+/// The answer to a request.
+pub(super) enum JobAnswer {
+    Reply(Reply),
+    /// A partial upload, to be leased for a put to its target.
+    Partial(Box<CheckedPartial>),
+    /// The file was described, and may be copied from.
+    Described(Box<DescribedFile>),
+    /// All frames were sent.
+    Sent,
+}
+
+impl From<()> for JobAnswer {
+    fn from((): ()) -> JobAnswer {
+        JobAnswer::Reply(Reply::new(Status::Done, ""))
+    }
+}
+
+impl From<Hashed> for JobAnswer {
+    fn from(hashed: Hashed) -> JobAnswer {
+        JobAnswer::Reply(Reply::with(Payload::Hash(hashed)))
+    }
+}
+
+impl From<Option<CheckedPartial>> for JobAnswer {
+    fn from(partial: Option<CheckedPartial>) -> JobAnswer {
+        match partial {
+            Some(partial) => JobAnswer::Partial(Box::new(partial)),
+            None => JobAnswer::Reply(Reply::new(Status::EnoughSpace, "")),
+        }
+    }
+}
+
+impl<O: LongOperation> NativeJob for O
+where
+    JobAnswer: From<O::Output>,
+{
+    fn step(&mut self, user: &User, output: &mut NativeOutput, _: usize) -> Result<Option<JobAnswer>> {
+        let result = self.advance(user);
+        let (done, total) = self.progress();
+        // The total of some is known at the end.
+        if total.is_none() || matches!(result, Ok(None)) {
+            output.frame(&Frame::Progress(Progress { done, total: total.unwrap_or(0) }));
+        }
+        Ok(result?.map(JobAnswer::from))
+    }
+
+    fn change(&self) -> Option<ChangeKind> {
+        LongOperation::change(self)
+    }
+}
+
+impl NativeJob for Listing {
+    fn step(&mut self, user: &User, output: &mut NativeOutput, _: usize) -> Result<Option<JobAnswer>> {
+        let limit = StepLimit::entries(STEP_ENTRIES);
+        let batch = if self.is_directory() { self.next_batch(user, limit)? } else { None };
+        if let Some((directory, entries)) = batch {
+            for frame in frames(&directory, &entries) {
+                output.frame(&Frame::Entries(frame));
+            }
+            return Ok(None);
+        }
+        if !self.is_directory() {
+            for frame in frames(b"", std::slice::from_ref(self.own())) {
+                output.frame(&Frame::Entries(frame));
+            }
+        }
+        Ok(Some(JobAnswer::Reply(Reply::with(Payload::Stat(entry(self.own()))))))
+    }
+}
+
+impl NativeJob for Describing {
+    fn step(&mut self, _: &User, output: &mut NativeOutput, _: usize) -> Result<Option<JobAnswer>> {
+        let mut chunks = Vec::new();
+        let described = self.advance(StepLimit::bytes(STEP_BYTES), &mut chunks)?;
+        for chunks in chunks.chunks(Description::MAX_PER_FRAME) {
+            output.frame(&Frame::Description(Description { chunks: chunks.to_vec() }));
+        }
+        Ok(described.map(|file| JobAnswer::Described(Box::new(file))))
+    }
 }
 
 /// A file that is being sent.
@@ -49,152 +124,54 @@ pub(super) struct GetJob {
     delta: Option<DeltaEncoder>,
 }
 
-/// The outcome of a step.
-pub(super) enum JobStep {
-    /// There is more.
-    More,
-    /// The request is answered.
-    Done,
-    /// Another session is in the way: repeat the step after this.
-    Waits(Wait),
-    /// The request is answered, and a partial upload is leased for a put to its target.
-    Leased(Box<CheckedPartial>),
-    /// The request is answered, and the file may be copied from.
-    Described(Box<DescribedFile>),
-}
-
-impl NativeJob {
-    /// Begins a get. The client's blocks are compared before the header is sent.
-    pub(super) fn get(
-        file: Download,
-        mut known: Vec<Digest>,
-        delta: Option<DeltaEncoder>,
-        output: &mut NativeOutput,
-    ) -> NativeJob {
-        known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
-        let mut get = GetJob { file, known, comparing: true, delta };
-        if get.known.is_empty() {
-            get.begin_at(0, output);
-        }
-        NativeJob::Get(Box::new(get))
-    }
-
-    /// What its steps change that may have to wait while the home is being counted. A copy has waited before it began.
-    pub(super) fn change(&self) -> Option<ChangeKind> {
-        matches!(self, NativeJob::Remove(_)).then_some(ChangeKind::Removes)
-    }
-
-    /// Does one step. A get produces about `most` bytes, or [`GET_STEP_BYTES`] if that is less.
-    pub(super) fn step(&mut self, user: &User, output: &mut NativeOutput, most: usize) -> JobStep {
-        let done = match self {
-            NativeJob::Get(get) => return get.step_or_end(output, most),
-            NativeJob::Part(check) => match check.step(StepLimit::bytes(STEP_BYTES)) {
-                Ok(Some(part)) => {
-                    blocks(&part.digests, output);
-                    output.reply(Reply::new(Status::Resuming, ""));
-                    return JobStep::Leased(Box::new(part));
-                }
-                Ok(None) => {
-                    progress(check.progress(), output);
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            },
-            NativeJob::Stream { path, id } => match service::find_stream(user, path, *id) {
-                Ok(None) => Ok(Some(Reply::new(Status::EnoughSpace, ""))),
-                Ok(Some(check)) => {
-                    *self = NativeJob::Part(check);
-                    Ok(None)
-                }
-                Err(error) => match error.wait() {
-                    Some(wait) => return JobStep::Waits(wait.clone()),
-                    None => Err(error),
-                },
-            },
-            NativeJob::List(listing) => list(listing, user, output),
-            NativeJob::Hash(hashing) => hash(hashing, output),
-            NativeJob::Describe(describing) => match describe(describing, output) {
-                Ok(None) => Ok(None),
-                Ok(Some(file)) => {
-                    output.reply(Reply::new(Status::Done, ""));
-                    return JobStep::Described(file);
-                }
-                Err(error) => Err(error),
-            },
-            NativeJob::Copy(copy) => {
-                let done = copy.step(user, StepLimit::bytes(STEP_BYTES));
-                progress((copy.done(), 0), output);
-                done.map(|done| done.then(|| Reply::new(Status::Done, "")))
-            }
-            NativeJob::Remove(removal) => {
-                let done = removal.step(user, StepLimit::entries(STEP_ENTRIES));
-                progress((removal.removed(), 0), output);
-                done.map(|done| done.then(|| Reply::new(Status::Done, "")))
-            }
-        };
-        match done {
-            Ok(None) => return JobStep::More,
-            Ok(Some(reply)) => output.reply(reply),
-            Err(error) => output.reply(refusal(&error)),
-        }
-        JobStep::Done
-    }
-
-    /// Answers a job that the client has cancelled.
-    pub(super) fn cancelled(self, output: &mut NativeOutput) {
-        match self {
-            NativeJob::Get(get) if !get.comparing => output.end(given_up(Status::Cancelled, String::new())),
-            _ => output.reply(Reply::new(Status::Cancelled, "")),
-        }
-    }
-}
-
-impl GetJob {
-    fn step_or_end(&mut self, output: &mut NativeOutput, most: usize) -> JobStep {
-        match self.step(output, most) {
-            Ok(true) => return JobStep::Done,
-            Ok(false) => return JobStep::More,
-            // Before the header, the request itself fails.
-            Err(error) if self.comparing => output.reply(refusal(&error)),
-            Err(error) => output.end(given_up(error.status(), error.to_string())),
-        }
-        JobStep::Done
-    }
-
-    /// Does one step. Returns whether the file is complete.
-    fn step(&mut self, output: &mut NativeOutput, most: usize) -> Result<bool, Error> {
+impl NativeJob for GetJob {
+    fn step(&mut self, _: &User, output: &mut NativeOutput, most: usize) -> Result<Option<JobAnswer>> {
         if self.comparing {
-            self.compare(output)?;
-            return Ok(false);
+            return self.compare(output).map(|()| None);
         }
         let full = output.len() + GET_STEP_BYTES.min(most);
         if let Some(delta) = &mut self.delta {
-            if !delta.step(&mut self.file, output, full)? {
-                return Ok(false);
-            }
-            self.end(output)?;
-            return Ok(true);
+            return match delta.step(&mut self.file, output, full)? {
+                true => self.end(output).map(Some),
+                false => Ok(None),
+            };
         }
         while output.len() < full {
             let mut buffer = data_buffer(self.file.size() - self.file.position());
             while self.file.read(&mut buffer)? > 0 {}
             if buffer.len() == HEADER_BYTES {
-                self.end(output)?;
-                return Ok(true);
+                return self.end(output).map(Some);
             }
             output.data(buffer);
         }
-        Ok(false)
+        Ok(None)
+    }
+}
+
+impl GetJob {
+    /// Begins a get. The client's blocks are compared before the header is sent.
+    pub(super) fn begin(
+        file: Download,
+        mut known: Vec<Digest>,
+        delta: Option<DeltaEncoder>,
+        output: &mut NativeOutput,
+    ) -> GetJob {
+        known.truncate(usize::try_from(BlockHasher::knowable(file.size())).unwrap_or(usize::MAX));
+        let mut get = GetJob { file, known, comparing: true, delta };
+        if get.known.is_empty() {
+            get.begin_at(0, output);
+        }
+        get
     }
 
-    fn end(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
+    fn end(&mut self, output: &mut NativeOutput) -> Result<JobAnswer> {
         let (digest, size) = (self.file.finish()?, self.file.size());
         output.end(End { status: Status::Done, message: String::new(), digest, size });
-        Ok(())
+        Ok(JobAnswer::Sent)
     }
 
     /// Compares the client's blocks with the file, and begins to send at the first difference.
-    fn compare(&mut self, output: &mut NativeOutput) -> Result<(), Error> {
+    fn compare(&mut self, output: &mut NativeOutput) -> Result<()> {
         let total = self.known.len() as u64 * BLOCK_BYTES;
         let (start, limit) = (self.file.position(), StepLimit::bytes(STEP_BYTES));
         let mut scratch = Vec::new();
@@ -211,7 +188,7 @@ impl GetJob {
         if agreed < blocks.len() || agreed == self.known.len() {
             self.begin_at(agreed, output);
         } else {
-            progress((self.file.position(), total), output);
+            output.frame(&Frame::Progress(Progress { done: self.file.position(), total }));
         }
         Ok(())
     }
@@ -225,64 +202,4 @@ impl GetJob {
         let (info, offset) = (self.file.info(), blocks as u64 * BLOCK_BYTES);
         output.header(Header { size: self.file.size(), offset, mtime: info.modified, mode: info.mode });
     }
-}
-
-/// Sends block digests, split into frames.
-fn blocks(digests: &[Digest], output: &mut NativeOutput) {
-    for digests in digests.chunks(Blocks::MAX_PER_FRAME) {
-        output.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
-    }
-}
-
-fn progress((done, total): (u64, u64), output: &mut NativeOutput) {
-    output.frame(&Frame::Progress(Progress { done, total }));
-}
-
-fn list(listing: &mut Listing, user: &User, output: &mut NativeOutput) -> Result<Option<Reply>, Error> {
-    let batch = match listing.is_directory() {
-        true => listing.next_batch(user, StepLimit::entries(STEP_ENTRIES))?,
-        false => None,
-    };
-    if let Some((directory, entries)) = batch {
-        for frame in frames(&directory, &entries) {
-            output.frame(&Frame::Entries(frame));
-        }
-        return Ok(None);
-    }
-    if !listing.is_directory() {
-        for frame in frames(b"", std::slice::from_ref(listing.own())) {
-            output.frame(&Frame::Entries(frame));
-        }
-    }
-    Ok(Some(Reply::with(Payload::Stat(entry(listing.own())))))
-}
-
-fn hash(hashing: &mut Hashing, output: &mut NativeOutput) -> Result<Option<Reply>, Error> {
-    let result = hashing.step(StepLimit::bytes(STEP_BYTES))?;
-    if result.is_none() {
-        progress(hashing.progress(), output);
-    }
-    Ok(result.map(|hashed| Reply::with(Payload::Hash(hashed))))
-}
-
-/// Does one step of a description. Returns the file after the last.
-fn describe(
-    describing: &mut Option<Box<Describing>>,
-    output: &mut NativeOutput,
-) -> Result<Option<Box<DescribedFile>>, Error> {
-    let mut chunks = Vec::new();
-    let is_last = match describing {
-        Some(describing) => describing.step(StepLimit::bytes(STEP_BYTES), &mut chunks)?,
-        None => true,
-    };
-    for chunks in chunks.chunks(Description::MAX_PER_FRAME) {
-        output.frame(&Frame::Description(Description { chunks: chunks.to_vec() }));
-    }
-    let done = describing.take_if(|_| is_last);
-    done.map(|describing| describing.into_file().map(Box::new)).transpose()
-}
-
-/// An end frame that tells the client to discard the data before it.
-fn given_up(status: Status, message: String) -> End {
-    End { status, message, digest: Digest([0; 32]), size: 0 }
 }

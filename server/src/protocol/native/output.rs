@@ -1,6 +1,6 @@
 use bytes::{Bytes, BytesMut};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
-use sshome_wire::{End, Features, Frame, FrameError, Header, Reply, Status};
+use sshome_wire::{Blocks, Digest, End, Features, Frame, FrameError, Header, Reply, Status};
 
 /// Data shorter than this is merged with its neighbours, in bytes: a packet of its own costs more than the copy.
 const MIN_OWN_CHUNK_BYTES: usize = 16 << 10;
@@ -13,6 +13,8 @@ pub(super) struct NativeOutput {
     length: usize,
     /// Whether the client takes [`Status::Protected`].
     has_protected: bool,
+    /// Whether a file is being sent: its header was sent, and its end was not.
+    sends_file: bool,
 }
 
 impl NativeOutput {
@@ -40,12 +42,31 @@ impl NativeOutput {
         self.frame(&Frame::Reply(reply));
     }
 
+    /// Begins a file.
     pub(super) fn header(&mut self, header: Header) {
+        self.sends_file = true;
         self.frame(&Frame::Header(header));
     }
 
+    /// Ends a file.
     pub(super) fn end(&mut self, end: End) {
+        self.sends_file = false;
         self.frame(&Frame::End(end));
+    }
+
+    /// Refuses or cancels a request. If its file is being sent, the client discards the data that it has.
+    pub(super) fn fail(&mut self, status: Status, message: String) {
+        match self.sends_file {
+            true => self.end(End { status, message, digest: Digest([0; 32]), size: 0 }),
+            false => self.reply(Reply::new(status, message)),
+        }
+    }
+
+    /// Sends block digests, split into frames.
+    pub(super) fn blocks(&mut self, digests: &[Digest]) {
+        for digests in digests.chunks(Blocks::MAX_PER_FRAME) {
+            self.frame(&Frame::Blocks(Blocks { digests: digests.to_vec() }));
+        }
     }
 
     pub(super) fn frame(&mut self, frame: &Frame) {

@@ -3,11 +3,11 @@
 use super::conversation::{NativeConversation, ReceiveState};
 use super::delta::{DeltaEncoder, HeldDescription};
 use super::entry::entry;
-use super::job::NativeJob;
+use super::job::{GetJob, NativeJob};
 use super::publish_group::refusal;
 use crate::service::{
     self, ChangeKind, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval,
-    User,
+    StreamCheck, User,
 };
 use sshome_delta::Key;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
@@ -31,7 +31,7 @@ enum NativeOutcome {
     Made(Vec<EntryRef>),
     /// A directory to finish after the files that were put before.
     Finished(EntryRef),
-    Job(NativeJob),
+    Job(Box<dyn NativeJob>),
     Upload(Box<PutUpload>),
 }
 
@@ -199,7 +199,7 @@ impl NativeConversation {
 
     fn list(&self, path: &[u8], recursive: bool) -> NativeResult {
         let listing = Listing::begin(&self.user, &self.at(path)?, recursive)?;
-        Ok(NativeOutcome::Job(NativeJob::List(Box::new(listing))))
+        Ok(NativeOutcome::Job(Box::new(listing)))
     }
 
     fn stat(&self, path: &[u8], follow: bool) -> NativeResult {
@@ -220,8 +220,8 @@ impl NativeConversation {
     fn get(&mut self, path: &[u8], delta: Option<DeltaEncoder>) -> NativeResult {
         let file = Download::begin(&self.user, &self.at(path)?);
         let file = file.map_err(service::Error::or_get_recursively)?;
-        let job = NativeJob::get(file, std::mem::take(&mut self.known), delta, &mut self.output);
-        Ok(NativeOutcome::Job(job))
+        let get = GetJob::begin(file, std::mem::take(&mut self.known), delta, &mut self.output);
+        Ok(NativeOutcome::Job(Box::new(get)))
     }
 
     fn get_delta(&mut self, path: &[u8], key: Key) -> NativeResult {
@@ -232,7 +232,7 @@ impl NativeConversation {
     fn describe_file(&mut self, path: &[u8], key: Key) -> NativeResult {
         self.described = None;
         let describing = Describing::begin(&self.user, &self.at(path)?, key)?;
-        Ok(NativeOutcome::Job(NativeJob::Describe(Some(Box::new(describing)))))
+        Ok(NativeOutcome::Job(Box::new(describing)))
     }
 
     /// Begins an upload that copies from the described file.
@@ -265,7 +265,7 @@ impl NativeConversation {
         let path = self.at(path)?;
         if recursive {
             let removal = RecursiveRemoval::begin(&self.user, &path)?;
-            return Ok(NativeOutcome::Job(NativeJob::Remove(Box::new(removal))));
+            return Ok(NativeOutcome::Job(Box::new(removal)));
         }
         service::remove(&self.user, &path)?;
         Ok(done())
@@ -283,12 +283,12 @@ impl NativeConversation {
 
     fn copy(&self, from: &[u8], to: &[u8], recursive: bool) -> NativeResult {
         let copy = Copy::begin(&self.user, &self.at(from)?, &self.at(to)?, recursive)?;
-        Ok(NativeOutcome::Job(NativeJob::Copy(Box::new(copy))))
+        Ok(NativeOutcome::Job(Box::new(copy)))
     }
 
     fn hash(&self, path: &[u8], verify: bool) -> NativeResult {
         let hashing = Hashing::begin(&self.user, &self.at(path)?, verify)?;
-        Ok(NativeOutcome::Job(NativeJob::Hash(Box::new(hashing))))
+        Ok(NativeOutcome::Job(Box::new(hashing)))
     }
 
     fn usage(&self) -> NativeResult {
@@ -310,7 +310,7 @@ impl NativeConversation {
         let path = self.at(path)?;
         make_room_for_lease(&self.user, &mut self.leased, &path);
         Ok(match PartCheck::begin(&self.user, &path, size, mtime)? {
-            Some(check) => NativeOutcome::Job(NativeJob::Part(check)),
+            Some(check) => NativeOutcome::Job(Box::new(check)),
             None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
         })
     }
@@ -318,7 +318,7 @@ impl NativeConversation {
     fn stream_status(&mut self, path: &[u8], id: StreamId) -> NativeResult {
         let path = self.at(path)?;
         make_room_for_lease(&self.user, &mut self.leased, &path);
-        Ok(NativeOutcome::Job(NativeJob::Stream { path, id }))
+        Ok(NativeOutcome::Job(Box::new(StreamCheck::new(path, id))))
     }
 
     fn parts(&mut self) -> NativeResult {

@@ -10,7 +10,7 @@ use super::status::SftpError;
 use super::symlink_order::SymlinkOrder;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{self, OutputChunk, SliceOutcome};
-use crate::service::{MAX_COUNT_WAIT, User};
+use crate::service::User;
 use bytes::Bytes;
 use sshome_store::Wait;
 use sshome_wire::sftp::{
@@ -48,7 +48,7 @@ pub(super) struct SftpConversation {
     /// The output after which a slice ends, in bytes.
     max_output: usize,
     /// A long-running request, with its id.
-    job: Option<(u32, Box<SftpJob>)>,
+    job: Option<(u32, SftpJob)>,
     /// A request that an inline slice left for the next slice, with its id.
     left: Option<(u32, SftpRequest)>,
     /// Whether the current slice runs inline.
@@ -100,11 +100,11 @@ impl SftpConversation {
         while self.output.len() < self.max_output && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
-                let Some(done) = job.step(&self.user, &self.handles) else {
+                let Some(done) = job.advance(&self.user).transpose() else {
                     return Ok(SliceOutcome::InRequest);
                 };
                 self.job = None;
-                self.answer(id, done);
+                self.answer(id, done.map_err(SftpError::from));
             } else if let Some((id, request)) = self.left.take() {
                 if let Some(left) = self.handle_or_leave(id, request) {
                     return Ok(left);
@@ -135,7 +135,7 @@ impl SftpConversation {
     /// Handles a request. One that may not run inline, or has to wait, is left for the next slice, and ends this one.
     fn handle_or_leave(&mut self, id: u32, request: SftpRequest) -> Option<SliceOutcome> {
         let outcome = match change_of(&request).and_then(|change| self.user.must_wait(change)) {
-            Some(wait) => SliceOutcome::WaitFor(wait, MAX_COUNT_WAIT),
+            Some((wait, time)) => SliceOutcome::WaitFor(wait, time),
             None => match self.handle(id, &request) {
                 Some(outcome) => {
                     self.answer(id, outcome);

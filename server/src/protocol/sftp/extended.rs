@@ -2,7 +2,7 @@
 
 use super::conversation::SftpConversation;
 use super::handles;
-use super::job::SftpJob;
+use super::job;
 use super::names::name;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::request::RequestCost::{Long, Short};
@@ -74,15 +74,12 @@ impl SftpConversation {
         Ok(done())
     }
 
-    fn copy_data(&self, from: (&Bytes, u64), length: u64, to: (&Bytes, u64)) -> SftpResult {
-        let owned = |(handle, offset): (&Bytes, u64)| (handle.clone(), offset);
-        let job = SftpJob::copy(&self.handles, owned(from), length, owned(to))?;
-        Ok(SftpOutcome::Job(Box::new(job)))
+    fn copy_data(&self, from: (&[u8], u64), length: u64, to: (&[u8], u64)) -> SftpResult {
+        Ok(SftpOutcome::Job(job::copy(&self.handles, from, length, to)?))
     }
 
     fn check_file(&self, check: &CheckFile) -> SftpResult {
-        let job = SftpJob::check(&self.user, &self.handles, check)?;
-        Ok(SftpOutcome::Job(Box::new(job)))
+        Ok(SftpOutcome::Job(job::check(&self.user, &self.handles, check)?))
     }
 
     fn unknown(&self) -> SftpResult {

@@ -3,11 +3,12 @@
 use super::attributes::{attributes, wanted};
 use super::conversation::SftpConversation;
 use super::handles::OpenHandle;
-use super::job::SftpJob;
+use super::job;
 use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
 use crate::service::{OpenFile, OpenMode};
-use sshome_wire::sftp::{Data, MAX_DATA, OpenFlags, Response, SftpAttributes};
+use sshome_wire::sftp::{Data, MAX_DATA, OpenFlags, Response, SftpAttributes, StatusCode};
+use std::sync::Arc;
 
 impl SftpConversation {
     pub(super) fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &SftpAttributes) -> SftpResult {
@@ -28,20 +29,19 @@ impl SftpConversation {
             mode: attributes.permissions,
         };
         let file = OpenFile::open(&self.user, &path, mode)?;
-        Ok(SftpOutcome::Response(Response::Handle(self.handles.add(OpenHandle::File(file)))))
+        Ok(SftpOutcome::Response(Response::Handle(self.handles.add(OpenHandle::File(Arc::new(file))))))
     }
 
     pub(super) fn close(&mut self, handle: &[u8]) -> SftpResult {
-        match self.handles.close(handle)? {
-            OpenHandle::File(file) if file.publishes_at_close() => {
-                Ok(SftpOutcome::Job(Box::new(SftpJob::close(file))))
-            }
-            OpenHandle::File(file) => {
-                file.finish(&self.user)?;
-                Ok(done())
-            }
-            OpenHandle::Directory(_) => Ok(done()),
+        let OpenHandle::File(file) = self.handles.close(handle)? else { return Ok(done()) };
+        // No other request is in progress.
+        let file =
+            Arc::into_inner(file).ok_or_else(|| SftpError::new(StatusCode::Failure, "it is in use"))?;
+        if file.publishes_at_close() {
+            return Ok(SftpOutcome::Job(job::close(file)));
         }
+        file.finish(&self.user)?;
+        Ok(done())
     }
 
     /// Reads directly into the output buffer.

@@ -4,6 +4,7 @@ use crate::service::OpenFile;
 use bytes::Bytes;
 use sshome_wire::sftp::StatusCode;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The largest number of open files and directories of one channel.
 pub(super) const MAX_OPEN_HANDLES: usize = 512;
@@ -18,7 +19,8 @@ pub(super) struct SftpHandles {
 
 /// An open file or directory.
 pub(super) enum OpenHandle {
-    File(OpenFile),
+    /// A request in progress shares it.
+    File(Arc<OpenFile>),
     Directory(DirectoryHandle),
 }
 
@@ -46,7 +48,7 @@ impl SftpHandles {
         number(handle).and_then(|number| self.open.remove(&number)).ok_or_else(unknown)
     }
 
-    pub(super) fn file(&self, handle: &[u8]) -> Result<&OpenFile, SftpError> {
+    pub(super) fn file(&self, handle: &[u8]) -> Result<&Arc<OpenFile>, SftpError> {
         match self.get(handle)? {
             OpenHandle::File(file) => Ok(file),
             OpenHandle::Directory(_) => {

@@ -11,7 +11,7 @@ pub(super) enum SftpOutcome {
     /// The reply was sent already.
     Sent,
     /// It takes long.
-    Job(Box<SftpJob>),
+    Job(SftpJob),
 }
 
 pub(super) type SftpResult = Result<SftpOutcome, SftpError>;

@@ -2,7 +2,7 @@
 
 use super::conversation::SftpConversation;
 use super::outcome::SftpResult;
-use crate::service::{ChangeKind, OpenFile};
+use crate::service::ChangeKind;
 use sshome_wire::display::Escaped;
 use sshome_wire::sftp::{Extended, OpenFlags, SftpAttributes, SftpRequest};
 use std::time::Instant;
@@ -51,7 +51,7 @@ impl SftpConversation {
                 self.begin(Short, "open", Some(path))?.open(path, *flags, attributes)
             }
             SftpRequest::Close { handle } => {
-                let publishes = self.handles.file(handle).is_ok_and(OpenFile::publishes_at_close);
+                let publishes = self.handles.file(handle).is_ok_and(|file| file.publishes_at_close());
                 self.begin(if publishes { Long } else { Short }, "close", None)?.close(handle)
             }
             SftpRequest::Read { handle, offset, length } => {
