@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_ends_with_its_bytes_or_its_time_and_does_something() {
+    fn a_step_makes_progress_and_ends_at_its_limit_or_when_its_time_is_up() {
         let limit = StepLimit::bytes(10);
         assert_eq!([0, 9, 10].map(|done| limit.is_reached(done)), [false, false, true]);
         let limit = StepLimit::least();

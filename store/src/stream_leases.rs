@@ -89,7 +89,7 @@ mod tests {
     const ID: StreamId = StreamId([1; 16]);
 
     #[test]
-    fn one_lease_at_a_time_and_the_latest_conversation_takes_over() {
+    fn one_conversation_holds_a_lease_and_the_latest_takes_it_over() {
         let streams = Arc::new(StreamLeases::default());
         let conversation = || {
             let ended = Arc::new(AtomicBool::new(false));

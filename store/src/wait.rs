@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_that_waits_is_woken_once_and_who_has_stopped_waiting_is_not() {
+    fn each_waiter_is_woken_once_unless_it_has_stopped_waiting() {
         let completion = Signal::default();
         let wait = completion.wait();
         let wakes: [Arc<Wakes>; 3] = Default::default();

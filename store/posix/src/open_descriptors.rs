@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_opened_counts() {
+    fn opened_files_are_counted() {
         let descriptors = OpenDescriptors::begin();
         let before = descriptors.open().unwrap();
         let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_told_to_give_the_machines_folders_away() {
+    fn no_remedy_changes_the_owner_of_a_system_folder() {
         for path in ["/", "/etc", "/run", "/srv", "/var/log", "/usr/local/"] {
             assert!(is_shared(Path::new(path)), "{path}");
         }

@@ -143,7 +143,7 @@ fn homes_whose_users_log_in_are_counted_first_and_two_at_a_time() {
 }
 
 #[test]
-fn a_count_is_repeated_if_something_was_removed_and_then_removals_wait() {
+fn removals_repeat_a_count_until_they_have_to_wait() {
     let world = World::new();
     world.fill("ann", &["f1", "f2", "f3", "f4", "d/f", "g"]);
     world.serve(&["ann"]);
@@ -169,7 +169,7 @@ fn a_count_is_repeated_if_something_was_removed_and_then_removals_wait() {
 }
 
 #[test]
-fn a_removal_that_has_begun_pauses_when_removals_wait() {
+fn a_removal_in_progress_pauses_when_removals_have_to_wait() {
     let world = World::new();
     world.fill("ann", &["d/1", "d/2", "d/3", "f1", "f2", "f3"]);
     world.serve(&["ann"]);
@@ -194,7 +194,7 @@ fn a_removal_that_has_begun_pauses_when_removals_wait() {
 }
 
 #[test]
-fn a_name_that_moves_during_a_scan_prevents_the_comparison() {
+fn a_rename_during_a_scan_prevents_the_comparison() {
     let world = World::new();
     world.fill("ann", &["d/f"]);
     world.serve(&["ann"]);
@@ -226,7 +226,7 @@ fn scanned_while(world: &World, act: impl Fn()) -> Comparison {
 }
 
 #[test]
-fn a_store_that_ends_while_it_counts_leaves_the_homes_to_the_next_one() {
+fn a_store_dropped_during_a_count_releases_its_homes() {
     let world = World::new();
     world.fill("ann", &["f"]);
     world.serve(&["ann"]);
@@ -241,7 +241,7 @@ fn a_store_that_ends_while_it_counts_leaves_the_homes_to_the_next_one() {
 }
 
 #[test]
-fn of_homes_with_one_root_the_first_is_served() {
+fn the_first_of_two_homes_with_one_root_is_served() {
     let world = World::new();
     let one = world.settings("ann");
     let homes: Vec<_> =
@@ -257,7 +257,7 @@ fn of_homes_with_one_root_the_first_is_served() {
 }
 
 #[test]
-fn a_home_that_is_removed_is_not_counted_to_its_end() {
+fn removing_a_home_stops_its_count() {
     let world = World::new();
     world.fill("ann", &["f"]);
     world.serve(&["ann"]);
@@ -270,7 +270,7 @@ fn a_home_that_is_removed_is_not_counted_to_its_end() {
 }
 
 #[test]
-fn records_of_another_version_stay_and_so_do_their_files() {
+fn records_of_other_versions_and_their_files_are_kept() {
     let world = World::new();
     world.fill("ann", &["f"]);
     let staging = world.root("ann").join(STAGING_DIRECTORY);
@@ -320,7 +320,7 @@ fn records_of_another_version_stay_and_so_do_their_files() {
 }
 
 #[test]
-fn strange_entries_of_a_staging_folder_lock_nobody_out() {
+fn strange_entries_in_a_staging_folder_lock_nobody_out() {
     let world = World::new();
     world.fill("ann", &["f"]);
     let staging = world.root("ann").join(STAGING_DIRECTORY);

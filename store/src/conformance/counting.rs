@@ -15,7 +15,7 @@ fn is_refused<T>(result: StoreResult<T>) -> bool {
     }
 }
 
-pub fn an_uncounted_home_is_read_and_emptied_and_takes_nothing(host: NewHost<'_>) {
+pub fn an_uncounted_home_serves_reads_and_removals_and_stores_nothing(host: NewHost<'_>) {
     let mut world = World::with_quota(host, MIB);
     let user = world.user();
     user.make_directory("d/e");

@@ -6,7 +6,7 @@ use crate::{Cause, MakeDirectory, Replace, SetAttributes, StepLimit, TreeStep};
 use sshome_wire::{RemotePath, Time};
 use std::collections::BTreeSet;
 
-pub fn a_directory_is_made_once(host: NewHost<'_>) {
+pub fn making_an_existing_directory_again_changes_nothing(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let make = |name: &str| user.home.make_directory(&path(name), MakeDirectory::default());
@@ -27,7 +27,7 @@ pub fn a_directory_is_made_once(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn parents_are_made_if_that_is_wanted(host: NewHost<'_>) {
+pub fn missing_parents_are_made_on_request(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let how = MakeDirectory { parents: true, ..MakeDirectory::default() };
@@ -107,7 +107,7 @@ pub fn a_walk_visits_everything_once(host: NewHost<'_>) {
     }
 }
 
-pub fn a_tree_is_removed_with_all_that_is_in_it(host: NewHost<'_>) {
+pub fn a_tree_is_removed_with_its_contents(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d/e/f");
@@ -139,7 +139,7 @@ pub fn a_tree_is_removed_with_all_that_is_in_it(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_directory_is_open_to_its_owner_until_it_is_finalized(host: NewHost<'_>) {
+pub fn a_directory_is_accessible_to_its_owner_until_it_is_finalized(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 5 };
@@ -196,7 +196,7 @@ pub fn trees_of_any_depth_are_counted_and_removed(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_directory_knows_what_is_below_it(host: NewHost<'_>) {
+pub fn a_path_is_inside_every_directory_above_it(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("a/b/c");

@@ -85,7 +85,7 @@ fn prepare(user: &Channel) {
     user.make_directory("d/e");
 }
 
-pub fn a_change_of_names_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>) {
+pub fn a_name_change_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>) {
     for (kind, change) in CHANGES {
         let world = World::with_quota(host, QUOTA);
         let (user, faults) = faulty(&world);
@@ -100,7 +100,7 @@ pub fn a_change_of_names_that_fails_before_its_commit_changes_nothing(host: NewH
     }
 }
 
-pub fn a_change_of_names_whose_answer_is_lost_is_accounted_for(host: NewHost<'_>) {
+pub fn a_name_change_whose_answer_is_lost_is_accounted_for(host: NewHost<'_>) {
     for (kind, change) in CHANGES {
         let world = World::with_quota(host, QUOTA);
         let (user, faults) = faulty(&world);
@@ -149,7 +149,7 @@ impl Drop for Release<'_> {
     }
 }
 
-pub fn a_call_that_hangs_hinders_no_other_channel(host: NewHost<'_>) {
+pub fn a_hanging_call_blocks_no_other_channel(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let (slow, faults) = faulty(&world);
     let user = world.user();
@@ -174,7 +174,7 @@ pub fn a_call_that_hangs_hinders_no_other_channel(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn accounting_is_right_though_calls_fail_at_random(host: NewHost<'_>) {
+pub fn accounting_is_correct_although_calls_fail_at_random(host: NewHost<'_>) {
     for seed in 0..8 {
         let world = World::with_quota(host, 50_000);
         let (user, faults) = faulty(&world);

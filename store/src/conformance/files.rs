@@ -55,7 +55,7 @@ pub fn only_regular_files_are_opened(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_write_through_a_dangling_link_makes_its_target(host: NewHost<'_>) {
+pub fn a_write_through_a_dangling_link_creates_its_target(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d");
@@ -74,7 +74,7 @@ pub fn a_write_through_a_dangling_link_makes_its_target(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn modes_lose_set_id_bits(host: NewHost<'_>) {
+pub fn set_id_bits_are_dropped(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let file = user.open("f", WRITE);
@@ -132,7 +132,7 @@ pub fn times_are_set_and_owners_are_not(host: NewHost<'_>) {
     assert_eq!(user.content("f"), b"content", "a length is set through a handle");
 }
 
-pub fn the_stored_digest_goes_with_the_first_write(host: NewHost<'_>) {
+pub fn the_first_write_removes_the_stored_digest(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let stored = |name| {
@@ -141,7 +141,7 @@ pub fn the_stored_digest_goes_with_the_first_write(host: NewHost<'_>) {
     };
     user.put("f", b"content").unwrap();
     if stored("f").is_none() {
-        println!("skipped: the_stored_digest_goes_with_the_first_write: this store keeps none");
+        println!("skipped: the_first_write_removes_the_stored_digest: this store keeps none");
         return;
     }
     assert_eq!(stored("f"), Some(digest_of(b"content")));
@@ -180,7 +180,7 @@ pub fn each_change_makes_a_new_version(host: NewHost<'_>) {
     assert_eq!(content_of(&*read), b"1");
 }
 
-pub fn a_removed_file_is_read_to_its_end(host: NewHost<'_>) {
+pub fn a_removed_file_can_be_read_to_its_end(host: NewHost<'_>) {
     let world = World::with_quota(host, 120);
     let user = world.user();
     user.put("f", &[1; 60]).unwrap();

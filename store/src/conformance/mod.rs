@@ -84,54 +84,54 @@ macro_rules! conformance_tests {
     ($host:expr) => {
         $crate::conformance_tests! { @all $host;
             names {
-                renaming_is_exact [],
-                hard_links_are_of_files_and_links [hard_links],
-                a_canonical_path_has_no_links_in_it [],
+                a_rename_targets_exactly_the_given_name [],
+                files_and_symbolic_links_can_have_hard_links [hard_links],
+                a_canonical_path_contains_no_links [],
                 a_missing_directory_is_reported [],
-                links_lead_as_in_a_chroot [],
+                links_are_resolved_as_in_a_chroot [],
                 forty_links_are_followed [],
                 a_trailing_slash_means_a_directory [],
-                all_spellings_of_a_place_are_one_entry [],
-                the_store_has_names_of_its_own [],
+                all_spellings_of_a_path_are_one_entry [],
+                reserved_names_are_refused [],
                 a_file_is_not_a_directory [],
-                what_a_store_cannot_do_is_refused [],
+                calls_that_need_a_missing_capability_are_refused [],
             }
             directories {
-                a_directory_is_made_once [],
-                parents_are_made_if_that_is_wanted [],
+                making_an_existing_directory_again_changes_nothing [],
+                missing_parents_are_made_on_request [],
                 a_directory_is_listed [],
                 a_walk_visits_everything_once [],
-                a_tree_is_removed_with_all_that_is_in_it [],
-                a_directory_is_open_to_its_owner_until_it_is_finalized [],
+                a_tree_is_removed_with_its_contents [],
+                a_directory_is_accessible_to_its_owner_until_it_is_finalized [],
                 trees_of_any_depth_are_counted_and_removed [],
-                a_directory_knows_what_is_below_it [],
+                a_path_is_inside_every_directory_above_it [],
             }
             files {
                 a_handle_allows_only_its_access_mode [],
                 only_regular_files_are_opened [],
-                a_write_through_a_dangling_link_makes_its_target [],
-                modes_lose_set_id_bits [],
+                a_write_through_a_dangling_link_creates_its_target [],
+                set_id_bits_are_dropped [],
                 times_are_set_and_owners_are_not [],
-                the_stored_digest_goes_with_the_first_write [in_place_write],
+                the_first_write_removes_the_stored_digest [in_place_write],
                 each_change_makes_a_new_version [in_place_write],
-                a_removed_file_is_read_to_its_end [],
+                a_removed_file_can_be_read_to_its_end [],
             }
             staged {
-                a_staged_file_is_seen_when_it_is_closed [],
+                a_staged_file_appears_when_it_is_closed [],
                 a_staged_file_that_is_dropped_leaves_nothing [],
-                what_must_be_new_must_be_new_when_it_is_published [],
+                an_exclusive_file_must_still_be_new_when_it_is_published [],
                 old_content_is_kept_where_it_is_not_overwritten [],
-                old_content_that_changes_meanwhile_is_no_mixture [],
+                old_content_that_changes_meanwhile_is_never_mixed_in [],
             }
             quota {
                 overwritten_bytes_are_not_counted_again [in_place_write],
                 appending_writes_at_the_end_and_stops_at_the_quota [append, in_place_write],
-                truncation_gives_back_and_growth_takes [],
+                truncation_frees_space_and_growth_takes_it [],
                 a_write_far_beyond_the_quota_does_not_touch_the_file [],
-                a_hole_counts_as_its_length [in_place_write],
+                holes_count_in_full [in_place_write],
                 writes_that_the_disk_refuses_are_not_counted [],
-                entries_have_a_limit [],
-                links_count_their_length [],
+                the_number_of_entries_is_limited [],
+                links_count_with_the_length_of_their_targets [],
                 a_hard_link_takes_an_entry_and_no_bytes [hard_links],
                 a_removed_file_counts_until_it_is_closed [in_place_write, open_files_count],
                 a_replaced_file_counts_until_it_is_closed [in_place_write, open_files_count],
@@ -139,57 +139,57 @@ macro_rules! conformance_tests {
                 a_replacement_needs_space_for_the_difference_only [],
             }
             counting {
-                an_uncounted_home_is_read_and_emptied_and_takes_nothing [],
+                an_uncounted_home_serves_reads_and_removals_and_stores_nothing [],
                 partial_uploads_keep_their_space_while_a_home_is_counted [],
             }
             publishing {
-                a_file_gets_its_name_with_its_content [],
+                a_file_appears_with_its_whole_content [],
                 an_exclusive_upload_replaces_nothing [],
-                what_is_not_what_was_announced_is_not_published [],
-                an_item_that_fails_undoes_no_other [],
+                an_upload_that_differs_from_its_announcement_is_not_published [],
+                a_failing_item_undoes_no_other [],
                 the_later_of_two_items_with_one_target_wins [],
-                a_published_file_follows_its_directory [],
-                a_removed_directory_gets_no_file [],
-                an_upload_needs_a_place [],
+                an_upload_follows_its_renamed_directory [],
+                nothing_is_published_in_a_removed_directory [],
+                an_upload_needs_a_valid_target_and_space [],
                 permissions_are_inherited_or_exact [],
-                a_channel_that_has_ended_changes_nothing_in_part [],
+                an_ended_channel_leaves_no_partial_change [],
             }
             partial {
                 a_loop_of_cut_uploads_fills_no_more_than_the_quota [],
-                a_newer_upload_takes_the_room_of_an_older_partial_upload [],
+                a_newer_upload_takes_the_space_of_an_older_partial_upload [],
                 all_spellings_of_a_target_find_its_partial_upload [],
-                a_partial_upload_follows_its_directory [],
+                a_partial_upload_follows_its_renamed_directory [],
                 a_complete_upload_that_was_not_published_is_resumed [],
                 a_partial_upload_survives_a_restart [],
-                a_file_that_is_renamed_away_ends_its_credit [],
-                an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload [],
+                renaming_a_file_ends_its_credit [],
+                an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload [],
                 a_different_source_deletes_the_partial_upload [],
                 only_blocks_that_exist_are_resumed [],
                 a_leased_partial_upload_does_not_expire [],
             }
             streams {
-                a_stream_that_was_cut_keeps_its_room [],
+                an_interrupted_stream_keeps_its_space [],
                 a_stream_has_one_channel_at_a_time [],
-                a_stream_is_resumed_by_the_client_that_sends_it [],
+                only_the_client_that_sends_a_stream_resumes_it [],
                 a_stream_survives_the_publishing_of_its_target [],
             }
             steps {
-                a_removal_ends_a_step_after_an_entry [],
+                a_removal_step_may_end_after_one_entry [],
                 a_partial_upload_is_checked_a_chunk_at_a_time [],
                 old_content_is_copied_in_steps [],
             }
             faults {
                 a_publish_that_fails_before_its_commit_changes_nothing [],
                 a_publish_whose_answer_is_lost_is_whole_or_absent [],
-                a_change_of_names_that_fails_before_its_commit_changes_nothing [],
-                a_change_of_names_whose_answer_is_lost_is_accounted_for [],
+                a_name_change_that_fails_before_its_commit_changes_nothing [],
+                a_name_change_whose_answer_is_lost_is_accounted_for [],
                 an_upload_that_fails_leaves_no_reservation [],
-                a_call_that_hangs_hinders_no_other_channel [],
-                accounting_is_right_though_calls_fail_at_random [],
+                a_hanging_call_blocks_no_other_channel [],
+                accounting_is_correct_although_calls_fail_at_random [],
             }
             model {
-                accounting_is_what_a_count_finds_after_each_step_in_place [],
-                accounting_is_what_a_count_finds_after_each_step_with_staged_files [],
+                accounting_matches_a_count_after_each_step_in_place [],
+                accounting_matches_a_count_after_each_step_with_staged_files [],
             }
             staging_model {
                 staged_bytes_are_counted_after_each_step [],
@@ -198,7 +198,7 @@ macro_rules! conformance_tests {
             races {
                 eight_writers_fill_the_quota_to_the_byte [in_place_write],
                 eight_appenders_to_one_file_lose_nothing [in_place_write, append],
-                eight_uploads_to_one_target_leave_one_of_them [],
+                eight_uploads_to_one_target_leave_exactly_one [],
                 concurrent_operations_end_with_correct_accounting [],
             }
         }

@@ -14,11 +14,11 @@ const NAMES: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
 const HANDLES: usize = 5;
 const CASES: u32 = 100;
 
-pub fn accounting_is_what_a_count_finds_after_each_step_in_place(host: NewHost<'_>) {
+pub fn accounting_matches_a_count_after_each_step_in_place(host: NewHost<'_>) {
     run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, false, steps));
 }
 
-pub fn accounting_is_what_a_count_finds_after_each_step_with_staged_files(host: NewHost<'_>) {
+pub fn accounting_matches_a_count_after_each_step_with_staged_files(host: NewHost<'_>) {
     run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, true, steps));
 }
 

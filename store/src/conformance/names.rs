@@ -4,7 +4,7 @@ use super::NewHost;
 use super::world::*;
 use crate::{Cause, MakeDirectory, OpenMode, Replace, StoreError, StoreResult};
 
-pub fn renaming_is_exact(host: NewHost<'_>) {
+pub fn a_rename_targets_exactly_the_given_name(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let rename = |from, to, replace| user.home.rename(&path(from), &path(to), replace);
@@ -34,7 +34,7 @@ pub fn renaming_is_exact(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn hard_links_are_of_files_and_links(host: NewHost<'_>) {
+pub fn files_and_symbolic_links_can_have_hard_links(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let link = |from: &str, to: &str| user.home.hard_link(&path(from), &path(to));
@@ -65,7 +65,7 @@ pub fn hard_links_are_of_files_and_links(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_canonical_path_has_no_links_in_it(host: NewHost<'_>) {
+pub fn a_canonical_path_contains_no_links(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("a/b");
@@ -115,7 +115,7 @@ pub fn a_missing_directory_is_reported(host: NewHost<'_>) {
     assert_eq!(user.put("l", b"1").unwrap_err(), StoreError::directory(&path("l"), Cause::NotFound));
 }
 
-pub fn links_lead_as_in_a_chroot(host: NewHost<'_>) {
+pub fn links_are_resolved_as_in_a_chroot(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("a/real");
@@ -214,7 +214,7 @@ pub fn a_trailing_slash_means_a_directory(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn all_spellings_of_a_place_are_one_entry(host: NewHost<'_>) {
+pub fn all_spellings_of_a_path_are_one_entry(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("a/real");
@@ -233,7 +233,7 @@ pub fn all_spellings_of_a_place_are_one_entry(host: NewHost<'_>) {
     assert_eq!(user.home.canonical(&path("b/./real/x")).unwrap(), path("b/real/x"));
 }
 
-pub fn the_store_has_names_of_its_own(host: NewHost<'_>) {
+pub fn reserved_names_are_refused(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_symlink("staging", ".sshome-staging");
@@ -274,7 +274,7 @@ pub fn a_file_is_not_a_directory(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn what_a_store_cannot_do_is_refused(host: NewHost<'_>) {
+pub fn calls_that_need_a_missing_capability_are_refused(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let capabilities = world.store().capabilities();

@@ -31,7 +31,7 @@ pub fn a_loop_of_cut_uploads_fills_no_more_than_the_quota(host: NewHost<'_>) {
     world.assert_counted();
 }
 
-pub fn a_newer_upload_takes_the_room_of_an_older_partial_upload(host: NewHost<'_>) {
+pub fn a_newer_upload_takes_the_space_of_an_older_partial_upload(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let user = world.user();
     user.cut("f", 20, 16);
@@ -76,7 +76,7 @@ pub fn all_spellings_of_a_target_find_its_partial_upload(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_partial_upload_follows_its_directory(host: NewHost<'_>) {
+pub fn a_partial_upload_follows_its_renamed_directory(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let user = world.user();
     user.make_directory("d");
@@ -146,7 +146,7 @@ pub fn a_partial_upload_survives_a_restart(host: NewHost<'_>) {
     assert_eq!(world.charged(), 16 * MIB);
 }
 
-pub fn a_file_that_is_renamed_away_ends_its_credit(host: NewHost<'_>) {
+pub fn renaming_a_file_ends_its_credit(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let user = world.user();
     let rename = |from: &str, to: &str| user.home.rename(&path(from), &path(to), Replace::Never);
@@ -175,7 +175,7 @@ pub fn a_file_that_is_renamed_away_ends_its_credit(host: NewHost<'_>) {
     assert_eq!((user.partial_paths().len(), usage.charged().bytes, usage.credited), (1, 24 * MIB, 0));
 }
 
-pub fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload(host: NewHost<'_>) {
+pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host: NewHost<'_>) {
     for lends in [false, true] {
         let world = World::with_quota(host, QUOTA);
         let user = world.user();

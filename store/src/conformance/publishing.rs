@@ -8,7 +8,7 @@ use crate::{
 };
 use sshome_wire::{Digest, Time};
 
-pub fn a_file_gets_its_name_with_its_content(host: NewHost<'_>) {
+pub fn a_file_appears_with_its_whole_content(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 7 };
@@ -34,7 +34,7 @@ pub fn a_file_gets_its_name_with_its_content(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn what_is_not_what_was_announced_is_not_published(host: NewHost<'_>) {
+pub fn an_upload_that_differs_from_its_announcement_is_not_published(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let is_mismatch =
@@ -87,7 +87,7 @@ pub fn an_exclusive_upload_replaces_nothing(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn an_item_that_fails_undoes_no_other(host: NewHost<'_>) {
+pub fn a_failing_item_undoes_no_other(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d");
@@ -125,7 +125,7 @@ pub fn the_later_of_two_items_with_one_target_wins(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_published_file_follows_its_directory(host: NewHost<'_>) {
+pub fn an_upload_follows_its_renamed_directory(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d");
@@ -137,7 +137,7 @@ pub fn a_published_file_follows_its_directory(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_removed_directory_gets_no_file(host: NewHost<'_>) {
+pub fn nothing_is_published_in_a_removed_directory(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d");
@@ -149,7 +149,7 @@ pub fn a_removed_directory_gets_no_file(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn an_upload_needs_a_place(host: NewHost<'_>) {
+pub fn an_upload_needs_a_valid_target_and_space(host: NewHost<'_>) {
     // One byte more, for the link.
     let world = World::with_quota(host, 101);
     let user = world.user();
@@ -192,7 +192,7 @@ pub fn permissions_are_inherited_or_exact(host: NewHost<'_>) {
     assert_eq!(put(UploadPermissions::Inherited(0o666)), 0);
 }
 
-pub fn a_channel_that_has_ended_changes_nothing_in_part(host: NewHost<'_>) {
+pub fn an_ended_channel_leaves_no_partial_change(host: NewHost<'_>) {
     let world = World::new(host);
     let (user, ended) = (world.user(), world.user());
     user.put("f", b"old").unwrap();

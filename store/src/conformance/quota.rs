@@ -31,7 +31,7 @@ pub fn appending_writes_at_the_end_and_stops_at_the_quota(host: NewHost<'_>) {
     assert_eq!(world.user().content("f"), [&[1; 30][..], &[2; 30], &[3; 40]].concat());
 }
 
-pub fn truncation_gives_back_and_growth_takes(host: NewHost<'_>) {
+pub fn truncation_frees_space_and_growth_takes_it(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let user = world.user();
     user.put("f", &[1; 100]).unwrap();
@@ -61,7 +61,7 @@ pub fn a_write_far_beyond_the_quota_does_not_touch_the_file(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn a_hole_counts_as_its_length(host: NewHost<'_>) {
+pub fn holes_count_in_full(host: NewHost<'_>) {
     let world = World::with_quota(host, 11 * GIB);
     let user = world.user();
     let file = user.open("f", WRITE);
@@ -85,7 +85,7 @@ pub fn writes_that_the_disk_refuses_are_not_counted(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn entries_have_a_limit(host: NewHost<'_>) {
+pub fn the_number_of_entries_is_limited(host: NewHost<'_>) {
     let world = World::with_limits(host, QuotaLimits { bytes: None, entries: Some(2) });
     let user = world.user();
     user.put("f", b"f").unwrap();
@@ -106,7 +106,7 @@ pub fn entries_have_a_limit(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn links_count_their_length(host: NewHost<'_>) {
+pub fn links_count_with_the_length_of_their_targets(host: NewHost<'_>) {
     let mut world = World::with_quota(host, 10_000);
     let user = world.user();
     let target = "x".repeat(4000);

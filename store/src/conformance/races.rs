@@ -59,7 +59,7 @@ pub fn eight_appenders_to_one_file_lose_nothing(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn eight_uploads_to_one_target_leave_one_of_them(host: NewHost<'_>) {
+pub fn eight_uploads_to_one_target_leave_exactly_one(host: NewHost<'_>) {
     const LENGTH: usize = 10_000;
     let world = World::with_quota(host, 9 * LENGTH as u64);
     let gate = Barrier::new(8);

@@ -4,7 +4,7 @@ use super::NewHost;
 use super::world::*;
 use crate::{Cause, OpenMode, SetAttributes, StepLimit, StoreError};
 
-pub fn a_staged_file_is_seen_when_it_is_closed(host: NewHost<'_>) {
+pub fn a_staged_file_appears_when_it_is_closed(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let user = world.user();
     user.put("f", &[1; 80]).unwrap();
@@ -47,7 +47,7 @@ pub fn a_staged_file_that_is_dropped_leaves_nothing(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn what_must_be_new_must_be_new_when_it_is_published(host: NewHost<'_>) {
+pub fn an_exclusive_file_must_still_be_new_when_it_is_published(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let new = OpenMode { exclusive: true, ..UPLOAD };
@@ -90,7 +90,7 @@ pub fn old_content_is_kept_where_it_is_not_overwritten(host: NewHost<'_>) {
     world.assert_accounting(0);
 }
 
-pub fn old_content_that_changes_meanwhile_is_no_mixture(host: NewHost<'_>) {
+pub fn old_content_that_changes_meanwhile_is_never_mixed_in(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let update = OpenMode { truncate: false, ..UPLOAD };

@@ -11,7 +11,7 @@ fn steps<T>(mut step: impl FnMut(StepLimit) -> StoreResult<Option<T>>) -> usize 
     (1..).find(|_| step(StepLimit::least()).unwrap().is_some()).unwrap()
 }
 
-pub fn a_removal_ends_a_step_after_an_entry(host: NewHost<'_>) {
+pub fn a_removal_step_may_end_after_one_entry(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.make_directory("d/e");

@@ -26,7 +26,7 @@ fn wait_for_lease(user: &Channel) -> Wait {
     lease(user).unwrap_err().wait().unwrap().clone()
 }
 
-pub fn a_stream_that_was_cut_keeps_its_room(host: NewHost<'_>) {
+pub fn an_interrupted_stream_keeps_its_space(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let user = world.user();
     let mut upload = begin(&user);
@@ -74,7 +74,7 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
     assert_eq!(first.partial_paths(), ["/f"]);
 }
 
-pub fn a_stream_is_resumed_by_the_client_that_sends_it(host: NewHost<'_>) {
+pub fn only_the_client_that_sends_a_stream_resumes_it(host: NewHost<'_>) {
     let mut world = World::with_quota(host, QUOTA);
     let user = world.user();
     assert!(lease(&user).unwrap().is_none());

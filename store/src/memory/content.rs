@@ -94,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_read_as_it_was_written(
+        fn content_reads_back_as_written(
             steps in prop::collection::vec((0..300_000_u64, 0..100_000_usize, any::<u8>(), any::<bool>()), 1..12),
             (at, max) in (0..300_000_u64, 0..200_000_usize),
         ) {

@@ -66,7 +66,7 @@ fn a_home_over_its_limit_refuses_reservations_but_frees_space() {
 }
 
 #[test]
-fn one_credit_is_given_once_and_none_for_an_open_file() {
+fn a_file_lends_to_one_upload_and_an_open_file_to_none() {
     let ledger = ledger(100, 10, 90);
     let file = FileId { device: 1, inode: 2 };
     let replaced = Some(ReplacedFile { file, bytes: 90 });
@@ -88,7 +88,7 @@ fn one_credit_is_given_once_and_none_for_an_open_file() {
 }
 
 #[test]
-fn nothing_is_stored_in_a_home_that_was_not_counted() {
+fn nothing_is_stored_in_a_home_that_could_not_be_counted() {
     let mut unreadable = UnreadableEntries::default();
     unreadable.add(|| (b"/d".to_vec(), "Permission denied".to_owned()));
     let ledger = Arc::new(Ledger::new(QuotaLimits::default(), Amount::default(), unreadable));
@@ -106,7 +106,7 @@ fn no_announced_size_overflows_the_ledger() {
 }
 
 #[test]
-fn entries_are_limited_too() {
+fn the_number_of_entries_is_limited() {
     let ledger = ledger(100, 2, 0);
     let reservation = ledger.reserve(0, 2).unwrap();
     assert_eq!(ledger.reserve(0, 1).unwrap_err(), QuotaExceeded::Entries { max: 2 });
@@ -225,7 +225,7 @@ fn a_file_lends_until_its_last_close() {
 }
 
 #[test]
-fn a_file_lends_no_more_than_it_has() {
+fn a_file_lends_no_more_than_its_length() {
     let (ledger, upload) = lending();
     let writer = hold(&ledger, F, 90);
     writer.change().settle(30);
@@ -239,7 +239,7 @@ fn a_file_lends_no_more_than_it_has() {
 }
 
 #[test]
-fn a_file_that_gets_another_name_lends_nothing_if_there_is_room_without_it() {
+fn renaming_a_file_ends_its_credit_if_the_upload_fits_without_it() {
     let (ledger, mut upload) = lending();
     let refused = ledger.end_credit(F).unwrap_err();
     assert_eq!(refused, QuotaExceeded::Bytes { needed: 80, left: 10, quota: 100, partial: 0 });
@@ -253,7 +253,7 @@ fn a_file_that_gets_another_name_lends_nothing_if_there_is_room_without_it() {
 }
 
 #[test]
-fn an_upload_borrows_as_it_grows_up_to_what_the_file_has() {
+fn a_growing_upload_borrows_up_to_the_length_of_the_file() {
     let ledger = ledger(100, 10, 90);
     let mut upload = reserve_file(&ledger, 0, Some(ReplacedFile { file: F, bytes: 90 })).unwrap();
     for (bytes, credited) in [(40, 40), (90, 90), (100, 90)] {
@@ -266,7 +266,7 @@ fn an_upload_borrows_as_it_grows_up_to_what_the_file_has() {
 }
 
 #[test]
-fn one_that_replaces_the_file_before_the_upload_frees_it_for_that() {
+fn replacing_a_file_first_ends_the_credit_of_another_upload() {
     let ledger = ledger(200, 10, 90);
     let replaced = Some(ReplacedFile { file: F, bytes: 90 });
     let first = reserve_file(&ledger, 80, replaced).unwrap();
@@ -281,7 +281,7 @@ fn one_that_replaces_the_file_before_the_upload_frees_it_for_that() {
 }
 
 #[test]
-fn bytes_on_the_disk_are_reserved_in_full_and_borrow() {
+fn existing_bytes_are_reserved_in_full_and_borrow() {
     let ledger = ledger(100, 10, 90);
     let replaced = Some(ReplacedFile { file: F, bytes: 90 });
     let mut first = ledger.reserve_existing(80, replaced);
@@ -300,7 +300,7 @@ fn bytes_on_the_disk_are_reserved_in_full_and_borrow() {
 }
 
 #[test]
-fn a_link_counts_its_length() {
+fn a_link_counts_with_the_length_of_its_target() {
     let ledger = ledger(100, 10, 0);
     ledger.reserve(40, 1).unwrap().commit(UsageChange { bytes: 40, entries: 1 });
     ledger.removed(FreedSpace::Link(40));

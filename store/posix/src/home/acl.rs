@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_as_they_are_written() {
+    fn an_encoded_list_decodes_to_itself() {
         let list =
             acl(&[(ACL_USER_OBJ, 7), (ACL_USER, 6), (ACL_GROUP_OBJ, 5), (ACL_MASK, 7), (ACL_OTHER, 0)]);
         assert_eq!(Acl::decode(&list.encode()), Some(list.clone()));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_gets_of_a_default_list_what_its_mode_allows() {
+    fn a_new_file_inherits_a_default_list_limited_by_its_mode() {
         let list =
             acl(&[(ACL_USER_OBJ, 7), (ACL_USER, 7), (ACL_GROUP_OBJ, 5), (ACL_MASK, 7), (ACL_OTHER, 0)]);
         let wanted =
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_group_gets_the_permissions_of_others() {
+    fn a_wrong_group_gets_no_more_than_others() {
         let mut list = acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 7), (ACL_MASK, 7), (ACL_OTHER, 4)]);
         list.restrict_group();
         assert_eq!(list, acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 4), (ACL_MASK, 7), (ACL_OTHER, 4)]));

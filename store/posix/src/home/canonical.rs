@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn all_spellings_of_a_place_are_one_entry_with_one_path() {
+    fn all_spellings_of_a_path_have_one_identity_and_one_canonical_path() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         symlink("link/../new", top.join("dangling")).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_was_renamed_has_the_same_paths() {
+    fn renaming_the_home_does_not_change_the_paths_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         std::fs::rename(&top, folder.path().join("elsewhere")).unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_removed_has_no_path() {
+    fn a_removed_directory_has_no_path() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         let gone = home.locate(&path("link/new")).unwrap();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_for_names_ends_with_its_time_or_its_entries() {
+    fn a_search_for_names_is_limited_in_time_and_entries() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         let real = open(&top.join("a/real"));
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_links_are_followed_as_the_kernel_follows() {
+    fn as_many_links_are_followed_as_by_the_kernel() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         for (count, wanted) in
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_counted_over_the_whole_way() {
+    fn the_link_limit_applies_to_the_whole_path() {
         let folder = tempfile::tempdir().unwrap();
         let (home, top) = home(folder.path());
         let mut target = "a/real".to_owned();

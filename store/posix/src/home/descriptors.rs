@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_who_takes_all_leaves_some_for_the_next() {
+    fn a_user_who_exhausts_the_share_leaves_some_for_the_next() {
         let all = Arc::new(Descriptors::of(65_536));
         assert_eq!(all.limit, 65_536 - MAX_RESERVED_DESCRIPTORS);
         let user = |all: &Arc<Descriptors>| UserDescriptors::new(Arc::clone(all));

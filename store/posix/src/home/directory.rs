@@ -92,7 +92,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     #[test]
-    fn the_attributes_are_those_of_stat() {
+    fn attributes_match_stat() {
         for path in ["/", "/proc", "/tmp"] {
             let dir = std::fs::File::open(path).unwrap();
             let (info, stat) = (DirectoryInfo::of(&dir).unwrap(), dir.metadata().unwrap());

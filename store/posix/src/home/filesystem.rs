@@ -118,7 +118,7 @@ mod tests {
     use std::sync::{Arc, Barrier};
 
     #[test]
-    fn waiters_share_the_run_that_begins_after_them() {
+    fn waiters_share_the_next_run() {
         let filesystem = Arc::new(Filesystem::of(tempfile::tempfile().unwrap().into()));
         let runs = Arc::new(AtomicU32::new(0));
         let gate = Arc::new(Barrier::new(2));

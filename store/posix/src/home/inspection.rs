@@ -128,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn closed_directories_are_named_with_the_remedy() {
+    fn unreadable_directories_are_reported_with_the_remedy() {
         if rustix::process::geteuid().is_root() {
-            eprintln!("skipped: closed_directories_are_named_with_the_remedy: root reads everything");
+            eprintln!("skipped: unreadable_directories_are_reported_with_the_remedy: root reads everything");
             return;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_and_one_of_the_previous_version_as_well() {
+    fn records_of_this_and_the_previous_version_are_read() {
         for record in records() {
             let bytes = record.encode().unwrap();
             assert_eq!(UploadRecord::decode(&bytes), Ok(record.clone()));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_power_cut_leaves_of_a_record_is_torn() {
+    fn an_incomplete_record_after_a_power_cut_is_torn() {
         for record in records() {
             let bytes = record.encode().unwrap();
             for length in

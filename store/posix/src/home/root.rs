@@ -166,7 +166,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_directory_that_was_moved_replaced_or_put_back_is_noticed() {
+    fn moving_replacing_and_restoring_the_directory_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let (home, away) = (dir.path().join("home"), dir.path().join("away"));
         fs::create_dir(&home).unwrap();
@@ -184,11 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_the_server_may_not_use_any_more_is_noticed() {
+    fn losing_access_to_the_directory_is_noticed() {
         if rustix::process::geteuid().is_root() {
-            eprintln!(
-                "skipped: a_directory_that_the_server_may_not_use_any_more_is_noticed: root may use all"
-            );
+            eprintln!("skipped: losing_access_to_the_directory_is_noticed: root may use all");
             return;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_visited_once_with_its_path() {
+    fn every_entry_is_visited_once_with_its_path() {
         let dir = tempfile::tempdir().unwrap();
         let mut want = BTreeSet::new();
         for a in ["a", "b"] {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_moved_away_ends_nothing_but_its_own_part() {
+    fn moving_a_directory_away_ends_only_its_part_of_the_walk() {
         let dir = tempfile::tempdir().unwrap();
         chain(dir.path(), 60);
         std::fs::write(dir.path().join("last"), "").unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_was_removed_meanwhile_is_skipped() {
+    fn a_directory_removed_meanwhile_is_skipped() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
         let mut tree = walk(dir.path());

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_in_order_needs_no_copy() {
+    fn sequential_writes_need_no_copy() {
         let mut base = base(100);
         for start in (0..100).step_by(10) {
             base.cover(start..start + 10).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_have_a_limit() {
+    fn the_number_of_ranges_is_limited() {
         let mut base = base(1 << 20);
         for number in 0..MAX_RANGES as u64 {
             base.cover(number * 10..number * 10 + 5).unwrap();
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_missing_is_what_nobody_has_written(
+        fn the_missing_ranges_are_those_never_written(
             ranges in prop::collection::vec((0_u64..60, 1_u64..20), 0..12),
             cut in 0_u64..80,
         ) {
