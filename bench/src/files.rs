@@ -98,7 +98,7 @@ mod tests {
     const SET: FileSet = FileSet { name: "tree", count: 250, size: 10, stored: false };
 
     #[test]
-    fn a_tree_is_the_same_every_time_it_is_made() {
+    fn a_tree_is_made_the_same_way_every_time() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         make(&SET, one.path()).unwrap();
         make(&SET, other.path()).unwrap();

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn destinations() {
+    fn destinations_are_parsed() {
         for (text, user, host, port) in [
             ("host", None, "host", None),
             ("alex@host", Some("alex"), "host", None),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_refused() {
+    fn invalid_command_lines_are_refused() {
         for arguments in [
             &["sshome"][..],
             &["sshome", "-P", "0", "host"],

@@ -109,8 +109,8 @@ fn another_account_is_told_which_account_to_use_as_root() {
 }
 
 #[test]
-fn a_stranger_checks_and_starts_nothing_in_the_folder_of_another_account_as_root() {
-    if !has_root("a_stranger_checks_and_starts_nothing_in_the_folder_of_another_account_as_root") {
+fn nobody_checks_or_starts_a_server_in_the_folder_of_another_account_as_root() {
+    if !has_root("nobody_checks_or_starts_a_server_in_the_folder_of_another_account_as_root") {
         return;
     }
     let anybody = Anybody::new();

@@ -32,7 +32,7 @@ fn line(host: &Host, what: &str, path: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_for_each_thing_that_is_done_in_any_way_in() {
+async fn each_action_over_each_protocol_is_one_line() {
     let (host, _program) = host("", "quota = 5000");
     assert!(sshome_e2e::connect(&host, "nob\x1bdy").await.is_err());
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -82,7 +82,7 @@ async fn a_line_for_each_thing_that_is_done_in_any_way_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn aborted_and_abandoned_uploads() {
+async fn aborted_and_abandoned_uploads_are_logged() {
     let (host, _program) = host("", "");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.begin_put("f", Some(100)).await.unwrap();
@@ -100,7 +100,7 @@ async fn aborted_and_abandoned_uploads() {
 
 /// Over SFTP, in place and staged: one that is closed, one that was refused in part, one that is cut.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_over_sftp_is_done_or_failed_or_cut() {
+async fn an_sftp_upload_is_logged_as_done_failed_or_cut() {
     for uploads in ["in-place", "atomic"] {
         let (host, _program) = host("", &format!("quota = 1000\nsftp-uploads = \"{uploads}\""));
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();

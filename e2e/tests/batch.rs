@@ -161,7 +161,7 @@ async fn a_get_in_a_batch_replaces_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_from_standard_input() {
+async fn a_batch_is_read_from_standard_input() {
     let host = host().await;
     let cron = Cron::new(&host);
     cron.write("lines", "@-rm nothing\nmkdir d\n@pwd\n");
@@ -286,7 +286,7 @@ fn waiting(cron: &Cron) -> (Child, ChildStdin) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_loses_its_server() {
+async fn a_batch_that_loses_its_server_ends_with_3() {
     let mut host = host().await;
     let cron = Cron::new(&host);
     let (mut child, mut stdin) = waiting(&cron);
@@ -297,7 +297,7 @@ async fn a_batch_that_loses_its_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_is_interrupted() {
+async fn an_interrupted_batch_ends_with_6() {
     let host = host().await;
     let cron = Cron::new(&host);
     let (mut child, _stdin) = waiting(&cron);

@@ -22,7 +22,7 @@ fn documented(help: &str, code: i32) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_exit_codes_that_help_documents() {
+async fn exit_codes_are_those_in_the_help() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let help: Outcome = client.bare().unwrap().arg("--help").output().unwrap().into();
@@ -53,7 +53,7 @@ async fn the_exit_codes_that_help_documents() {
 
 /// A script that passes a name on means just that file, and not others that it matches as a pattern.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_looks_like_a_pattern_is_that_name() {
+async fn a_name_that_looks_like_a_pattern_matches_itself() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     for name in ["report1.txt", "report[1].txt", "*"] {
@@ -70,7 +70,7 @@ async fn a_name_that_looks_like_a_pattern_is_that_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_in_the_place_of_an_unfinished_file_is_in_nobodys_way() {
+async fn a_directory_in_place_of_an_unfinished_file_is_no_obstacle() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     fs::write(host.home("ann").join("f"), "content").unwrap();
@@ -80,7 +80,7 @@ async fn a_directory_in_the_place_of_an_unfinished_file_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_cannot_be_made() {
+async fn a_connection_that_cannot_be_made_ends_with_3() {
     let host = host().await;
     // Bound and not listening: nobody else gets the port, and nobody answers there.
     let unheard =
@@ -138,7 +138,7 @@ async fn an_interrupted_transfer_differs_from_a_failed_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_is_a_lost_connection() {
+async fn a_server_that_is_stopped_is_a_lost_connection() {
     let (liar, begun) = endless().await;
     let client = liar.client().unwrap();
     let mut command = client.command().unwrap();

@@ -251,7 +251,7 @@ async fn kick_can_lock_the_user_out() {
 }
 
 #[test]
-fn the_socket_is_its_owners_and_outlives_no_server() {
+fn the_socket_is_accessible_to_its_owner_only_and_is_removed_at_the_end() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let (socket, administrator) = (host.dir().join("run/control"), host.administrator());
     let none = administrator.run(&["status"]);
@@ -298,7 +298,7 @@ fn a_foreign_file_at_the_sockets_path_is_kept_and_reported() {
 }
 
 #[test]
-fn metrics_are_for_this_machine() {
+fn metrics_are_served_on_loopback_only() {
     let builder = HostBuilder::new().unwrap().setting("metrics = \"127.0.0.1:0\"");
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
     let program = host.start_apart().unwrap();

@@ -109,7 +109,7 @@ fn resumed_before(outcome: &Outcome, place: u64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_part_on_the_server() {
+async fn a_corrupt_partial_upload_is_detected() {
     let world = World::new().await;
     for place in places() {
         let content = noise(LENGTH as usize, place.to_le_bytes());
@@ -123,7 +123,7 @@ async fn in_a_part_on_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_local_part() {
+async fn a_corrupt_partial_download_is_detected() {
     let world = World::new().await;
     for place in places() {
         let content = noise(LENGTH as usize, place.to_le_bytes());
@@ -137,7 +137,7 @@ async fn in_a_local_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_the_source_of_a_put_between_cut_and_resume() {
+async fn a_source_of_a_put_changed_between_cut_and_resume_is_never_mixed() {
     let world = World::new().await;
     for place in places() {
         fs::write(world.here(), noise(LENGTH as usize, place.to_le_bytes())).unwrap();
@@ -152,7 +152,7 @@ async fn in_the_source_of_a_put_between_cut_and_resume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_the_source_of_a_get_between_cut_and_resume() {
+async fn a_source_of_a_get_changed_between_cut_and_resume_is_never_mixed() {
     let world = World::new().await;
     for place in places() {
         // It carries no digest, so it may be what somebody has made of it.
@@ -167,7 +167,7 @@ async fn in_the_source_of_a_get_between_cut_and_resume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_stored_file() {
+async fn a_corrupt_stored_file_is_detected() {
     let world = World::new().await;
     fs::write(world.here(), noise(LENGTH as usize, "stored")).unwrap();
     fs::write(world.client.work().join("sound"), "sound").unwrap();
@@ -203,7 +203,7 @@ async fn in_a_stored_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_stored_file_after_the_cut_of_its_get() {
+async fn a_stored_file_corrupted_between_cut_and_resume_is_detected() {
     let world = World::new().await;
     fs::write(world.here(), noise(LENGTH as usize, "cut")).unwrap();
     world.client.succeed(["put", "f"]).unwrap();
@@ -226,7 +226,7 @@ async fn in_a_stored_file_after_the_cut_of_its_get() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_written_to_is_not_called_rotten() {
+async fn a_modified_file_is_not_reported_as_corrupt() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"as it was").await.unwrap().status, Status::Done);

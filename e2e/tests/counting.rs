@@ -63,7 +63,7 @@ fn assert_accounting(host: &Host) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn reads_and_removals_are_served_and_what_stores_waits_in_each_protocol() {
+async fn reads_and_removals_are_served_and_uploads_wait_in_each_protocol() {
     let (host, hold) = host().await;
     assert!(homes(&host).iter().all(|home| home.counting));
     for user in 0..USERS {
@@ -101,7 +101,7 @@ async fn reads_and_removals_are_served_and_what_stores_waits_in_each_protocol() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_client_puts_when_the_count_ends_and_says_in_df_that_it_goes_on() {
+async fn a_put_waits_for_the_count_and_df_says_that_it_is_running() {
     let (host, hold) = host().await;
     let client = Client::new(&host, "u05").unwrap();
     std::fs::write(client.work().join("new"), [7; 10_000]).unwrap();
@@ -122,7 +122,7 @@ async fn the_client_puts_when_the_count_ends_and_says_in_df_that_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_shutdown_ends_counts_and_what_waits_for_them() {
+async fn a_shutdown_ends_counts_and_the_requests_that_wait_for_them() {
     let (mut host, hold) = host().await;
     let mut peer = Peer::login(&host, "u00").await.unwrap();
     peer.begin_put("new", Some(1)).await.unwrap();

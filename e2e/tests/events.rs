@@ -40,7 +40,7 @@ fn b3(content: &[u8]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_done() {
+async fn a_transferred_file_has_an_event() {
     let host = host().await;
     let cron = Cron::new(&host);
     let large = vec![b'x'; 600_000];
@@ -84,7 +84,7 @@ async fn a_file_that_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails() {
+async fn each_failure_has_an_event() {
     let host = host().await;
     let cron = Cron::new(&host);
     cron.write("large", vec![b'x'; 2 << 20]);
@@ -116,7 +116,7 @@ async fn what_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_results_of_commands() {
+async fn results_of_commands_are_events() {
     let host = host().await;
     let cron = Cron::new(&host);
     let home = host.home("ann");
@@ -167,7 +167,7 @@ async fn progress_events_are_few_and_increasing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_that_are_made_or_were_there() {
+async fn new_and_existing_links_have_events() {
     let host = host().await;
     let cron = Cron::new(&host);
     std::fs::create_dir(cron.path("tree")).unwrap();
@@ -192,7 +192,7 @@ async fn links_that_are_made_or_were_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_a_lost_connection_and_a_resumed_file() {
+async fn a_lost_connection_and_a_resumed_file_have_events() {
     let host = Host::with_user("ann", "").await.unwrap();
     let proxy = Proxy::cutting(host.address(), &[14 << 20, u64::MAX, 14 << 20]).await;
     let cron = Cron::through(&host, proxy.port());

@@ -84,7 +84,7 @@ async fn a_shutdown_does_not_wait_for_calls_that_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_session_that_its_client_has_left_can_be_kicked_too() {
+async fn a_hanging_session_without_a_client_can_be_kicked() {
     let (host, faults) = host().await;
     drop(hang(&host, &faults).await);
     assert_eq!((sessions(&host, "ann"), status(&host).abandoned), (2, 0));

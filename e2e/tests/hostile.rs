@@ -53,7 +53,7 @@ async fn an_invalid_frame_gets_one_error_and_ends_the_channel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_are_out_of_place_end_the_channel() {
+async fn frames_out_of_order_end_the_channel() {
     let host = Host::with_user("ann", "").await.unwrap();
     let put = || {
         Frame::Request(Request::Put(Put {
@@ -94,7 +94,7 @@ async fn frames_that_are_out_of_place_end_the_channel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_without_end_are_cut_off() {
+async fn endless_requests_are_cut_off() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     // A get keeps the queue from moving; the client reads nothing of it.
@@ -165,7 +165,7 @@ async fn a_client_that_vanishes_leaves_nothing_behind() {
 
 /// The server ends in order whatever its clients do: each of these has hung it once.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_ends_though_clients_are_stuck() {
+async fn the_server_shuts_down_although_clients_are_stuck() {
     let mut host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("big", &vec![1; 100 << 20]).await.unwrap().status, Status::Done);

@@ -111,7 +111,7 @@ async fn without_own_keys_installation_and_installed_keys_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_way_in_stays() {
+async fn the_last_credential_cannot_be_removed() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let mut program = host.start_apart().unwrap();
     let client = Client::new(&host, "ann").unwrap();
@@ -137,7 +137,7 @@ async fn the_last_way_in_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_key_is_refused_and_the_session_stays() {
+async fn an_invalid_key_is_refused_and_the_session_continues() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let key = host.key().public_key().to_openssh().unwrap();

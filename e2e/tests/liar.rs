@@ -129,7 +129,7 @@ async fn a_glob_over_malicious_names_stays_inside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_server_says_drives_the_terminal() {
+async fn no_text_from_a_server_controls_the_terminal() {
     let words = String::from_utf8(DRIVING.to_vec()).unwrap();
     let message = words.clone();
     let answer = move |frame| match frame {

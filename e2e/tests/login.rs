@@ -56,7 +56,7 @@ async fn a_host_whose_key_has_changed_is_refused_loudly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_through_the_askpass_program() {
+async fn an_askpass_program_supplies_the_password() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let mut passwd = Command::new(binary("sshomed").unwrap());
     passwd.arg("--dir").arg(host.dir()).args(["user", "passwd", "ann", "--password-stdin"]);
@@ -112,7 +112,7 @@ impl Drop for Agent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_only_the_agent_has() {
+async fn a_key_that_only_the_agent_has_logs_in() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let socket = client.home().join("agent");
@@ -120,7 +120,7 @@ async fn a_key_that_only_the_agent_has() {
     agent.arg("-D").arg("-a").arg(&socket).stdout(Stdio::piped());
     let mut agent = match agent.spawn() {
         Ok(agent) => Agent(agent),
-        Err(error) => return eprintln!("skipped: a_key_that_only_the_agent_has: ssh-agent: {error}"),
+        Err(error) => return eprintln!("skipped: a_key_that_only_the_agent_has_logs_in: ssh-agent: {error}"),
     };
     // It says where it listens once it does.
     let mut line = String::new();
@@ -141,7 +141,7 @@ async fn a_key_that_only_the_agent_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_of_the_configuration() {
+async fn a_host_of_ssh_config_is_used() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let ssh = client.home().join(".ssh");
@@ -255,7 +255,7 @@ async fn an_encrypted_key_of_any_form_needs_no_public_key_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_agent_is_left_and_the_files_are_tried() {
+async fn after_a_silent_agent_the_key_files_are_tried() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let socket = client.home().join("agent");
@@ -269,7 +269,7 @@ async fn a_silent_agent_is_left_and_the_files_are_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_keys_are_tried_that_the_server_lets_try() {
+async fn as_many_keys_are_tried_as_the_server_allows() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut command = client.keyless().unwrap();
@@ -297,9 +297,9 @@ fn link_local() -> Option<(Ipv6Addr, String, u32)> {
 }
 
 #[test]
-fn a_link_local_address_has_its_interface() {
+fn a_link_local_address_works_with_its_interface() {
     let Some((address, name, index)) = link_local() else {
-        return eprintln!("skipped: a_link_local_address_has_its_interface: no interface has one");
+        return eprintln!("skipped: a_link_local_address_works_with_its_interface: no interface has one");
     };
     let host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let mut command = Command::new(binary("sshomed").unwrap());

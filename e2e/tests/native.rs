@@ -14,7 +14,7 @@ fn noise(length: usize, seed: u8) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_goes_there_and_back() {
+async fn a_file_survives_a_round_trip() {
     let mut host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let content = noise(3_000_000, 1);
@@ -30,7 +30,7 @@ async fn a_file_goes_there_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_names_and_statuses() {
+async fn each_request_about_names_has_its_status() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let mkdir = |name: &str, parents| Request::Mkdir { path: path(name), parents, mode: None };
@@ -79,7 +79,7 @@ async fn a_put_that_differs_from_its_announcement_publishes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_small_files_without_waiting() {
+async fn thousands_of_small_files_are_sent_without_waiting() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     for round in 0..3u32 {

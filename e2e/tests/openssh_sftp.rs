@@ -87,9 +87,9 @@ impl OpenSsh {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_manual() {
+async fn every_command_of_the_manual_works() {
     let host = Host::with_user("ann", "quota = \"100 MiB\"").await.unwrap();
-    let Some(ssh) = OpenSsh::new("every_command_of_the_manual", &host) else { return };
+    let Some(ssh) = OpenSsh::new("every_command_of_the_manual_works", &host) else { return };
     let content = noise(MIB, "f");
     fs::write(ssh.here("f"), &content).unwrap();
     set_mode(ssh.here("f"), 0o640).unwrap();
@@ -146,9 +146,9 @@ async fn every_command_of_the_manual() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trees() {
+async fn trees_are_transferred_both_ways() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let Some(ssh) = OpenSsh::new("trees", &host) else { return };
+    let Some(ssh) = OpenSsh::new("trees_are_transferred_both_ways", &host) else { return };
     fs::create_dir(ssh.here("tree")).unwrap();
     plant(&ssh.here("tree")).unwrap();
     ssh.does("put -R tree\nget -R tree back");
@@ -158,9 +158,9 @@ async fn trees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_number_of_requests_of_any_size() {
+async fn any_number_of_requests_of_any_size_works() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let Some(ssh) = OpenSsh::new("any_number_of_requests_of_any_size", &host) else { return };
+    let Some(ssh) = OpenSsh::new("any_number_of_requests_of_any_size_works", &host) else { return };
     let content = noise(3 * MIB + 4567, "sizes");
     fs::write(ssh.here("f"), &content).unwrap();
     for requests in ["1", "2", "64", "1000"] {
@@ -175,9 +175,9 @@ async fn any_number_of_requests_of_any_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resuming_at_every_kind_of_offset() {
+async fn transfers_resume_at_every_kind_of_offset() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let Some(ssh) = OpenSsh::new("resuming_at_every_kind_of_offset", &host) else { return };
+    let Some(ssh) = OpenSsh::new("transfers_resume_at_every_kind_of_offset", &host) else { return };
     const LENGTH: usize = 600_000;
     let content = noise(LENGTH, "offsets");
     let offsets = [0, 1, 511, 4096, 32767, 32768, 32769, 261_119, 261_120, 261_121, LENGTH - 1];
@@ -225,9 +225,9 @@ async fn an_upload_over_the_quota_is_reported_and_ends_the_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scp_speaks_sftp_too() {
+async fn scp_works_over_sftp() {
     let host = Host::with_user("ann", "").await.unwrap();
-    let Some(ssh) = OpenSsh::new("scp_speaks_sftp_too", &host) else { return };
+    let Some(ssh) = OpenSsh::new("scp_works_over_sftp", &host) else { return };
     fs::create_dir(ssh.here("tree")).unwrap();
     plant(&ssh.here("tree")).unwrap();
     set_mode(ssh.here("tree/large"), 0o4711).unwrap();
@@ -257,9 +257,9 @@ async fn scp_speaks_sftp_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_are_published_whole() {
+async fn atomic_uploads_are_published_whole() {
     let host = Host::with_user("ann", "quota = \"20 MiB\"\nsftp-uploads = \"atomic\"").await.unwrap();
-    let Some(ssh) = OpenSsh::new("uploads_that_are_published_whole", &host) else { return };
+    let Some(ssh) = OpenSsh::new("atomic_uploads_are_published_whole", &host) else { return };
     let content = noise(3 * MIB, "f");
     fs::write(ssh.here("f"), &content).unwrap();
     symlink("f", ssh.there("l")).unwrap();

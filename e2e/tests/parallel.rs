@@ -59,7 +59,7 @@ fn assert_same(one: &Path, other: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_over_three_connections_both_ways() {
+async fn a_tree_is_transferred_over_three_connections_both_ways() {
     let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -146,7 +146,7 @@ async fn a_transfer_continues_with_the_connections_it_gets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_stops_all_and_keeps_the_session() {
+async fn a_cancel_stops_all_connections_and_keeps_the_session() {
     let host = slow_host().await;
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -227,7 +227,7 @@ async fn the_others_finish_what_a_lost_connection_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_all_are_lost_so_is_the_transfer() {
+async fn a_transfer_that_loses_all_connections_fails() {
     let host = host().await;
     let proxy = Proxy::cutting(host.address(), &[9 * MIB as u64; 3]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -259,7 +259,7 @@ async fn a_tree_arrives_whole_over_connections_that_break_repeatedly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_have_their_modes_on_every_connection() {
+async fn folders_get_their_modes_whichever_connection_fills_them() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client, "t");

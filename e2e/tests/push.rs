@@ -143,7 +143,7 @@ async fn only_what_differs_is_sent_and_each_change_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn digests_find_what_times_hide() {
+async fn checksums_find_changes_that_times_hide() {
     let world = World::new().await;
     world.push(&[]);
     let time = fs::metadata(world.local("b")).unwrap().modified().unwrap();

@@ -21,7 +21,7 @@ async fn assert_books(peer: &mut Peer, home: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_uploads_at_once_into_room_for_five() {
+async fn of_ten_concurrent_uploads_only_the_five_that_fit_succeed() {
     let host = Host::with_user("ann", "quota = \"100 MiB\"").await.unwrap();
     let content = std::sync::Arc::new(vec![7; 20 * MIB]);
     let mut uploads = tokio::task::JoinSet::new();
@@ -45,7 +45,7 @@ async fn ten_uploads_at_once_into_room_for_five() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replacing_needs_the_difference_and_a_refusal_leaves_the_old() {
+async fn a_replacement_needs_the_difference_and_a_refusal_keeps_the_old_file() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", &vec![1; 9 * MIB]).await.unwrap().status, Status::Done);
@@ -122,7 +122,7 @@ async fn a_replaced_file_gives_credit_to_one_upload_and_none_while_it_is_open() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_accounted() {
+async fn every_change_is_accounted_for() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"\nmax-files = 50").await.unwrap();
     let home = host.home("ann");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -155,7 +155,7 @@ async fn every_change_is_accounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_have_a_limit_too() {
+async fn the_number_of_entries_is_limited() {
     let host = Host::with_user("ann", "max-files = 3").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let mkdir = |name: &str| Request::Mkdir { path: name.as_bytes().to_vec(), parents: true, mode: None };

@@ -34,7 +34,7 @@ fn table(head: &str, rows: impl IntoIterator<Item = Vec<String>>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands() {
+async fn the_reference_of_commands_is_current() {
     let rows = COMMANDS.iter().map(|command| {
         let aliases: Vec<_> = command.aliases.iter().map(|alias| format!("`{alias}`")).collect();
         vec![format!("`{}`", command.synopsis()), aliases.join(", "), command.summary.to_owned()]
@@ -51,7 +51,7 @@ async fn the_commands() {
 }
 
 #[test]
-fn the_settings() {
+fn the_reference_of_settings_is_current() {
     let mut out = String::new();
     for (name, settings) in &SETTING_TABLES {
         let rows = settings.iter().map(|setting| {

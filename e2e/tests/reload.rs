@@ -89,7 +89,7 @@ async fn only_removed_disabled_and_keyless_users_are_disconnected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quota_and_access_hold_at_once() {
+async fn quota_and_access_apply_immediately() {
     let host = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("a", &[1; 2000]).await.unwrap().status, Status::Done);
@@ -136,7 +136,7 @@ async fn a_broken_or_unchangeable_file_changes_nothing_and_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_home_is_free_again_when_its_user_is_gone() {
+async fn a_home_is_unlocked_when_its_user_is_removed() {
     let host = host().await;
     let before = fs::read_to_string(host.dir().join("etc/users.toml")).unwrap();
     let done = reload(&host, setting("ann", "enabled = false"));
@@ -168,7 +168,7 @@ async fn sighup_also_reloads_files_that_the_settings_name() {
 }
 
 #[tokio::test]
-async fn a_signal_right_behind_the_start_does_not_end_the_server() {
+async fn a_signal_right_after_the_start_does_not_end_the_server() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let program = host.start_apart().unwrap();
     kill_process(Pid::from_raw(program.id() as i32).unwrap(), Signal::HUP).unwrap();
@@ -222,7 +222,7 @@ fn typo(text: String) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_installed_key_is_revoked_though_the_file_cannot_be_parsed() {
+async fn an_installed_key_is_revoked_although_the_file_cannot_be_parsed() {
     let host = host().await;
     let administrator = host.administrator();
     let line = host.key().public_key().to_openssh().unwrap();
@@ -252,7 +252,7 @@ async fn an_installed_key_is_revoked_though_the_file_cannot_be_parsed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_ends_the_sessions_though_the_file_cannot_be_parsed() {
+async fn a_lock_ends_the_sessions_although_the_file_cannot_be_parsed() {
     let host = host().await;
     let administrator = host.administrator();
     let mut ann = Peer::login(&host, "ann").await.unwrap();
@@ -266,7 +266,7 @@ async fn a_lock_ends_the_sessions_though_the_file_cannot_be_parsed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_the_server_does_not_take_up_is_a_failure() {
+async fn a_change_that_the_server_does_not_apply_is_a_failure() {
     for (obstacle, says) in OBSTACLES {
         let host = host().await;
         let administrator = host.administrator();

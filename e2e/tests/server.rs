@@ -157,7 +157,7 @@ fn a_running_server_is_distinguished_from_a_taken_port() {
 }
 
 #[test]
-fn a_demo_password_keeps_the_server_at_home() {
+fn a_demo_password_keeps_the_server_on_loopback() {
     let dir = fresh();
     for address in ["0.0.0.0:0", "[::]:0"] {
         for command in ["serve", "check"] {
@@ -209,7 +209,7 @@ fn graceful(seconds: u32) -> Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_session_does_not_keep_the_server() {
+async fn an_idle_session_does_not_delay_the_shutdown() {
     let mut host = graceful(600);
     let mut program = host.start_apart().unwrap();
     let mut idle = Peer::login(&host, "ann").await.unwrap();
@@ -238,7 +238,7 @@ async fn half_a_put(host: &Host, content: &[u8]) -> Peer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_under_way_may_finish() {
+async fn a_running_transfer_may_finish_before_the_shutdown() {
     let mut host = graceful(600);
     let mut program = host.start_apart().unwrap();
     let content = noise(8 << 20, "graceful");

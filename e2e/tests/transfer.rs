@@ -31,7 +31,7 @@ async fn one_file_round_trips() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_of_odd_names_there_and_back() {
+async fn a_tree_of_odd_names_survives_a_round_trip() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let tree = client.work().join("tree");
@@ -104,7 +104,7 @@ async fn every_odd_name_can_be_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn times_and_modes_with_p_and_without() {
+async fn times_and_modes_are_kept_with_p_only() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let begun = SystemTime::now() - Duration::from_secs(5);
@@ -139,7 +139,7 @@ async fn times_and_modes_with_p_and_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_modes_of_folders_that_exist_stay() {
+async fn existing_folders_keep_their_modes() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let (there, here) = (host.home("ann").join("tree/sub"), client.work().join("tree/sub"));
@@ -167,7 +167,7 @@ async fn the_modes_of_folders_that_exist_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn globs_on_both_sides_and_several_names() {
+async fn globs_and_several_names_work_on_both_sides() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     for name in ["a.txt", "b.txt", "c.bin", ".d.txt"] {
@@ -230,7 +230,7 @@ async fn a_get_leaves_existing_files_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_failure_among_many() {
+async fn one_failure_does_not_stop_the_rest() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let tree = client.work().join("tree");
@@ -285,7 +285,7 @@ async fn a_missing_local_directory_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_special_file_that_is_named_is_a_failure() {
+async fn a_special_file_given_by_name_is_a_failure() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     for folder in [client.work(), host.home("ann")] {

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_holds() {
+    fn the_command_line_is_defined_consistently() {
         ServerCli::command().debug_assert();
     }
 
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_and_file_go_before_and_after_the_command() {
+    fn folder_and_file_may_precede_or_follow_the_command() {
         for args in [
             &["sshomed", "--dir", "d", "--config", "f", "user", "list"][..],
             &["sshomed", "user", "list", "--config", "f", "--dir", "d"],

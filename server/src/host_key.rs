@@ -164,7 +164,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_key_is_made_once_and_for_the_owner_alone() {
+    fn a_key_is_made_once_and_readable_by_the_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/host_ed25519");
         let (first, made) = load_or_make(&path, Algorithms::Strict).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_key_is_an_error_and_stays() {
+    fn an_invalid_key_is_an_error_and_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("host");
         fs::write(&path, "no key").unwrap();

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_given_as_another_account() {
+    fn commands_switch_to_the_account_that_may_run_them() {
         for (account, is_root, want) in [
             ("root", false, "sudo sshomed status"),
             ("ann", false, "sudo -u ann sshomed status"),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_else_has_changed_or_that_has_a_used_inode_is_not_the_keys() {
+    fn a_changed_file_or_a_reused_inode_does_not_belong_to_the_key() {
         let (mut recent, now) = (KeyRecentFiles::default(), Instant::now());
         recent.add_file(&info(1, 5), true, now);
         assert!(recent.file(&info(1, 6), now).is_none());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_after_a_while_and_for_the_oldest_of_many() {
+    fn files_are_forgotten_after_some_time_or_when_there_are_too_many() {
         let (mut recent, now) = (KeyRecentFiles::default(), Instant::now());
         recent.add_file(&info(1, 5), true, now);
         assert!(recent.file(&info(1, 5), now + PERIOD - Duration::from_secs(1)).is_some());

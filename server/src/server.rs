@@ -368,7 +368,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn the_end_does_not_wait_for_a_scan_that_hangs() {
+    fn a_shutdown_does_not_wait_for_a_hanging_scan() {
         let runtime = runtime().unwrap();
         let (release, hangs) = mpsc::channel::<()>();
         let (say, begun) = mpsc::channel();

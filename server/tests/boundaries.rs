@@ -29,7 +29,7 @@ fn features(dependency: &toml::Value) -> Vec<&str> {
 }
 
 #[test]
-fn the_server_reaches_no_file_of_a_home_but_through_the_store() {
+fn the_server_opens_files_of_a_home_only_through_the_store() {
     let workspace = manifest(".");
     let shared = &workspace["workspace"]["dependencies"]["rustix"];
     let server = manifest("server");

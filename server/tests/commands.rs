@@ -78,7 +78,7 @@ fn check_reports_errors_with_their_lines() {
 }
 
 #[test]
-fn a_mistake_keeps_the_server_from_starting() {
+fn an_error_in_the_settings_prevents_the_start() {
     let dir = folder("[server]\nlisten = [\"127.0.0.1:0\"]\nkex = \"any\"\n");
     for args in [&[][..], &["serve"]] {
         let (code, out, err) = sshomed(dir.path(), args, "");
@@ -88,7 +88,7 @@ fn a_mistake_keeps_the_server_from_starting() {
 }
 
 #[test]
-fn a_wrong_command_line_is_a_failure_of_its_own() {
+fn a_wrong_command_line_has_its_own_exit_code() {
     let dir = folder("");
     for args in [
         &["user", "add"][..],

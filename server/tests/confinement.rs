@@ -13,7 +13,7 @@ fn is_refused<T>(done: &io::Result<T>) -> bool {
 }
 
 #[test]
-fn no_connection_no_port_no_program_and_no_other_file() {
+fn a_confined_process_opens_no_connection_port_program_or_other_file() {
     let place = tempfile::tempdir().unwrap();
     let (dir, outside) = (place.path().join("server"), place.path().join("outside"));
     fs::create_dir_all(dir.join("etc")).unwrap();
@@ -29,7 +29,9 @@ fn no_connection_no_port_no_program_and_no_other_file() {
     let confined = std::thread::spawn(move || {
         match preparation.confine(&config) {
             Err(ConfineError::Landlock(error)) => {
-                eprintln!("skipped: no_connection_no_port_no_program_and_no_other_file: {error}");
+                eprintln!(
+                    "skipped: a_confined_process_opens_no_connection_port_program_or_other_file: {error}"
+                );
                 return;
             }
             confinement => drop(confinement.unwrap()),

@@ -214,7 +214,7 @@ fn path(name: &str) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_waits_half_a_minute_and_then_names_the_number_of_entries() {
+async fn a_put_waits_half_a_minute_and_then_reports_the_number_of_entries() {
     let world = World::new().await;
     let mut native = world.native();
     let begun = Instant::now();
@@ -244,7 +244,7 @@ async fn a_put_waits_half_a_minute_and_then_names_the_number_of_entries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_waits_as_long_and_fails() {
+async fn a_command_waits_as_long_as_a_put_and_fails() {
     let world = World::new().await;
     let begun = Instant::now();
     assert_eq!(world.run("ls").await.1, ChannelEnd::Well);
@@ -261,7 +261,7 @@ async fn a_command_waits_as_long_and_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sftp_waits_as_long_and_serves_reads_before() {
+async fn sftp_waits_as_long_as_a_put_and_serves_reads_meanwhile() {
     let world = World::new().await;
     let (to_server, input) = mpsc::unbounded_channel();
     let (sent, mut from_server) = mpsc::unbounded_channel();
@@ -309,7 +309,7 @@ async fn sftp_waits_as_long_and_serves_reads_before() {
 }
 
 #[tokio::test]
-async fn what_waits_is_done_when_the_count_ends() {
+async fn waiting_requests_are_executed_when_the_count_ends() {
     let world = World::new().await;
     let mut native = world.native();
     native.put("new");

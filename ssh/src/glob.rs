@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_and_question_marks() {
+    fn stars_and_question_marks_match() {
         for (pattern, name, want) in [
             ("*", "", true),
             ("*", "anything", true),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn classes() {
+    fn classes_match_as_in_a_shell() {
         for (pattern, name, want) in [
             ("[a-c]", "b", true),
             ("[a-c]", "d", false),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_text() {
+    fn bytes_that_are_not_utf_8_match() {
         assert!(matches(b"?", b"\xff"));
         assert!(!matches(b"?", b"\xff\xfe"));
         assert!(matches(b"\xff*", b"\xff\xfe"));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn host_patterns_ignore_case() {
         assert!(Glob::host("*.Example.org").matches(b"www.example.org"));
         assert!(!Glob::host("*.example.org").matches(b"example.org"));
         assert!(Glob::host("[10.0.0.?]:2222").matches(b"[10.0.0.7]:2222"));

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn quoting_is_that_of_posix() {
+    fn quoting_follows_posix() {
         for (line, wanted) in [
             ("", ""),
             ("a b", "uau ub"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_complete_says_why() {
+    fn an_incomplete_line_is_an_error_with_the_reason() {
         use IncompleteLine::{Backslash, OpenQuote};
         for (line, wanted) in
             [("'a", OpenQuote('\'')), ("a\"'", OpenQuote('"')), ("\"\\", OpenQuote('"')), ("a\\", Backslash)]

@@ -33,7 +33,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn little_waits_in_the_kernel_for_a_peer_that_does_not_read() {
+    async fn few_bytes_wait_in_the_kernel_for_a_peer_that_does_not_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_that_of_the_whole_at_every_border() {
+    fn the_digest_is_that_of_the_whole_content_at_every_boundary() {
         let block = BLOCK_BYTES as usize;
         let bytes = noise(7 * block + 5);
         let lengths = [0, 1, 1024, 1025, block - 1, block, block + 1, 2 * block, 3 * block, 3 * block + 1];

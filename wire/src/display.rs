@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_well_at_every_border() {
+    fn sizes_are_readable_at_every_boundary() {
         let shown =
             [0, 1023, 1024, 1536, 1_048_575, 1 << 20, 700 << 20, u64::MAX].map(|n| Size(n).to_string());
         assert_eq!(

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_and_length_are_refused() {
+    fn nul_bytes_and_excessive_lengths_are_refused() {
         let root = RemotePath::root();
         assert_eq!(root.join(b"a\0b"), Err(PathError::Nul));
         assert_eq!(root.join(&vec![b'a'; MAX_PATH + 1]), Err(PathError::TooLong));

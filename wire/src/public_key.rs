@@ -210,7 +210,7 @@ mod tests {
     const LINE: &str = "ssh-ed25519 AAAA J\u{fc}rgen";
 
     #[test]
-    fn a_line_is_the_same_in_every_encoding() {
+    fn a_line_reads_the_same_in_every_encoding() {
         let utf16 = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             "\u{feff}".encode_utf16().chain(LINE.encode_utf16()).flat_map(bytes).collect()
         };
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_change_nothing_are_left_out_and_others_named() {
+    fn options_without_effect_are_dropped_and_others_reported() {
         for (line, want) in [
             ("restrict,pty,No-X11-Forwarding  ssh-ed25519 AAAA x", Ok("ssh-ed25519 AAAA x")),
             ("ssh-ed25519 AAAA x", Ok("ssh-ed25519 AAAA x")),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_known_by_their_first_line() {
+    fn other_formats_are_recognized_by_their_first_line() {
         assert_eq!(
             OtherForm::of("\n---- BEGIN SSH2 PUBLIC KEY ----\r\nComment: x\r\n"),
             Some(OtherForm::Rfc4716)

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_seen() {
+    fn a_process_is_measured() {
         let own = ProcessSample::of(std::process::id()).unwrap();
         assert!(own.memory > 0 && own.descriptors > 2 && own.threads > 0);
     }

@@ -51,7 +51,7 @@ mod tests {
     use sshome_wire::Status;
 
     #[test]
-    fn the_servers_words_do_not_drive_the_terminal() {
+    fn messages_from_the_server_cannot_control_the_terminal() {
         let error = ConversationError::Refused(Reply::new(Status::NoSuchFile, "\x1b[2J"));
         assert_eq!(error.to_string(), "no such file: \\x1b[2J (402)");
     }

@@ -51,7 +51,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     #[tokio::test(start_paused = true)]
-    async fn time_runs_only_while_nothing_moves() {
+    async fn time_counts_only_while_nothing_moves() {
         let throttle = Throttle::default();
         let idle_timeout = IdleTimeout::new(Duration::from_secs(5), throttle.clone());
         let (near, _far) = tokio::io::duplex(1 << 20);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_never_answers_is_left() {
+    async fn a_server_that_never_answers_times_out() {
         let talk = connect(hello(1), |mut peer| async move { while peer.hear().await.is_some() {} });
         let mut conversation = talk.await.unwrap().conversation;
         conversation.set_idle_timeout(IdleTimeout::new(Duration::from_millis(50), Throttle::default()));

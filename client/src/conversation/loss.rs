@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_servers_words_explain_more_than_the_first_fault() {
+    async fn a_reason_from_the_server_replaces_the_first_error() {
         let loss = LossReason::default();
         assert_eq!((loss.get(), loss.known().await), (None, None));
         let noting = loss.clone();

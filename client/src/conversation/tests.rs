@@ -123,7 +123,7 @@ async fn many_questions_are_asked_ahead_of_a_server_that_holds_few() {
 }
 
 #[tokio::test]
-async fn replies_are_heard_while_much_is_sent() {
+async fn replies_are_read_while_much_is_sent() {
     // The peer says more than its window before it reads on: whoever only sent would wait for ever.
     const ROUNDS: usize = 40;
     let talk = connect(hello(4096), |mut peer| async move {
@@ -162,7 +162,7 @@ async fn replies_are_heard_while_much_is_sent() {
 }
 
 #[tokio::test]
-async fn another_version_and_senseless_limits_are_refused() {
+async fn other_versions_and_invalid_limits_are_refused() {
     let versions = Hello { version: 2, ..hello(4096) };
     let error = connect(versions, |_| async {}).await.err().unwrap().to_string();
     assert!(error.contains("version 2") && error.contains("version 1"), "{error}");
@@ -186,7 +186,7 @@ async fn an_unrequested_frame_ends_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_is_a_loss() {
+async fn a_server_that_closes_the_channel_is_a_lost_connection() {
     let talk = connect(hello(4096), |mut peer| async move {
         peer.hear_request().await;
     });

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operand_asks_on_its_own_side() {
+    fn each_operand_is_completed_on_its_own_side() {
         assert_eq!(names("get -r src/ma"), (7, Operand::Remote, b"src/".to_vec(), b"ma".to_vec()));
         assert_eq!(names("get a "), (6, Operand::Local, vec![], vec![]));
         assert_eq!(names("put '/tmp/a b"), (4, Operand::Local, b"/tmp/".to_vec(), b"a b".to_vec()));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_options() {
+    fn commands_and_options_are_completed() {
         assert_eq!(completed("mk", &[]), text("mkdir "));
         assert_eq!(completed("l", &[]), choice(&["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]));
         assert_eq!(completed("lc", &[]), text("lcd "));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_may_be_a_file() {
+    fn a_completed_link_gets_neither_a_slash_nor_a_space() {
         let (_, question) = question("get l").unwrap();
         let link = GlobEntry { name: b"link".to_vec(), may_be_directory: true, is_link: true };
         assert_eq!(completion(&question, vec![link]), text("link"));

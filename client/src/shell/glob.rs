@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_local_disk() {
+    async fn local_patterns_match_files_on_the_local_disk() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b", "a", ".c"] {
             std::fs::write(dir.path().join(name), "").unwrap();

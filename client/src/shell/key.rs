@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_line_up_and_drive_nothing() {
+    fn keys_line_up_and_are_escaped() {
         let key = |comment: &[u8], algorithm: &str, own| Key {
             fingerprint: format!("SHA256:{}", "x".repeat(43)),
             algorithm: algorithm.into(),

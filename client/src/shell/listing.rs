@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn control_bytes_drive_nothing() {
+    fn control_bytes_are_escaped() {
         let shown =
             directory(vec![entry(b"\x1b[2Jx\n"), entry(b"\xff")], &ListingOptions::default(), &view(None));
         assert_eq!(shown, "\\x1b[2Jx\\x0a\n\\xff\n");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn orders() {
+    fn entries_are_sorted_in_each_order() {
         let mut entries = named(&["b", "a", "B", ".hidden"]);
         for (i, entry) in entries.iter_mut().enumerate() {
             entry.size = [2, 3, 1, 9][i];
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn modes() {
+    fn modes_are_shown_as_by_ls() {
         assert_eq!(mode(FileKind::Directory, 0o755), "drwxr-xr-x");
         assert_eq!(mode(FileKind::Symlink, 0o777), "lrwxrwxrwx");
         assert_eq!(mode(FileKind::File, 0o6640), "-rwSr-S---");

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_once() {
+    fn names_are_unique() {
         let mut names: Vec<_> = COMMANDS.iter().flat_map(|c| c.aliases.iter().chain([&c.name])).collect();
         let all = names.len();
         names.sort();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_how_it_is_used() {
+    fn errors_include_the_usage() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert_eq!(
             said("CHMOD 644 a"),

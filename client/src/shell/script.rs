@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_of_batch_lines() {
+    fn prefixes_of_batch_lines_are_recognized() {
         for (line, command, may_fail, silent) in [
             ("put a b\r\n", "put a b", false, false),
             ("  -rm x", "rm x", true, false),

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn which_commands_are_about_standard_input_and_output() {
+    fn only_put_and_get_with_a_dash_use_standard_input_or_output() {
         for line in ["put - f", "put - -", "put -f -- - f", "put --size 5 - f", "get f -", "reget -a f -"] {
             assert_eq!(parsed(line), Ok(true), "{line}");
         }

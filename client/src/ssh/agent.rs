@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_agent_is_not_waited_for_for_ever() {
+    async fn a_silent_agent_times_out() {
         let (ours, _theirs) = duplex(1 << 16);
         let mut agent = Agent::over(ours, Some(Duration::from_secs(3)));
         let error = agent.identities().await.unwrap_err();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nonsense_is_an_error() {
+    async fn an_invalid_answer_is_an_error() {
         for body in [vec![], vec![IDENTITIES_ANSWER, 0, 0, 0, 9], vec![IDENTITIES_ANSWER]] {
             assert!(
                 matches!(answering(body.clone()).identities().await, Err(AgentError::Nonsense)),

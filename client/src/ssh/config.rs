@@ -265,7 +265,7 @@ Host * !*.example.org
 ";
 
     #[test]
-    fn the_first_value_wins_and_files_add_up() {
+    fn the_first_value_wins_and_identity_files_accumulate() {
         let config = HostConfig::parse(TEXT, "NAS").unwrap();
         assert_eq!(config.host_name.as_deref(), Some("nas.example.org"));
         assert_eq!((config.port, config.user.as_deref()), (Some(2200), Some("alex b")));
@@ -293,7 +293,7 @@ Host * !*.example.org
     }
 
     #[test]
-    fn mistakes_name_their_line() {
+    fn errors_name_their_line() {
         for text in [
             "Hostnam x",
             "Port 0",

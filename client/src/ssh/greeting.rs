@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_before_the_identification_are_passed_over() {
+    async fn lines_before_the_identification_are_skipped() {
         let rest = b"SSH-2.0-x\r\nand \0 more\nSSH-";
         let long = [&vec![b'x'; 5000][..], b"\r\n"].concat();
         let many = b"a line\n".repeat(300);

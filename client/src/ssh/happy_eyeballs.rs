@@ -187,7 +187,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn an_address_that_does_not_answer_does_not_keep_from_the_next() {
+    async fn a_silent_address_does_not_block_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (alive, (dead, _socket, _queued)) = (listener.local_addr().unwrap(), dead());
         let stream = connect_any([dead, alive].into(), TEST_TIMEOUT).await.unwrap();

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_types_of_keys_are_asked_for_first() {
+    async fn known_key_types_are_requested_first() {
         let home = tempfile::tempdir().unwrap();
         let p256 = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
         check(home.path(), UnknownHost::Accept).check(&key(p256.clone())).await.unwrap();

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keyword_is_in_one_list() {
+    fn each_keyword_is_in_one_list() {
         let mut all: Vec<_> = [SUPPORTED_KEYWORDS, REFUSED_KEYWORDS, IGNORED_KEYWORDS].concat();
         let count = all.len();
         all.sort_by_key(|keyword| keyword.to_lowercase());

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn names_patterns_and_negation() {
+    fn names_patterns_and_negations_match() {
         for (hosts, name, want) in [
             ("host", "host", true),
             ("host", "[host]:2222", false),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn hashed_names() {
+    fn hashed_names_match() {
         let line = hashed("[host]:2222");
         assert!(line.starts_with("|1|"), "{line}");
         assert!(is_known(&line, "[host]:2222"));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_and_nonsense_say_nothing() {
+    fn certificate_authorities_and_invalid_lines_are_ignored() {
         let key = key();
         let host = known(
             "@cert-authority host KEY\n@unheard-of host KEY\nhost\nhost ssh-ed25519 !!!\n",

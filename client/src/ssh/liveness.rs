@@ -128,7 +128,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[tokio::test]
-    async fn the_words_of_a_server_that_hung_up_are_read_though_writing_fails() {
+    async fn the_last_message_of_a_server_is_read_although_writing_fails() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = listener.accept().await.unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_that_of_unanswered_keepalives() {
+    fn the_limit_follows_from_the_keepalives() {
         let seconds = |interval, count| {
             Keepalive { interval: Some(Duration::from_secs(interval)), count }.limit().map(|it| it.as_secs())
         };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_the_system_gives_up_has_the_same_words() {
+    async fn a_connection_that_the_system_gives_up_has_the_same_message() {
         let loss = LossReason::default();
         let mut given_up =
             LayeredStream::new(GivenUp, LossMonitor::new(Some(Duration::from_secs(6)), loss.clone()));

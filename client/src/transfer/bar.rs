@@ -38,7 +38,7 @@ fn numbers(state: &ProgressState, columns: u16) -> String {
     }
 }
 
-/// A style from one of our templates; `templates_are_understood` checks them.
+/// A style from one of our templates; `the_templates_are_valid` checks them.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -50,7 +50,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[test]
-    fn templates_are_understood() {
+    fn the_templates_are_valid() {
         for template in [LINE_TEMPLATE, "{wide_msg}"] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_connections_than_the_work_is_worth() {
+    fn the_number_of_connections_fits_the_work() {
         let mib = 1 << 20;
         for (jobs, files, bytes, cores, connections) in [
             ("auto", 4, 2048 * mib, 2, 2),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_numbers_of_connections() {
+    fn invalid_numbers_of_connections_are_refused() {
         for text in ["0", "65", "-1", "", "Auto", "1.5"] {
             assert_eq!(text.parse::<Jobs>(), Err(JobsError), "{text}");
         }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_single_names_pass() {
+    fn only_single_names_are_accepted() {
         for name in [&b""[..], b".", b"..", b"a/b", b"/", b"../x", b"a\0b", b".x.sshome-part"] {
             assert!(check(name).is_err(), "{name:?}");
         }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_beside_another_are_numbered() {
+    fn names_beside_an_existing_one_are_numbered() {
         let names: Vec<Vec<u8>> = beside(b"a.1").take(3).collect();
         assert_eq!(names, [&b"a.1.new"[..], b"a.1.new.1", b"a.1.new.2"]);
         assert!(names.iter().all(|name| is_beside(name)));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_devices_are_known() {
+    fn windows_device_names_are_recognized() {
         for name in [&b"con"[..], b"NUL.txt", b"com1", b"lpt9.x", b"a:b", b"a.", b"a\\b"] {
             assert!(!fits_windows(name), "{name:?}");
         }

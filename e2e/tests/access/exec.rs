@@ -48,7 +48,7 @@ const OPERATIONS: &[(&str, &[u8], &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_command_with_each_access() {
+async fn each_access_allows_its_commands_only() {
     for (access, name) in ACCESSES.into_iter().enumerate() {
         let host = host(name, "").await;
         let commands = Commands::login(&host, "ann").await.unwrap();

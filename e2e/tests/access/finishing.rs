@@ -115,7 +115,7 @@ async fn a_new_folder_may_be_touched_and_removed_while_it_is_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_seen_when_it_is_closed_and_loses_against_an_earlier_one() {
+async fn an_upload_appears_when_it_is_closed_unless_another_was_first() {
     let host = host("append-only", "").await;
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let first = peer.open("f", ANEW).await.unwrap().unwrap();
@@ -182,7 +182,7 @@ async fn a_key_resumes_its_own_partial_uploads_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deletable_is_matched_by_its_resolved_path() {
+async fn deletable_patterns_match_the_resolved_path() {
     let host = host("append-only", "deletable = [\"locks/*\"]\ntemporary-names = []").await;
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let home = host.home("ann");

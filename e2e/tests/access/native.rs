@@ -143,7 +143,7 @@ async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_native_request_with_each_access() {
+async fn each_access_allows_its_native_requests_only() {
     for (access, name) in ACCESSES.into_iter().enumerate() {
         let host = host(name, "").await;
         let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -160,7 +160,7 @@ async fn each_native_request_with_each_access() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_knows_413_gets_it_and_another_406() {
+async fn clients_that_know_413_get_it_and_others_get_406() {
     let host = host("append-only", "").await;
     let scene = Scene::plant(&host, 0);
     let rm = Request::Rm { path: scene.path("old").into_bytes(), recursive: false };

@@ -134,7 +134,7 @@ async fn run(peer: &mut SftpPeer, scene: &Scene, step: Step) -> Became {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_sftp_request_with_each_access() {
+async fn each_access_allows_its_sftp_requests_only() {
     for uploads in ["in-place", "atomic"] {
         for (access, name) in ACCESSES.into_iter().enumerate() {
             let host = host(name, &format!("sftp-uploads = \"{uploads}\"")).await;

@@ -88,8 +88,8 @@ async fn runs(test: &str, (name, text): (&str, &str), kind: &str, needs_it: bool
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jsch_has_its_whole_api() {
-    let test = "jsch_has_its_whole_api";
+async fn the_whole_api_of_jsch_works() {
+    let test = "the_whole_api_of_jsch_works";
     let Some(_) = foreign::program("java", test) else { return };
     let Some(jar) = foreign::program("/usr/share/java/jsch.jar", test) else { return };
     let interpreter = ["java", "-cp", jar.to_str().unwrap()];
@@ -97,8 +97,8 @@ async fn jsch_has_its_whole_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ruby_net_sftp_has_its_whole_api() {
-    let test = "ruby_net_sftp_has_its_whole_api";
+async fn the_whole_api_of_ruby_net_sftp_works() {
+    let test = "the_whole_api_of_ruby_net_sftp_works";
     let Some(_) = foreign::program("ruby", test) else { return };
     if run(Command::new("ruby").args(["-e", "require 'net/sftp'"])).code != Some(0) {
         eprintln!("skipped: {test}: no net-sftp here; scripts/install-test-deps installs it");
@@ -108,8 +108,8 @@ async fn ruby_net_sftp_has_its_whole_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn phpseclib_with_an_rsa_key() {
-    let test = "phpseclib_with_an_rsa_key";
+async fn phpseclib_logs_in_with_an_rsa_key() {
+    let test = "phpseclib_logs_in_with_an_rsa_key";
     let Some(_) = foreign::program("php", test) else { return };
     let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
     runs(test, ("script.php", include_str!("scripts/phpseclib.php")), "rsa", false, &["php"]).await;

@@ -125,8 +125,8 @@ async fn lftp_gets_in_segments_and_resumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lftp_has_its_other_commands() {
-    for lftp in Lftp::at_both("lftp_has_its_other_commands", "").await {
+async fn the_other_commands_of_lftp_work() {
+    for lftp in Lftp::at_both("the_other_commands_of_lftp_work", "").await {
         let site = &lftp.site;
         let content = noise(MIB, "f");
         fs::write(site.here("f"), &content).unwrap();

@@ -41,8 +41,8 @@ pub async fn runs_at_both(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paramiko_with_its_defaults() {
-    let test = "paramiko_with_its_defaults";
+async fn paramiko_works_with_its_defaults() {
+    let test = "paramiko_works_with_its_defaults";
     let Some(python) = python(test) else { return };
     let script = include_str!("scripts/paramiko_defaults.py");
     runs_at_both(test, SETTINGS, ("script.py", script), |site| {
@@ -94,8 +94,8 @@ async fn fsspec_reads_writes_and_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ssh2_sftp_client_has_its_whole_api() {
-    let test = "ssh2_sftp_client_has_its_whole_api";
+async fn the_whole_api_of_ssh2_sftp_client_works() {
+    let test = "the_whole_api_of_ssh2_sftp_client_works";
     let Some(node) = foreign::program("node", test) else { return };
     let Some(library) = foreign::installed("node-clients/node_modules/ssh2-sftp-client/package.json", test)
     else {
@@ -112,8 +112,8 @@ async fn ssh2_sftp_client_has_its_whole_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn phpseclib_has_its_whole_api() {
-    let test = "phpseclib_has_its_whole_api";
+async fn the_whole_api_of_phpseclib_works() {
+    let test = "the_whole_api_of_phpseclib_works";
     let Some(php) = foreign::program("php", test) else { return };
     let Some(_) = foreign::program("/usr/share/php/phpseclib3/autoload.php", test) else { return };
     let script = include_str!("scripts/phpseclib.php");
@@ -121,8 +121,8 @@ async fn phpseclib_has_its_whole_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn net_sftp_foreign_has_its_whole_api() {
-    let test = "net_sftp_foreign_has_its_whole_api";
+async fn the_whole_api_of_net_sftp_foreign_works() {
+    let test = "the_whole_api_of_net_sftp_foreign_works";
     let Some(perl) = foreign::program("perl", test) else { return };
     let Some(_) = foreign::program("/usr/share/perl5/Net/SFTP/Foreign.pm", test) else { return };
     let script = include_str!("scripts/net_sftp_foreign.pl");
@@ -130,8 +130,8 @@ async fn net_sftp_foreign_has_its_whole_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn go_pkg_sftp_has_its_whole_api() {
-    let test = "go_pkg_sftp_has_its_whole_api";
+async fn the_whole_api_of_go_pkg_sftp_works() {
+    let test = "the_whole_api_of_go_pkg_sftp_works";
     let Some(program) = foreign::installed("tools/bin/pkg_sftp", test) else { return };
     for site in Site::both(test, SETTINGS).await {
         succeed(site.client().foreign(&program).args(script_arguments(&site)));

@@ -91,8 +91,8 @@ fn plant(top: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn psftp_has_every_command_it_knows() {
-    for putty in Putty::at_both("psftp_has_every_command_it_knows", "").await {
+async fn every_command_of_psftp_works() {
+    for putty in Putty::at_both("every_command_of_psftp_works", "").await {
         let site = &putty.site;
         let content = noise(MIB, "f");
         fs::write(site.here("f"), &content).unwrap();

@@ -10,16 +10,16 @@ async fn runs(test: &str, script: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paramiko_has_its_whole_api() {
-    runs("paramiko_has_its_whole_api", include_str!("paramiko_api.py")).await;
+async fn the_whole_api_of_paramiko_works() {
+    runs("the_whole_api_of_paramiko_works", include_str!("paramiko_api.py")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asyncssh_has_its_whole_api() {
-    runs("asyncssh_has_its_whole_api", include_str!("asyncssh_api.py")).await;
+async fn the_whole_api_of_asyncssh_works() {
+    runs("the_whole_api_of_asyncssh_works", include_str!("asyncssh_api.py")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn libcurl_has_scp_and_sftp() {
-    runs("libcurl_has_scp_and_sftp", include_str!("libcurl_api.py")).await;
+async fn libcurl_works_over_scp_and_sftp() {
+    runs("libcurl_works_over_scp_and_sftp", include_str!("libcurl_api.py")).await;
 }

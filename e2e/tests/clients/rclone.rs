@@ -99,8 +99,8 @@ async fn rclone_copies_both_ways_and_compares_hashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_sees_a_byte_that_has_changed() {
-    for rclone in Rclone::at_both("rclone_sees_a_byte_that_has_changed", "").await {
+async fn rclone_detects_a_changed_byte() {
+    for rclone in Rclone::at_both("rclone_detects_a_changed_byte", "").await {
         let site = &rclone.site;
         let mut content = noise(MIB, "f");
         fs::create_dir(site.here("d")).unwrap();
@@ -152,8 +152,8 @@ async fn rclone_syncs_with_deletions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_has_its_other_commands() {
-    for rclone in Rclone::at_both("rclone_has_its_other_commands", "").await {
+async fn the_other_commands_of_rclone_work() {
+    for rclone in Rclone::at_both("the_other_commands_of_rclone_work", "").await {
         let site = &rclone.site;
         let content = noise(MIB + 5, "f");
         fs::write(site.here("f"), &content).unwrap();
@@ -201,8 +201,8 @@ async fn rclone_about_shows_the_quota() {
 /// rclone killed on the way leaves no torn file under the name if the user's uploads are atomic, and goes
 /// over what is torn, if they are not.
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_killed_on_the_way_is_begun_again() {
-    let test = "rclone_killed_on_the_way_is_begun_again";
+async fn rclone_starts_over_after_being_killed() {
+    let test = "rclone_starts_over_after_being_killed";
     for rclone in Rclone::at_both(test, "").await {
         rclone.is_killed_and_begins_again(&rclone.site.there(""));
     }
@@ -237,8 +237,8 @@ fn largest(folder: &Path) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_mounts() {
-    let test = "rclone_mounts";
+async fn rclone_mounts_a_home() {
+    let test = "rclone_mounts_a_home";
     let Some(fusermount) = foreign::program("fusermount3", test) else { return };
     for rclone in Rclone::at_both(test, "quota = \"100 MiB\"").await {
         let site = &rclone.site;

@@ -40,8 +40,8 @@ fn keeps_a_repository(site: &Site, program: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restic_keeps_a_repository() {
-    let test = "restic_keeps_a_repository";
+async fn restic_backs_up_checks_restores_and_prunes() {
+    let test = "restic_backs_up_checks_restores_and_prunes";
     let Some(program) = foreign::program("restic", test) else { return };
     let mut sites = Site::both(test, "").await;
     sites.push(Site::ours("", "sftp-uploads = \"atomic\"").await);

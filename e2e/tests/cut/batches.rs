@@ -78,7 +78,7 @@ fn told(summary: &TransferSummary) -> (u64, u64, u64, usize, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_in_portions_is_the_tree_at_once() {
+async fn a_tree_in_batches_equals_the_tree_at_once() {
     let host = host().await;
     let top = plant_all(&host);
     let mut all = Vec::new();
@@ -158,7 +158,7 @@ async fn an_interrupt_between_batches_keeps_whole_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn followed_links_lead_to_the_same_in_portions() {
+async fn followed_links_have_the_same_targets_in_batches() {
     let host = host().await;
     let home = host.home("ann");
     for folder in ["t/d", "t/e/f", "other/deep"] {

@@ -80,7 +80,7 @@ async fn directory_modes_and_times_are_kept_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_so_over_connections_that_are_cut() {
+async fn directory_modes_and_times_survive_cuts() {
     let host = host().await;
     for jobs in ["1", "3"] {
         // Logging in takes about 5 KiB.
@@ -104,7 +104,7 @@ async fn they_are_so_over_connections_that_are_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_so_when_the_command_is_given_again() {
+async fn directory_modes_and_times_survive_a_repeated_command() {
     let host = host().await;
     // Three commands of each kind are cut.
     let cuts = [100_000, 300_000, 500_000, u64::MAX, 100_000, 150_000, 200_000];
@@ -137,7 +137,7 @@ async fn they_are_so_when_the_command_is_given_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_that_exist_keep_their_modes_and_get_the_times() {
+async fn existing_folders_keep_their_modes_and_get_the_times() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));
@@ -170,7 +170,7 @@ async fn folders_that_exist_keep_their_modes_and_get_the_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_p_they_are_new() {
+async fn without_p_directories_get_default_modes_and_new_times() {
     let host = host().await;
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     plant(&client.path("t"));

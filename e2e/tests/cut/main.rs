@@ -179,7 +179,7 @@ async fn a_source_that_has_changed_is_sent_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_get_leaves_its_part_if_that_is_worth_it() {
+async fn an_interrupted_get_leaves_a_partial_download_if_it_is_large_enough() {
     let host = host().await;
     for (size, left) in [(BIG, 1), (3 * MIB, 0)] {
         std::fs::write(host.home("ann").join("f"), noise(size, 6)).unwrap();

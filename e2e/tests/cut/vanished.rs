@@ -65,17 +65,17 @@ async fn vanish(put: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_sides_notice_in_a_put_that_the_path_is_dead_and_it_is_resumed() {
+async fn both_sides_detect_a_dead_path_during_a_put_and_it_resumes() {
     vanish(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_sides_notice_in_a_get_that_the_path_is_dead_and_it_is_resumed() {
+async fn both_sides_detect_a_dead_path_during_a_get_and_it_resumes() {
     vanish(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_that_is_cut_by_the_end_of_the_server_says_so() {
+async fn a_transfer_cut_by_a_shutdown_says_so() {
     let builder = HostBuilder::new().unwrap().user("ann", "upload-rate = \"1 MiB/s\"").unwrap();
     let mut host = builder.start().await.unwrap();
     let mut client = InProcessClient::login(&host, host.address().port()).await;

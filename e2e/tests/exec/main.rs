@@ -141,7 +141,7 @@ async fn exit_statuses_and_errors_are_those_of_a_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_may_look_and_not_change() {
+async fn a_read_only_user_changes_nothing() {
     let host = Host::with_user("ann", "access = \"read-only\"").await.unwrap();
     let home = host.home("ann");
     fs::create_dir(home.join("d")).unwrap();
@@ -169,7 +169,7 @@ async fn a_reader_may_look_and_not_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_bytes_and_drive_no_terminal() {
+async fn names_are_bytes_and_are_escaped_on_a_terminal() {
     let host = Host::with_user("ann", "").await.unwrap();
     for name in ODD_NAMES {
         let line = command("put --", [name]);
@@ -191,7 +191,7 @@ async fn names_are_bytes_and_drive_no_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_is_shown_lines_and_asked_for_nothing() {
+async fn a_terminal_gets_lines_and_no_questions() {
     let host = Host::with_user("ann", "").await.unwrap();
     fs::write(host.home("ann").join("f"), b"one\ntwo\n").unwrap();
     let finish = async |line| Exec::in_terminal(&host, "ann", line).await.unwrap().finish().await.unwrap();
@@ -242,7 +242,7 @@ fn children_of(parent: u32) -> Vec<u32> {
 
 /// Nothing is started, whatever is asked for: the server has no child while and after it is asked.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_started() {
+async fn no_program_is_started() {
     let mut host = sshome_e2e::HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let server: Program = host.start_apart().unwrap();
     let witness = host.dir().join("witness");
@@ -306,8 +306,8 @@ async fn openssh_runs_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_command_there_is_a_text_and_no_shell() {
-    let Some(ssh) = program("ssh", "without_a_command_there_is_a_text_and_no_shell") else { return };
+async fn without_a_command_a_message_is_shown_and_no_shell() {
+    let Some(ssh) = program("ssh", "without_a_command_a_message_is_shown_and_no_shell") else { return };
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     let outcome = |option: &str| -> Outcome {

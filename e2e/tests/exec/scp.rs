@@ -258,8 +258,8 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openssh_scp_in_its_old_protocol() {
-    let Some(scp) = program("scp", "openssh_scp_in_its_old_protocol") else { return };
+async fn openssh_scp_works_in_its_old_protocol() {
+    let Some(scp) = program("scp", "openssh_scp_works_in_its_old_protocol") else { return };
     let host = Host::with_user("ann", "quota = \"20 MiB\"").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
     there_and_back(&host, &client, || client.old_scp(scp.clone()));
@@ -267,8 +267,8 @@ async fn openssh_scp_in_its_old_protocol() {
 
 /// scp over Dropbear's client, as small systems have it.
 #[tokio::test(flavor = "multi_thread")]
-async fn scp_over_dropbear() {
-    let name = "scp_over_dropbear";
+async fn scp_works_over_dropbear() {
+    let name = "scp_works_over_dropbear";
     let (Some(scp), Some(_), Some(convert)) =
         (program("scp", name), program("dbclient", name), program("dropbearconvert", name))
     else {

@@ -61,7 +61,7 @@ async fn a_server_that_ends_publishes_nothing_that_is_not_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_size_and_a_digest_hold() {
+async fn an_upload_must_match_the_announced_size_and_digest() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let (content, file) = (noise(100_000, "content"), host.home("ann").join("f"));
     let digest = blake3::hash(&content).to_string();
@@ -122,7 +122,7 @@ async fn the_quota_holds_to_the_byte() {
 
 /// The tail of a stream arrives whatever the client's window and packets are.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_byte_arrives_at_every_border() {
+async fn files_of_every_boundary_length_arrive_whole() {
     let host = Host::with_user("ann", "").await.unwrap();
     let (window, packet) = (100_000, 32_768);
     let borders = [0, 1, packet, 2 * packet, window, 2 * window, 256 << 10, MIB, MIB + window];

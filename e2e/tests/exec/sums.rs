@@ -33,7 +33,7 @@ async fn checksums_match_coreutils() {
 
 /// What rclone sends to find out which digests there are, and then for each file.
 #[tokio::test(flavor = "multi_thread")]
-async fn rclone_finds_the_sums() {
+async fn rclone_finds_the_checksum_commands() {
     let host = Host::with_user("ann", "").await.unwrap();
     for (tool, digest) in [
         ("md5sum", "d41d8cd98f00b204e9800998ecf8427e"),
@@ -51,7 +51,7 @@ async fn rclone_finds_the_sums() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_input_is_digested_up_to_its_end() {
+async fn standard_input_is_digested_up_to_its_end() {
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(3_000_000, "input");
     fs::write(host.home("ann").join("f"), &content).unwrap();

@@ -114,7 +114,7 @@ async fn a_client_that_sends_one_byte_at_a_time_delays_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn channels_without_end_are_refused_and_cost_nothing() {
+async fn endless_channels_are_refused_and_cost_nothing() {
     let (host, server) = server("");
     let grown = cost(&host, &server, async {
         let mut all = Vec::new();
@@ -168,7 +168,7 @@ async fn announced_lengths_and_endless_input_take_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_without_measure_cost_little() {
+async fn excessive_requests_cost_little() {
     let (host, server) = server("");
     let mut flood = BytesMut::new();
     Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 }).encode(&mut flood).unwrap();

@@ -187,7 +187,7 @@ async fn a_bad_home_of_a_new_user_is_reported_and_stops_no_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_in_says_that_the_home_is_unavailable() {
+async fn every_protocol_reports_that_the_home_is_unavailable() {
     let outside = TempDir::new().unwrap();
     let host = builder(&outside.path().join("ann")).start().await.unwrap();
     let client = Client::new(&host, "ann").unwrap().run(["ls"]).unwrap();

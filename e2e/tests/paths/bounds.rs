@@ -9,7 +9,7 @@ use sshome_wire::{Payload, Status};
 use std::os::unix::fs::MetadataExt;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_above_the_top() {
+async fn dot_dot_at_the_top_stays_at_the_top() {
     let host = Host::with_user("ann", "").await.unwrap();
     let ours = Tree::new(host.home("ann"));
     let (mut peer, mut native) =

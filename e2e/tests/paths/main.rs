@@ -28,7 +28,7 @@ fn content(path: impl AsRef<Path>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dot_dot_is_above_what_a_link_leads_to() {
+async fn dot_dot_after_a_link_is_the_parent_of_its_target() {
     let (host, home) = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.get("link/../x").await.unwrap().unwrap(), b"a");
@@ -52,7 +52,7 @@ async fn dot_dot_is_above_what_a_link_leads_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cd_is_logical_and_everything_else_is_not() {
+async fn only_cd_resolves_dot_dot_logically() {
     let (host, home) = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let said = client.script("cd link\npwd\nget ../x\ncd ..\npwd\nput x y\n").unwrap();
@@ -69,7 +69,7 @@ async fn cd_is_logical_and_everything_else_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slash_at_the_end_is_a_directorys() {
+async fn a_trailing_slash_means_a_directory() {
     let (host, home) = host().await;
     symlink("a", home.join("l")).unwrap();
     let client = Client::new(&host, "ann").unwrap();
@@ -115,11 +115,10 @@ async fn a_slash_at_the_end_is_a_directorys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scp_into_a_directory_that_is_missing_makes_no_file() {
+async fn scp_into_a_missing_directory_makes_no_file() {
     let (host, home) = host().await;
     let client = Client::new(&host, "ann").unwrap();
-    let Some(scp) = sshome_e2e::foreign::program("scp", "scp_into_a_directory_that_is_missing_makes_no_file")
-    else {
+    let Some(scp) = sshome_e2e::foreign::program("scp", "scp_into_a_missing_directory_makes_no_file") else {
         return;
     };
     fs::write(client.work().join("b"), "BB").unwrap();
@@ -143,7 +142,7 @@ async fn scp_into_a_directory_that_is_missing_makes_no_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_working_directory_that_is_gone_gets_no_file_of_its_name() {
+async fn a_put_into_a_removed_working_directory_makes_no_file() {
     let (host, home) = host().await;
     let client = Client::new(&host, "ann").unwrap();
     fs::write(client.work().join("b"), "BB").unwrap();
@@ -165,7 +164,7 @@ async fn a_working_directory_that_is_gone_gets_no_file_of_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dots_and_the_home_are_not_removed() {
+async fn paths_without_a_name_and_the_home_cannot_be_removed() {
     let (host, home) = host().await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let commands = Commands::login(&host, "ann").await.unwrap();

@@ -285,8 +285,8 @@ fn spellings() -> impl Iterator<Item = String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_spelling_means_what_it_means_to_the_kernel_and_openssh() {
-    let test = "every_spelling_means_what_it_means_to_the_kernel_and_openssh";
+async fn every_spelling_means_the_same_as_to_the_kernel_and_openssh() {
+    let test = "every_spelling_means_the_same_as_to_the_kernel_and_openssh";
     let host = Host::with_user("ann", "").await.unwrap();
     let (ours, other) = (Tree::new(host.home("ann")), tempfile::tempdir().unwrap());
     // Without links on the way to it: REALPATH tells all of it.
@@ -331,7 +331,7 @@ async fn every_spelling_means_what_it_means_to_the_kernel_and_openssh() {
 
 /// The same protocol of ours, with what the kernel says, and no more than whether it is done.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_spelling_means_what_it_means_to_the_kernel_natively() {
+async fn every_spelling_means_the_same_natively_as_to_the_kernel() {
     let host = Host::with_user("ann", "").await.unwrap();
     let (ours, other) = (Tree::new(host.home("ann")), tempfile::tempdir().unwrap());
     let theirs = Tree::new(other.path().to_owned());

@@ -152,8 +152,8 @@ fn a_power_cut_keeps_the_promises_on_the_weakest_disk() {
 }
 
 #[test]
-fn servers_that_sync_too_little_or_too_late_are_found() {
-    let Some(recording) = recording("servers_that_sync_too_little_or_too_late_are_found") else { return };
+fn servers_that_sync_too_little_or_too_late_fail_the_test() {
+    let Some(recording) = recording("servers_that_sync_too_little_or_too_late_fail_the_test") else { return };
     for mutant in Mutant::ALL {
         let events = mutant.of(&recording.events);
         assert!(events != recording.events, "{mutant:?} changes nothing");

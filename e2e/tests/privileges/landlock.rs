@@ -12,12 +12,12 @@ fn confines(host: &Host, test: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not() {
+async fn a_new_root_outside_the_homes_needs_a_restart_and_one_inside_does_not() {
     let outside = tempfile::tempdir().unwrap();
     let outside = outside.path().display();
     let mut host = telling("").user("ann", "").unwrap().prepare().unwrap();
     let program = host.start_apart().unwrap();
-    if !confines(&host, "a_root_outside_wants_a_restart_and_a_home_among_the_others_does_not") {
+    if !confines(&host, "a_new_root_outside_the_homes_needs_a_restart_and_one_inside_does_not") {
         return;
     }
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -93,7 +93,7 @@ async fn the_kernel_confines_the_server_to_its_folders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_of_it_can_be_required() {
+async fn confinement_can_be_required() {
     let mut host = telling("confine = \"required\"").user("ann", "").unwrap().prepare().unwrap();
     match host.start_apart() {
         Ok(_program) => {

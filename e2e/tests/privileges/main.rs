@@ -331,7 +331,7 @@ async fn a_confined_server_knows_the_names_of_its_groups_as_root() {
 }
 
 #[test]
-fn an_account_that_cannot_be_is_refused() {
+fn an_unusable_account_is_refused() {
     for (name, want) in [
         ("no-such-account", "no account no-such-account"),
         ("root", "root keeps all privileges"),

@@ -15,7 +15,7 @@ fn signalled(terminal: Terminal, signal: Signal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_at_the_prompt() {
+async fn a_signal_at_the_prompt_restores_the_terminal() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     for signal in ENDING {
@@ -29,7 +29,7 @@ async fn a_signal_at_the_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_at_a_password() {
+async fn a_signal_at_a_password_restores_the_terminal() {
     let host = host_with_password().await;
     let client = Client::new(&host, "ann").unwrap();
     for signal in ENDING {
@@ -47,7 +47,7 @@ async fn a_signal_at_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_while_tab_waits_and_while_a_command_does() {
+async fn a_signal_while_tab_or_a_command_waits_restores_the_terminal() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     let server = host.start_apart().unwrap();
     let client = Client::new(&host, "ann").unwrap();
@@ -63,7 +63,7 @@ async fn a_signal_while_tab_waits_and_while_a_command_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_during_a_transfer() {
+async fn a_signal_during_a_transfer_restores_the_terminal() {
     let host = host().await;
     let big = fs::File::create(host.home("ann").join("big")).unwrap();
     big.set_len(16 << 30).unwrap();

@@ -32,7 +32,7 @@ fn say(terminal: &mut Terminal, line: &str, prompt: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_greeting_a_prompt_and_a_way_out() {
+async fn a_session_shows_a_greeting_and_a_prompt_and_can_be_left() {
     let host = host().await;
     fs::create_dir_all(host.home("ann").join("sub/deep folder")).unwrap();
     let client = Client::new(&host, "ann").unwrap();
@@ -135,7 +135,7 @@ fn until_answered(terminal: &mut Terminal, directory: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_loss_the_next_command_connects_again_in_the_same_directories() {
+async fn after_a_lost_connection_the_next_command_reconnects_in_the_same_directories() {
     let builder = HostBuilder::new().unwrap().limits("idle-timeout = 2");
     let mut host = builder.user("ann", "").unwrap().start().await.unwrap();
     fs::create_dir_all(host.home("ann").join("sub")).unwrap();
@@ -177,7 +177,7 @@ async fn after_a_loss_the_next_command_connects_again_in_the_same_directories() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_host_is_asked_about() {
+async fn an_unknown_host_needs_confirmation() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let known = fs::read_to_string(client.known_hosts()).unwrap();

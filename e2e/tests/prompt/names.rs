@@ -111,7 +111,7 @@ async fn completed_names_work_with_every_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_home_directory_is_completed_as_such() {
+async fn a_tilde_is_completed_to_files_of_the_local_home() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     fs::write(client.home().join("file at home"), "home").unwrap();

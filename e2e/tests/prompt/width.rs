@@ -25,7 +25,7 @@ fn widest(shown: &[u8]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_and_listings_and_progress_fit() {
+async fn help_listings_and_progress_fit_the_terminal() {
     let host = host().await;
     let home = host.home("ann");
     for number in 0..30 {
@@ -58,7 +58,7 @@ async fn help_and_listings_and_progress_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_size_is_noticed() {
+async fn a_resized_terminal_is_noticed() {
     let host = host().await;
     for number in 0..7 {
         fs::write(host.home("ann").join(format!("some file {number}")), "").unwrap();
@@ -77,7 +77,7 @@ async fn a_new_size_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_with_a_blank_is_one_name_on_a_terminal_only() {
+async fn names_with_blanks_are_quoted_on_a_terminal_only() {
     let host = host().await;
     for name in ["a b", "c", "it's"] {
         fs::write(host.home("ann").join(name), "").unwrap();

@@ -48,7 +48,7 @@ async fn announced_extensions_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn renames_links_and_times_of_links() {
+async fn posix_rename_hardlink_and_lsetstat_work() {
     let host = Host::with_user("ann", "").await.unwrap();
     let home = host.home("ann");
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
@@ -118,7 +118,7 @@ async fn statvfs_shows_the_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_by_id_and_home_directory() {
+async fn users_groups_by_id_and_expand_path_work() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let meta = std::fs::metadata(host.home("ann")).unwrap();
@@ -146,7 +146,7 @@ async fn users_by_id_and_home_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copy_data() {
+async fn copy_data_copies_ranges_of_open_files() {
     let host = Host::with_user("ann", "").await.unwrap();
     let home = host.home("ann");
     let content = noise(40 * MIB, "copied");
@@ -208,7 +208,7 @@ async fn a_long_copy_ends_with_its_channel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_file() {
+async fn check_file_returns_digests() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"abc").await.unwrap(), None);

@@ -57,7 +57,7 @@ async fn a_file_is_written_read_and_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_of_open() {
+async fn open_obeys_its_flags() {
     let (host, mut peer) = ann().await;
     let read = OpenFlags::READ;
     let write = OpenFlags::WRITE;
@@ -94,7 +94,7 @@ async fn flags_of_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn directories() {
+async fn directories_are_made_listed_and_removed() {
     let (host, mut peer) = ann().await;
     let attributes = SftpAttributes { permissions: Some(0o750), ..SftpAttributes::default() };
     peer.done(SftpRequest::Mkdir { path: b("d"), attributes: attributes.clone() }).await.unwrap();
@@ -134,7 +134,7 @@ async fn directories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removing_and_renaming() {
+async fn files_are_removed_and_renamed() {
     let (host, mut peer) = ann().await;
     let home = host.home("ann");
     for name in ["a", "b"] {
@@ -210,7 +210,7 @@ async fn attributes_are_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_and_realpath() {
+async fn links_are_read_and_resolved() {
     let (host, mut peer) = ann().await;
     let home = host.home("ann");
     std::fs::create_dir_all(home.join("a/b")).unwrap();
@@ -297,7 +297,7 @@ async fn a_name_that_is_too_long_is_an_error() {
 
 /// Programs look for the words of OpenSSH's server in the texts.
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_begin_with_opensshs_words() {
+async fn messages_begin_with_those_of_openssh() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"content").await.unwrap(), None);

@@ -66,7 +66,7 @@ async fn a_failed_write_is_not_hidden_by_later_ones() {
 
 /// The receiver's window is 64 MiB, and everything is asked for at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn both_directions_at_full_speed() {
+async fn both_directions_work_at_full_speed() {
     const LENGTH: usize = 100 * MIB;
     let host = Host::with_user("ann", "quota = \"1 GiB\"").await.unwrap();
     let content = Arc::new(noise(LENGTH, "both"));
@@ -104,7 +104,7 @@ async fn both_directions_at_full_speed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_number_of_requests_of_any_size() {
+async fn any_number_of_requests_of_any_size_works() {
     const LENGTH: usize = 3 * MIB + 12345;
     let host = Host::with_user("ann", "").await.unwrap();
     let content = noise(LENGTH, "sizes");

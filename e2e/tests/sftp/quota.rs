@@ -39,7 +39,7 @@ fn zeros(length: u64) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writing_overwriting_and_appending() {
+async fn writing_overwriting_and_appending_stop_at_the_quota() {
     let (host, mut peer) = ann().await;
     // To the byte, in pieces.
     assert_eq!(peer.put("f", &zeros(10 * MIB)).await.unwrap(), None);
@@ -76,7 +76,7 @@ async fn writing_overwriting_and_appending() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn far_beyond_the_end() {
+async fn a_write_far_beyond_the_end_is_refused() {
     let (host, mut peer) = ann().await;
     for offset in [10 << 30, u64::MAX - 1, i64::MAX as u64, 10 * MIB] {
         let file = peer.open("f", ANEW).await.unwrap().unwrap();
@@ -127,7 +127,7 @@ async fn after_a_refused_write_the_handle_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_links_and_renames() {
+async fn copies_links_and_renames_are_accounted_for() {
     let (host, mut peer) = ann().await;
     assert_eq!(peer.put("f", &zeros(6 * MIB)).await.unwrap(), None);
     let from = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
@@ -172,7 +172,7 @@ async fn a_removed_file_counts_while_it_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_handles_on_one_file() {
+async fn two_handles_on_one_file_share_its_space() {
     let (host, mut peer) = ann().await;
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
     let one = peer.open("f", ANEW).await.unwrap().unwrap();
@@ -193,7 +193,7 @@ async fn two_handles_on_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn eight_writers_at_the_limit() {
+async fn eight_writers_fill_the_quota_to_the_byte() {
     let (host, _) = ann().await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..8 {
@@ -217,7 +217,7 @@ async fn eight_writers_at_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_have_a_limit_too() {
+async fn the_number_of_entries_is_limited() {
     let host = Host::with_user("ann", "max-files = 3").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", b"1").await.unwrap(), None);

@@ -80,9 +80,9 @@ fn names(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_work_as_in_sftp() {
+async fn commands_work_as_in_sftp() {
     let host = host().await;
-    let both = Both::new(&host, "commands_that_work_as_in_sftp");
+    let both = Both::new(&host, "commands_work_as_in_sftp");
     for (line, works) in [
         ("rename f d", false),
         ("rename f d/", false),

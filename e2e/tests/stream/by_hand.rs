@@ -167,7 +167,7 @@ async fn an_abandoned_stream_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_brings_nothing_takes_nothing_away() {
+async fn a_connection_that_sends_nothing_loses_nothing() {
     let host = host().await;
     let content = noise(9 * MIB, "nothing more");
     let mut peer = Peer::login(&host, "ann").await.unwrap();

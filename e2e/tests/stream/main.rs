@@ -233,7 +233,7 @@ async fn a_corrupt_file_sets_the_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_and_events() {
+async fn streams_work_in_batches_and_have_events() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let run = |options: &[&str], arguments: &[&str], input: &str| -> Outcome {

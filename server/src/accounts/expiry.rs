@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_of_both_forms_mean_the_same() {
+    fn both_forms_of_a_date_mean_the_same() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         for (option, date, want) in [
             ("20270101Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_dates_are_refused() {
         for text in [
             "",
             "2027",

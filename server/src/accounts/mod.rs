@@ -250,7 +250,7 @@ mod tests {
     use tempfile::TempDir;
 
     #[tokio::test]
-    async fn the_file_is_a_store() {
+    async fn accounts_are_found_in_the_settings_file() {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("users.toml");
         std::fs::write(&file, "[users.zcl]\n[users.alex]\n").unwrap();

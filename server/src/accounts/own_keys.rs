@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_kept_for_the_owner_alone() {
+    fn installed_keys_are_readable_by_the_owner_only() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
         assert!(keys.read("alex").unwrap().is_empty());
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_something_else_in_it_opens_nothing_and_stays() {
+    fn a_file_with_anything_but_keys_grants_no_login_and_is_kept() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
         keys.install("alex", &line("mine")).unwrap();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_at_once_all_survive() {
+    fn concurrent_changes_all_survive() {
         let dir = TempDir::new().unwrap();
         let keys = OwnKeys::of(dir.path());
         std::thread::scope(|scope| {

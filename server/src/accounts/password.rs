@@ -181,7 +181,7 @@ mod tests {
     const REST: &str = "$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     #[test]
-    fn the_shipped_passwords_are_known_without_their_mark() {
+    fn the_shipped_passwords_are_recognized_without_demo_true() {
         let shipped = include_str!("../../../etc/users.toml");
         let hashes: Vec<_> = shipped
             .lines()
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_survives_the_file_and_knows_its_password() {
+    fn an_encoded_hash_matches_its_password_only() {
         let hash = PasswordHash::of(&Password::new("right horse")).unwrap();
         let again = PasswordHash::parse(&hash.to_phc()).unwrap();
         assert!(hash.to_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dummy_is_worked_through_like_any_other_hash() {
+    fn the_dummy_hash_is_computed_like_any_other() {
         let dummy = PasswordHash::dummy();
         assert!(dummy.has_usual_cost());
         // "Wrong password" is returned only after the work; a faulty hash would be a different, immediate error.
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cost_is_noticed() {
+    fn an_unusual_cost_is_noticed() {
         let hash = PasswordHash::parse(&format!("$argon2id$v=19$m=65536,t=3,p=1{REST}")).unwrap();
         assert!(!hash.has_usual_cost());
     }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_removed_leaves_the_comments_above_it() {
+    fn removing_a_key_keeps_the_comments_above_it() {
         let (dir, admin) = folder(
             "[users.ann]\nquota = 1\n# slow:\n#upload-rate = \"1 MiB/s\"\naccess = \"read-only\"\nmax-files = 3\n",
         );

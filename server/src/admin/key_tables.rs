@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restricted_key_is_added_listed_and_removed_and_comments_stay() {
+    fn a_restricted_key_is_added_listed_and_removed_and_comments_are_kept() {
         let (dir, admin) = folder(TEXT);
         let text = || fs::read_to_string(dir.path().join("etc/users.toml")).unwrap();
         let from = Some("192.0.2.0/24".to_owned());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_or_a_form_that_cannot_be_written_changes_nothing() {
+    fn an_edit_that_cannot_be_written_changes_nothing() {
         for (text, access, want) in [
             (TEXT, "all", "users.ann.keys.access"),
             ("users = { ann = {} }\n", "read-only", "edit it by hand"),

@@ -138,7 +138,7 @@ fn edits_of_the_shipped_file_leave_every_commented_line_with_its_table() {
 }
 
 #[test]
-fn the_demo_users_take_their_comments_along() {
+fn removing_the_demo_users_removes_their_comments() {
     let (dir, admin) = folder(SHIPPED);
     admin.remove("zcl").unwrap();
     assert!(
@@ -152,7 +152,7 @@ fn the_demo_users_take_their_comments_along() {
 }
 
 #[test]
-fn a_template_stays_though_the_table_before_it_is_removed() {
+fn a_template_is_kept_when_the_table_before_it_is_removed() {
     let template = "# All settings:\n#\n#[users.sam]\n#quota = 5\n#max-files = 6\n";
     let (dir, admin) = folder(&format!("[users.ann]\nquota = 1\n#max-files = 2\n\n{template}"));
     admin.remove("ann").unwrap();

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_input_is_refused() {
         let input = Err("standard input must be one line of text, the password".into());
         assert_eq!(read(b"one line\nand another\n"), input);
         assert_eq!(read(b"not UTF-8 \xff\xfe"), input);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_for_twice() {
+    fn a_password_is_asked_for_twice() {
         let typed = |lines: [&'static str; 2]| {
             let mut lines = lines.into_iter();
             ask("alex", move |_| lines.next().map(str::to_owned).ok_or(io::ErrorKind::UnexpectedEof.into()))

@@ -84,7 +84,7 @@ fn a_new_user_is_appended_and_nothing_else_changes() {
 }
 
 #[test]
-fn the_first_user_of_all() {
+fn the_first_user_is_added_to_an_empty_file() {
     let folder = Folder::new("");
     let said = folder.admin.add("sam.b", &plain()).unwrap();
     assert_eq!(folder.text(), "\n[users.\"sam.b\"]\n");
@@ -141,7 +141,7 @@ fn an_edit_that_the_server_would_refuse_is_not_made() {
 }
 
 #[test]
-fn a_mistake_that_was_there_does_not_stop_the_edit_that_mends_another() {
+fn an_existing_error_does_not_prevent_an_edit_that_fixes_another() {
     let demo = |name: &str| format!("[users.{name}]\npassword = \"{HASH}\"\ndemo = true\n");
     let folder = Folder::new(&format!("[server]\nlisten = [\"0.0.0.0:1\"]\n{}{}", demo("alex"), demo("zcl")));
     folder.admin.passwd("alex", || password("my own one")).unwrap();
@@ -159,7 +159,7 @@ fn a_file_that_is_not_toml_is_reported_and_kept() {
 }
 
 #[test]
-fn a_new_password_takes_the_mark_of_the_demo_away() {
+fn a_new_password_removes_demo_true() {
     let folder = Folder::new(&format!(
         "[users.alex]\npassword = \"{HASH}\" # mine\ndemo = true # alex-demo\nquota = 5\n"
     ));
@@ -172,7 +172,7 @@ fn a_new_password_takes_the_mark_of_the_demo_away() {
 }
 
 #[test]
-fn a_password_is_asked_for_only_if_there_is_the_user() {
+fn a_password_is_asked_for_only_if_the_user_exists() {
     let folder = Folder::new(TEXT);
     let result = folder.admin.passwd("nobody", || panic!("asked"));
     assert!(matches!(result, Err(AdminError::NoUser(name)) if name == "nobody"));
@@ -193,7 +193,7 @@ fn a_quota_keeps_the_comment_beside_it() {
 }
 
 #[test]
-fn a_user_goes_with_the_comment_above_and_no_other() {
+fn removing_a_user_removes_the_comment_above_and_no_other() {
     let folder = Folder::new(TEXT);
     let home = folder.dir.path().join("home/alex");
     fs::create_dir_all(&home).unwrap();
@@ -211,7 +211,7 @@ fn a_user_goes_with_the_comment_above_and_no_other() {
 }
 
 #[test]
-fn keys_are_added_and_removed_and_comments_stay() {
+fn keys_are_added_and_removed_and_comments_are_kept() {
     let folder =
         Folder::new("[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n]\n");
     folder.write("work.pub", P256);
@@ -250,7 +250,7 @@ fn keys_are_added_and_removed_and_comments_stay() {
 }
 
 #[test]
-fn a_key_that_cannot_be_named_for_certain_stays() {
+fn an_ambiguous_key_is_not_removed() {
     let twins = format!(
         "[users.alex]\nauthorized-keys = ['''{ED25519}''', '{} alex at home']\n",
         P256.trim_end_matches(" work")
@@ -266,7 +266,7 @@ fn a_key_that_cannot_be_named_for_certain_stays() {
 }
 
 #[test]
-fn keys_that_a_user_has_installed_are_shown_removed_and_forgotten() {
+fn installed_keys_are_listed_removed_and_deleted_with_their_user() {
     let folder = Folder::new(&format!("[users.alex]\nauthorized-keys = [\"{P256}\"]\n[users.sam]\n"));
     let own = OwnKeys::of(folder.dir.path());
     own.install("alex", ED25519).unwrap();
@@ -301,7 +301,7 @@ fn keys_that_a_user_has_installed_are_shown_removed_and_forgotten() {
 }
 
 #[test]
-fn edits_at_once_all_survive() {
+fn concurrent_edits_all_survive() {
     let folder = Folder::new("");
     let names: Vec<String> = (0..8).map(|number| format!("user{number}")).collect();
     std::thread::scope(|scope| {
@@ -316,7 +316,7 @@ fn edits_at_once_all_survive() {
 }
 
 #[test]
-fn the_file_keeps_its_mode_and_its_link_and_leaves_nothing_beside() {
+fn an_edit_keeps_the_mode_and_the_link_and_leaves_no_other_file() {
     let folder = Folder::new("");
     let file = folder.dir.path().join("etc/users.toml");
     let real = folder.dir.path().join("etc/real.toml");

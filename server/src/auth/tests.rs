@@ -69,7 +69,7 @@ async fn logs_in(authenticator: &Authenticator, user: &str, password: &str) -> b
 }
 
 #[tokio::test]
-async fn the_right_password_logs_in_and_no_other() {
+async fn only_the_right_password_logs_in() {
     let authenticator = authenticator();
     let login = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
     assert_eq!(login.account().name, "alex");

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_can_be_said_is_understood() {
+    fn every_limit_is_parsed() {
         let second = Duration::from_secs(1);
         let (found, mistakes) = limits(
             "login-grace = 1\nmax-startups = \"2:40:5\"\nconnections-per-address = 3\nlogin-attempts = 4\n\

@@ -193,7 +193,7 @@ mod tests {
     use super::distance;
 
     #[test]
-    fn distances() {
+    fn the_edit_distance_counts_changed_characters() {
         for (a, b, want) in [
             ("", "", 0),
             ("", "abc", 3),

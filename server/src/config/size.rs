@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_are_parsed() {
         for (text, want) in [
             ("1", 1),
             ("1048576", 1 << 20),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_sizes() {
+    fn invalid_sizes_are_refused() {
         for text in [
             "",
             "MiB",

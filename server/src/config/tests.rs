@@ -56,7 +56,7 @@ fn an_empty_file_is_a_server_without_users() {
 }
 
 #[test]
-fn everything_that_can_be_said_is_understood() {
+fn every_setting_is_parsed() {
     let dir = folder(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
          homes = \"h\"\naccount = \"a\"\nconfine = \"off\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\nstream-expiry = 60\n\
@@ -108,7 +108,7 @@ fn all_errors_are_reported_together_and_in_order() {
 }
 
 #[test]
-fn mistakes_in_the_syntax() {
+fn syntax_errors_are_reported() {
     assert_complaints(&[
         (
             "[server]\nlisten = [\n[users.alex]\nqouta = 1\n",
@@ -122,7 +122,7 @@ fn mistakes_in_the_syntax() {
 }
 
 #[test]
-fn mistakes_in_the_tables() {
+fn errors_in_the_tables_are_reported() {
     assert_complaints(&[
         ("[sever]\n", &["1: sever: unknown key: did you mean server?"]),
         ("users = 1\n", &["1: users: must be a table: [users] (found type: integer)"]),
@@ -143,7 +143,7 @@ fn mistakes_in_the_tables() {
 }
 
 #[test]
-fn mistakes_in_server() {
+fn errors_in_server_are_reported() {
     assert_complaints(&[
         ("server.listen = []", &["1: server.listen: is empty: set at least one, or remove the key"]),
         (
@@ -190,7 +190,7 @@ fn mistakes_in_server() {
 }
 
 #[test]
-fn mistakes_in_users() {
+fn errors_in_users_are_reported() {
     assert_complaints(&[
         (
             "[users.alex]\nquota = \"10 XB\"\n",
@@ -280,7 +280,7 @@ fn roots_do_not_overlap_under_any_name() {
 }
 
 #[test]
-fn a_home_that_is_not_there_yet_overlaps_as_well() {
+fn a_home_that_does_not_exist_yet_may_not_overlap_either() {
     let dir = folder("[users.alex]\n[users.ben]\nroot = \"home\"\n");
     fs::create_dir(dir.path().join("home")).unwrap();
     assert_eq!(
@@ -335,7 +335,7 @@ fn a_missing_folder_or_file_is_reported_with_the_remedy() {
 }
 
 #[test]
-fn another_file_still_speaks_of_the_folder() {
+fn paths_in_a_file_given_by_name_are_relative_to_the_folder() {
     let dir = folder("nonsense");
     let file = dir.path().join("other.toml");
     fs::write(&file, "[users.alex]\n").unwrap();
@@ -345,7 +345,7 @@ fn another_file_still_speaks_of_the_folder() {
 
 /// The file that comes with sshome: right as it stands, and open to nobody outside.
 #[test]
-fn the_shipped_file_is_right() {
+fn the_shipped_file_is_valid() {
     let dir = folder(include_str!("../../../etc/users.toml"));
     let config = loaded(&dir).unwrap();
     assert!(config.listen.iter().all(|address| address.ip().is_loopback()));

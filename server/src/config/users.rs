@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn users_who_may_install_keys() {
+    fn users_may_install_keys_unless_that_would_bypass_a_restriction() {
         const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
         let inside = format!("authorized-keys = ['from=\"192.0.2.0/24\" {KEY}']");
         for (settings, want) in [
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn rates() {
+    fn rates_have_a_unit_and_a_minimum() {
         let (accounts, mistakes) = users(
             "[defaults]\nupload-rate = \"1 MiB/s\"\ndownload-rate = \"800 kB/s\"\n[users.alex]\n\
              [users.zcl]\nupload-rate = \"unlimited\"\ndownload-rate = \"64KiB/s\"\n",

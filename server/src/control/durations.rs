@@ -23,7 +23,7 @@ mod tests {
     use super::spoken;
 
     #[test]
-    fn times_have_two_units() {
+    fn durations_are_shown_in_two_units() {
         let said = [0, 59, 60, 3599, 3600, 86_399, 90_000].map(spoken);
         let want = ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "23 h 59 min", "1 d 1 h"];
         assert_eq!(said, want);

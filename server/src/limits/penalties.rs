@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn penalties_grow_are_capped_and_run_off() {
+    fn penalties_grow_are_capped_and_decay() {
         let (settings, now) = (PenaltySettings::default(), Instant::now());
         let mut penalties = PenaltyTable::default();
         let here = source(1);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_an_end_and_keeps_the_worst() {
+    fn the_table_is_bounded_and_keeps_the_worst() {
         let (settings, now) = (PenaltySettings::default(), Instant::now());
         let mut penalties = PenaltyTable::default();
         penalties.add(source(0), Offence::TooLong, &settings, now);

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_refusal_is_logged_at_once_and_the_others_are_summed_up() {
+    fn the_first_refusal_is_logged_at_once_and_later_ones_are_summarized() {
         let (mut refusals, now) = (ConnectionRefusalLog::default(), Instant::now());
         assert_eq!(refusals.count(now), Some(1));
         for second in 0..59 {

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_more_there_are_the_more_are_dropped() {
+    fn the_drop_rate_grows_with_the_number_of_connections() {
         let startups: MaxStartups = "10:30:110".parse().unwrap();
         let dropped = |open| (0..100).filter(|dice| startups.drops(open, 2, *dice)).count();
         assert_eq!([0, 9, 10, 60, 109, 110, 1000].map(dropped), [0, 0, 30, 65, 99, 100, 100]);

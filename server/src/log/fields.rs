@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_passes_for_a_field_in_either_form_and_both_say_the_same() {
+    fn no_value_can_imitate_a_field_in_either_format() {
         let (text, json) = (Text::default(), Text::default());
         let (to_text, to_json) = (text.clone(), json.clone());
         let subscriber = Registry::default()

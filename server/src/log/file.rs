@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_rotated_by_size_and_old_files_are_removed() {
+    fn the_log_is_rotated_by_size_and_old_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log/a.jsonl");
         let mut log = LogFile::open(&path, 10, 2).unwrap();

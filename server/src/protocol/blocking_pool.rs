@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_all_are_stuck_others_run_all_the_same() {
+    async fn slices_run_although_all_threads_are_stuck() {
         let pool = BlockingPool::with(2).unwrap();
         let stuck: Vec<_> = (0..3)
             .map(|_| {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_one_share_one_runs_and_one_that_panics_gives_it_back() {
+    async fn one_slice_runs_per_permit_and_a_panic_returns_the_permit() {
         let pool = BlockingPool::with(4).unwrap();
         let (share, running) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
         let jobs: Vec<_> = (0..40)

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn two_workers_are_kept() {
+    async fn two_workers_are_kept_free_of_slices() {
         let executor = InlineExecutor::of_this_runtime();
         let slots = (executor.begin().unwrap(), executor.begin().unwrap());
         assert!(executor.begin().is_none());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_few_workers_none_is_lent() {
+    async fn a_runtime_with_few_workers_runs_no_slice_inline() {
         assert!(InlineExecutor::of_this_runtime().begin().is_none());
     }
 }

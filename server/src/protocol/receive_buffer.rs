@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_we_send_all_is_taken_in_order_and_costs_its_bytes() {
+    async fn input_during_output_is_kept_in_order_and_takes_little_more_than_its_bytes() {
         let sizes = [3, 5000, 1, 1, SMALL_CHUNK_BYTES, 7, SMALL_CHUNK_BYTES - 1].repeat(500);
         let piece = |(number, size): (usize, &usize)| vec![number as u8; *size].into();
         let sent: Vec<Bytes> = sizes.iter().enumerate().map(piece).collect();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_we_work_no_more_is_taken_than_is_good() {
+    async fn input_during_a_slice_is_bounded() {
         let mut inbox = ReceiveBuffer::new(Endless(0));
         inbox.set_pending_bytes(MAX_BUFFERED_BYTES - 100);
         inbox.during(false, a_while(10_000)).await;

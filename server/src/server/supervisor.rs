@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_is_restarted_after_pauses_that_grow() {
+    async fn a_panicking_task_is_restarted_after_growing_pauses() {
         assert_eq!(pauses(2, Duration::ZERO).await, [1, 2]);
         assert_eq!(pauses(8, Duration::ZERO).await, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_others_do_not_notice_a_panic() {
+    async fn a_panic_does_not_affect_other_tasks() {
         let (begun, ticks) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (say, mut third) = mpsc::unbounded_channel();
         let mut tasks = ServiceTasks::default();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_returns_is_over() {
+    async fn a_task_that_returns_is_not_restarted() {
         supervise("test", || async {}).await;
     }
 }

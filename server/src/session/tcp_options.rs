@@ -19,7 +19,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_peer_that_acknowledges_nothing_is_given_up_with_the_keepalives() {
+    async fn tcp_gives_up_a_silent_peer_as_soon_as_the_keepalives_do() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let limits = ConnectionLimits {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_together_keep_to_the_rate_and_each_has_its_share() {
+    async fn connections_share_the_rate_fairly() {
         let rates = rates();
         let piece = rates.piece();
         let takers: Vec<_> = (0..5).map(|_| taker(&rates, piece)).collect();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_answers_go_ahead_but_not_for_ever() {
+    async fn small_answers_go_first_but_not_for_ever() {
         let rates = rates();
         let big = taker(&rates, 1 << 20);
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_as_wide_as_it_helps() {
+    fn a_window_is_no_wider_than_the_rate_needs() {
         assert_eq!(rates().window(16 << 20), 1 << 19);
         let fast = UserRateLimits::default();
         fast.set(Some(1 << 40), None);

@@ -45,7 +45,7 @@ fn appending_ignores_the_offset_and_stops_at_the_quota() {
 }
 
 #[test]
-fn truncation_gives_back_and_growth_takes() {
+fn truncation_frees_space_and_growth_takes_it() {
     let world = World::new("quota = 100");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -76,7 +76,7 @@ fn a_write_far_beyond_the_quota_does_not_touch_the_file() {
 }
 
 #[test]
-fn a_hole_counts_as_its_length() {
+fn holes_count_in_full() {
     let world = World::new("quota = \"11 GiB\"");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -132,7 +132,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
 
 /// Clients send many requests ahead, and some look only at the last answer.
 #[test]
-fn after_a_change_that_failed_all_others_through_the_handle_fail() {
+fn after_a_failed_change_all_others_through_the_handle_fail() {
     for uploads in ["in-place", "atomic"] {
         let world = World::new(&format!("quota = 100\nsftp-uploads = \"{uploads}\""));
         let user = world.user();
@@ -226,7 +226,7 @@ fn a_file_that_is_replaced_while_it_is_open_counts_until_it_is_closed() {
 }
 
 #[test]
-fn a_home_that_is_over_its_quota_may_become_smaller() {
+fn a_home_over_its_quota_may_become_smaller() {
     let world = World::new("quota = 100");
     let user = world.user();
     put(&user, "f", &[1; 100]).unwrap();
@@ -326,7 +326,7 @@ fn a_missing_directory_is_reported() {
 }
 
 #[test]
-fn a_get_of_a_file_that_is_written_in_place_fails_or_is_right() {
+fn a_get_of_a_file_written_in_place_fails_or_is_correct() {
     let world = World::new("quota = 100");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -370,7 +370,7 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
 }
 
 #[test]
-fn links_count_their_length() {
+fn links_count_with_the_length_of_their_targets() {
     let world = World::new("quota = 10000");
     let user = world.user();
     service::make_symlink(&user, &path("l"), &[b'x'; 4000]).unwrap();

@@ -48,7 +48,7 @@ fn a_handle_allows_only_its_access_mode() {
 }
 
 #[test]
-fn only_regular_files_are_opened_and_none_is_waited_for() {
+fn only_regular_files_are_opened_and_opening_never_blocks() {
     let world = World::new("");
     std::fs::create_dir(world.home().join("dir")).unwrap();
     rustix::fs::mkfifoat(CWD, world.home().join("pipe"), Mode::RWXU).unwrap();
@@ -66,7 +66,7 @@ fn only_regular_files_are_opened_and_none_is_waited_for() {
 }
 
 #[test]
-fn links_lead_as_in_a_chroot() {
+fn links_are_resolved_as_in_a_chroot() {
     let world = World::new("");
     let outside = tempfile::NamedTempFile::new().unwrap();
     symlink(outside.path(), world.home().join("out")).unwrap();
@@ -88,7 +88,7 @@ fn links_lead_as_in_a_chroot() {
 }
 
 #[test]
-fn modes_lose_set_id_bits_and_directories_stay_such_that_they_can_be_counted() {
+fn set_id_bits_are_dropped_and_directories_stay_readable() {
     let world = World::new("");
     let user = world.user();
     let file = open(&user, "f", WRITE);
@@ -110,7 +110,7 @@ fn modes_lose_set_id_bits_and_directories_stay_such_that_they_can_be_counted() {
 }
 
 #[test]
-fn a_directory_is_open_to_its_owner_until_it_is_finished() {
+fn a_directory_is_accessible_to_its_owner_until_it_is_finished() {
     let world = World::new("");
     let user = world.user();
     let mtime = Time { seconds: 1_000_000_000, nanoseconds: 5 };
@@ -167,7 +167,7 @@ fn times_are_set_and_owners_are_not() {
 }
 
 #[test]
-fn renaming_is_exact() {
+fn a_rename_targets_exactly_the_given_name() {
     let world = World::new("");
     let user = world.user();
     let rename = |from, to, replace| service::rename_exact(&user, &path(from), &path(to), replace);
@@ -199,7 +199,7 @@ fn renaming_is_exact() {
 }
 
 #[test]
-fn hard_links_are_of_files_and_links() {
+fn files_and_symbolic_links_can_have_hard_links() {
     let world = World::new("");
     let user = world.user();
     service::make_new_directory(&user, &path("dir"), None).unwrap();
@@ -221,7 +221,7 @@ fn hard_links_are_of_files_and_links() {
 }
 
 #[test]
-fn a_real_path_has_no_links_in_it() {
+fn a_real_path_contains_no_links() {
     let world = World::new("");
     let user = world.user();
     std::fs::create_dir_all(world.home().join("a/b")).unwrap();
@@ -360,13 +360,13 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn the_stored_digest_goes_with_the_first_write() {
+fn the_first_write_removes_the_stored_digest() {
     let world = World::new("");
     let user = world.user();
     let stored = |name| Download::begin(&user, &path(name)).unwrap().stored();
     put(&user, "f", b"content").unwrap();
     if stored("f").is_none() {
-        println!("skipped: the_stored_digest_goes_with_the_first_write: no extended attributes here");
+        println!("skipped: the_first_write_removes_the_stored_digest: no extended attributes here");
         return;
     }
     let before = open(&user, "f", READ).info().unwrap();

@@ -43,7 +43,7 @@ fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
 }
 
 #[test]
-fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
+fn a_newer_put_takes_the_space_of_an_older_partial_upload() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
     cut(&user, "f", 20, 16);
@@ -61,7 +61,7 @@ fn a_newer_put_takes_the_room_of_an_older_partial_upload() {
 }
 
 #[test]
-fn all_spellings_of_a_target_are_one() {
+fn all_spellings_of_a_target_find_its_partial_upload() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
     service::make_directory(&user, &path("d/e"), MakeDirectory { parents: true, ..MakeDirectory::default() })
@@ -141,7 +141,7 @@ fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
 }
 
 #[test]
-fn a_file_that_is_renamed_away_ends_its_credit() {
+fn renaming_a_file_ends_its_credit() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
@@ -233,7 +233,7 @@ fn publish(user: &User, upload: PutUpload) {
 }
 
 #[test]
-fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
+fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
     for lends in [false, true] {
         let world = World::new(&format!("quota = {QUOTA}\nsftp-uploads = \"atomic\""));
         let user = world.user();
@@ -279,7 +279,7 @@ fn an_upload_of_unknown_size_takes_the_room_of_an_older_partial_upload() {
 }
 
 #[test]
-fn a_stream_that_was_cut_keeps_its_room() {
+fn an_interrupted_stream_keeps_its_space() {
     let world = World::new(&format!("quota = {QUOTA}"));
     let user = world.user();
     let stream = || PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, Some(StreamId([1; 16])));

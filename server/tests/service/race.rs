@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 #[test]
-fn eight_writers_at_once_fill_the_quota_to_the_byte() {
+fn eight_concurrent_writers_fill_the_quota_to_the_byte() {
     let world = World::new("quota = 10000");
     let (taken, gate) = (AtomicU64::new(0), Barrier::new(8));
     std::thread::scope(|scope| {
@@ -60,7 +60,7 @@ fn eight_appenders_to_one_file_lose_nothing() {
 }
 
 #[test]
-fn a_get_beside_a_writer_fails_or_is_of_one_write() {
+fn a_get_during_writes_fails_or_returns_a_single_write() {
     const LENGTH: usize = 200_000;
     let world = World::new("");
     let done = AtomicBool::new(false);

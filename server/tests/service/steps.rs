@@ -23,7 +23,7 @@ fn world() -> (World, User) {
 }
 
 #[test]
-fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
+fn a_tree_is_removed_listed_and_copied_one_entry_at_a_time() {
     let (_world, user) = world();
     service::make_directory(&user, &path("d/e"), MakeDirectory { parents: true, ..MakeDirectory::default() })
         .unwrap();
@@ -45,7 +45,7 @@ fn a_tree_is_removed_listed_and_copied_an_entry_at_a_time() {
 }
 
 #[test]
-fn a_file_is_read_and_copied_a_chunk_at_a_time() {
+fn a_file_is_read_and_copied_one_chunk_at_a_time() {
     let (_world, user) = world();
     put(&user, "f", &vec![7; 8 * MIB]).unwrap();
     let mut hashing = Hashing::begin(&user, &path("f"), true).unwrap();
@@ -68,7 +68,7 @@ fn a_file_is_read_and_copied_a_chunk_at_a_time() {
 }
 
 #[test]
-fn a_partial_upload_is_checked_a_chunk_at_a_time() {
+fn a_partial_upload_is_checked_one_chunk_at_a_time() {
     let (_world, user) = world();
     let source = Time { seconds: 1, nanoseconds: 0 };
     let size = 3 * BLOCK_BYTES;

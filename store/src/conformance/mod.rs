@@ -175,7 +175,7 @@ macro_rules! conformance_tests {
             }
             steps {
                 a_removal_step_may_end_after_one_entry [],
-                a_partial_upload_is_checked_a_chunk_at_a_time [],
+                a_partial_upload_is_checked_one_chunk_at_a_time [],
                 old_content_is_copied_in_steps [],
             }
             faults {

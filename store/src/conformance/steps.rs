@@ -30,7 +30,7 @@ pub fn a_removal_step_may_end_after_one_entry(host: NewHost<'_>) {
     assert_eq!((removed, user.exists("d")), (5, false));
 }
 
-pub fn a_partial_upload_is_checked_a_chunk_at_a_time(host: NewHost<'_>) {
+pub fn a_partial_upload_is_checked_one_chunk_at_a_time(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.cut("f", 12, 8);

@@ -78,7 +78,7 @@ fn end() {
 }
 
 #[test]
-fn reply_of_a_status_and_words() {
+fn reply_with_a_status_and_a_message() {
     is(
         &Frame::Reply(Reply::new(Status::QuotaExceeded, "ü")),
         &[

@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn every_name_stays_and_every_dot_dot(base in base(), path in path()) {
+    fn joining_keeps_every_name_and_every_dot_dot(base in base(), path in path()) {
         let names = |path: &[u8]| -> Vec<Vec<u8>> {
             let names = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
             names.map(<[u8]>::to_vec).collect()
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_of_a_path_make_it_again(path in base()) {
+    fn the_components_of_a_path_join_to_that_path(path in base()) {
         let names: Vec<_> = path.components().collect();
         let slash: &[u8] = if path.as_bytes().ends_with(b"/") && !names.is_empty() { b"/" } else { b"" };
         let again = [&b"/"[..], &names.join(&b'/'), slash].concat();
@@ -105,7 +105,7 @@ proptest! {
 }
 
 #[test]
-fn the_longest_path_is_reached_and_not_passed() {
+fn a_joined_path_may_reach_the_maximum_length_and_not_exceed_it() {
     let half = vec![b'a'; MAX_PATH / 2];
     let base = RemotePath::root().join(&half).unwrap();
     let most = vec![b'b'; MAX_PATH - base.as_bytes().len() - 1];

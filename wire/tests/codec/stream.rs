@@ -82,7 +82,7 @@ fn a_stream_may_end_only_between_frames() {
 }
 
 #[test]
-fn a_stream_is_at_a_boundary_as_soon_as_its_last_byte_is_handed_out() {
+fn a_stream_is_at_a_boundary_once_its_last_byte_is_taken() {
     let mut decoder = Decoder::new();
     decoder.push(encoded(&Frame::Data(Bytes::from_static(b"abc"))));
     assert!(!decoder.at_boundary());
@@ -102,7 +102,7 @@ fn a_length_is_checked_as_soon_as_it_arrives() {
 }
 
 #[test]
-fn the_longest_frames_travel_and_longer_ones_are_not_made() {
+fn frames_of_the_maximum_length_pass_and_longer_ones_are_not_encoded() {
     let most = MAX_FRAME as usize - 1;
     let data = |length| Frame::Data(Bytes::from(vec![b'x'; length]));
     assert_eq!(decoded(&encoded(&data(most))), Ok(vec![data(most)]));
@@ -172,7 +172,7 @@ fn the_decoder_holds_pushed_bytes_less_those_handed_out() {
 }
 
 #[test]
-fn data_is_handed_on_and_not_copied() {
+fn data_are_returned_without_a_copy() {
     let body = Bytes::from(vec![b'x'; 1000]);
     let chunk: Bytes = [&data_head(1500)[..], &body].concat().into();
     let rest: Bytes = [&[b'y'; 500][..], &[0, 0, 0, 1, 3]].concat().into();
@@ -190,7 +190,7 @@ fn data_is_handed_on_and_not_copied() {
 }
 
 #[test]
-fn a_flood_of_empty_data_frames_is_nothing() {
+fn a_flood_of_empty_data_frames_takes_no_memory() {
     let mut decoder = Decoder::new();
     decoder.push(data_head(0).repeat(100_000).into());
     assert_eq!(decoder.next(), Ok(None));

@@ -141,7 +141,7 @@ fn requests_with_attributes() {
 }
 
 #[test]
-fn the_kinds_are_the_drafts() {
+fn packet_types_match_the_draft() {
     let numbers = [
         (SftpRequest::Close { handle: b("a") }, 4),
         (SftpRequest::Lstat { path: b("a") }, 7),
@@ -165,7 +165,7 @@ fn the_kinds_are_the_drafts() {
 }
 
 #[test]
-fn paths_and_handles_have_their_lengths() {
+fn paths_and_handles_have_a_maximum_length() {
     let string = |length: usize| [&(length as u32).to_be_bytes()[..], &vec![b'x'; length]].concat();
     let decode = |kind, body: &[u8]| ClientPacket::decode(packet(&packed(kind, body)).unwrap());
     let refused = |kind, flaw| Err(Malformed { kind, id: Some(ID), flaw });

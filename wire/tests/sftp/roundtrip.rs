@@ -110,13 +110,13 @@ fn response() -> impl Strategy<Value = Response> {
 
 proptest! {
     #[test]
-    fn any_request(id: u32, request in request()) {
+    fn any_request_decodes_to_itself(id: u32, request in request()) {
         let whole = ClientPacket::Request { id, request };
         prop_assert_eq!(ClientPacket::decode(packet(&sent(&whole)).unwrap()), Ok(whole));
     }
 
     #[test]
-    fn any_response(id: u32, response in response()) {
+    fn any_response_decodes_to_itself(id: u32, response in response()) {
         let whole = ServerPacket::Response { id, response };
         prop_assert_eq!(ServerPacket::decode(packet(&answered(&whole)).unwrap()), Ok(whole));
     }

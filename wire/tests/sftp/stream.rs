@@ -43,7 +43,7 @@ fn pieces_of_every_size_give_the_same_packets() {
 }
 
 #[test]
-fn the_decoder_knows_beforehand_whether_it_has_something_to_say() {
+fn is_ready_predicts_whether_next_returns_anything() {
     let mut decoder = SftpDecoder::new();
     assert!(!decoder.is_ready());
     for byte in stream() {

@@ -7,7 +7,7 @@ fn words(line: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn quotes_as_in_a_shell() {
+fn quotes_work_as_in_a_shell() {
     for (line, want) in [
         ("", vec![]),
         ("   ", vec![]),
@@ -50,7 +50,7 @@ fn an_unfinished_line_is_refused() {
 }
 
 #[test]
-fn quoted_globs_are_none() {
+fn quoted_patterns_are_not_globs() {
     let globs = |line: &[u8]| split(line).unwrap().iter().map(Word::is_glob).collect::<Vec<_>>();
     assert_eq!(globs(br#"* '*' "?" \[a] [a] a'*'b*"#), [true, false, false, false, true, true]);
     assert!(Word::plain(b"*.txt").unescaped().is_glob());
@@ -91,7 +91,7 @@ fn quoted_words_parse_to_the_original() {
 }
 
 #[test]
-fn a_line_being_typed() {
+fn the_last_word_of_an_unfinished_line_is_found() {
     let all = [("", 0, ""), ("ge", 0, "ge"), ("get 'a b", 4, "a b"), ("get x a\\", 6, "a")];
     for (line, start, last) in all {
         let typed = partial(line.as_bytes()).unwrap();

@@ -5,7 +5,7 @@ fn anybody() -> Asker {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_does_not_run_while_a_person_thinks() {
+async fn time_limits_pause_during_a_question() {
     let (asker, limit) = (anybody(), Duration::from_secs(15));
     let thinking = async {
         let asking = asker.asking();
@@ -19,7 +19,7 @@ async fn time_does_not_run_while_a_person_thinks() {
 
 #[cfg(unix)]
 #[test]
-fn keys_edit_a_secret_and_end_it() {
+fn keys_edit_and_finish_a_secret() {
     let keys = crate::terminal::ControlKeys {
         interrupt: 3,
         quit: 0x1c,
@@ -44,7 +44,7 @@ fn keys_edit_a_secret_and_end_it() {
 }
 
 #[test]
-fn a_secret_does_not_print() {
+fn a_secret_is_never_printed() {
     assert_eq!(format!("{:?}", Secret(Arc::new("hunter2".to_owned().into()))), "Secret(…)");
 }
 
@@ -60,7 +60,7 @@ async fn without_a_terminal_there_is_no_question() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_program_answers() {
+async fn an_askpass_program_answers() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("askpass");

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn containment_of_paths() {
+    fn a_path_is_inside_itself_and_its_parents() {
         let path = |path: &[u8]| RemotePath::root().join(path).unwrap();
         assert!(is_inside(&path(b"/a/b"), &path(b"/a")) && is_inside(&path(b"/a"), &path(b"/a")));
         assert!(is_inside(&path(b"/a"), &path(b"/")));

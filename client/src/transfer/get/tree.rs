@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_becomes_places_and_files() {
+    fn a_listing_becomes_a_plan_of_directories_and_files() {
         let mut plan = Plan::default();
         let mut tree = begin(&mut plan, b"/www", vec![b"site".to_vec()]);
         tree.add(

@@ -147,7 +147,7 @@ local_directory_tests!(unix, UnixDirectory);
 local_directory_tests!(portable, PortableDirectory);
 
 #[test]
-fn times_round_trip_also_before_1970() {
+fn times_before_1970_round_trip() {
     let file = tempfile::tempfile().unwrap();
     for time in [
         Time { seconds: 1_700_000_000, nanoseconds: 123_456_700 },

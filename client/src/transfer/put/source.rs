@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn only_blocks_that_agree_are_passed_over() {
+    fn only_matching_blocks_are_skipped() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a");
         let mut content = vec![7; 3 * BLOCK_BYTES as usize + 1];

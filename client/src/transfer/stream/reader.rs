@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_cut_at_its_blocks_and_digested() {
+    fn a_stream_is_split_into_blocks_and_digested() {
         let content = vec![3; 2 * BLOCK_BYTES as usize + 1];
         let (data, digests, end, failed) = made(io::Cursor::new(content.clone()), ExpectedContent::default());
         assert!(data == content && failed.is_none());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_fails_is_not_at_its_end() {
+    fn a_read_error_is_not_the_end_of_the_input() {
         struct Failing;
         impl Read for Failing {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_sent_to_a_new_directory_and_nothing_to_one_that_is_the_same() {
+    fn everything_is_sent_to_a_new_directory_and_nothing_to_an_identical_one() {
         let (place, options) = (local(), SyncOptions::default());
         let new = differences(&place, None, &options);
         assert_eq!(sent(&new), [("file", false), ("link", false)]);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn size_and_time_decide_and_whole_seconds_are_compared_as_such() {
+    fn files_are_compared_by_size_and_time_in_whole_seconds_if_need_be() {
         let (place, options) = (local(), SyncOptions::default());
         let with = |change: &dyn Fn(&mut Entry)| {
             let mut entries = mirrored(&place);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_another_kind_makes_room_or_is_a_failure() {
+    fn an_entry_of_another_type_is_replaced_or_is_a_failure() {
         let (place, options) = (local(), SyncOptions::default());
         let with = |kinds: [FileKind; 3]| {
             let mut entries = mirrored(&place);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_those_of_gitignore() {
+    fn patterns_work_as_in_gitignore() {
         let rules = filter(&["*.o", "/build/", "**/cache/x", "!keep.o"]);
         for (path, is_directory, excluded) in [
             ("a.o", false, true),

@@ -33,7 +33,7 @@ async fn one_failure_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn equal_content_is_left_alone_and_different_content_is_saved_beside() {
+async fn equal_files_are_left_alone_and_different_ones_saved_under_a_new_name() {
     let model = Model::with(&[("/same", b"123"), ("/other", b"123"), ("/longer", b"1234")]);
     let mut world = World::with(&model).await;
     for name in ["same", "other", "longer", "other.new"] {
@@ -160,7 +160,7 @@ async fn of_several_files_with_one_name_the_first_is_fetched() {
 }
 
 #[tokio::test]
-async fn files_saved_beside_are_never_replaced() {
+async fn files_saved_under_a_new_name_are_never_replaced() {
     let mut world = World::with(&Model::with(&[("/a", b"theirs")])).await;
     for (name, content) in [("a", "mine"), ("a.new", "first"), ("a.new.1", "second"), ("a.new.3", "fourth")] {
         world.write(name, content.as_bytes());
@@ -180,7 +180,7 @@ async fn files_saved_beside_are_never_replaced() {
 }
 
 #[tokio::test]
-async fn no_file_of_a_get_takes_the_place_of_another() {
+async fn no_file_of_a_get_replaces_another() {
     // `a` would be saved as `a.new`, which the server has, too: in either order, fetched or already local.
     for (order, theirs) in [(["/a", "/a.new"], "x"), (["/a.new", "/a"], "x"), (["/a", "/a.new"], "its own")] {
         let model = Model::with(&[("/a", b"of a"), ("/a.new", b"its own")]);
@@ -220,7 +220,7 @@ async fn a_length_other_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn sizes_without_measure_do_no_harm() {
+async fn absurd_sizes_do_no_harm() {
     let mut model = Model::with(&[("/t/", b""), ("/t/good", b"1")]);
     model.lies = vec![entry(b"x", FileKind::File, u64::MAX), entry(b"y", FileKind::File, u64::MAX)];
     let mut world = World::with(&model).await;
@@ -281,7 +281,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn modes_and_times_are_taken_over_with_p_only() {
+    async fn modes_and_times_are_kept_with_p_only() {
         let mut world = World::with(&Model::with(&[("/a", b"new"), ("/b", b"new")])).await;
         world.write("b", b"old");
         std::fs::set_permissions(world.path("b"), std::os::unix::fs::PermissionsExt::from_mode(0o604))

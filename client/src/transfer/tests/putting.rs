@@ -143,7 +143,7 @@ async fn a_put_waits_for_a_server_that_is_busy() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_busy_is_given_up_and_says_why() {
+async fn a_put_to_a_server_that_stays_busy_fails_with_its_reason() {
     for retries in [0, 3] {
         let model = Model::with(&[]);
         *model.busy.lock().unwrap() = usize::MAX;

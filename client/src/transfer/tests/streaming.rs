@@ -113,7 +113,7 @@ async fn a_stream_waits_for_a_server_that_is_busy() {
 }
 
 #[tokio::test]
-async fn a_success_before_the_end_is_none() {
+async fn a_success_before_the_end_is_an_error() {
     let done = put_to(io::repeat(7), |mut peer| async move {
         hear_stream(&mut peer, 1).await;
         peer.reply(Status::Done).await;

@@ -61,8 +61,8 @@ async fn git_clones_commits_and_checks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_keeps_its_rows() {
-    let test = "a_database_keeps_its_rows";
+async fn a_database_works() {
+    let test = "a_database_works";
     let Some(_) = program("sqlite3", test) else { return };
     let Some(home) = Mounted::new(test, "").await else { return };
     // A write-ahead log wants shared memory, which two machines could not have in common.
@@ -89,8 +89,8 @@ async fn a_database_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_meets_the_quota_stays_whole() {
-    let test = "a_database_that_meets_the_quota_stays_whole";
+async fn a_database_that_reaches_the_quota_stays_intact() {
+    let test = "a_database_that_reaches_the_quota_stays_intact";
     let Some(_) = program("sqlite3", test) else { return };
     let Some(home) = Mounted::new(test, "quota = \"1 MiB\"").await else { return };
     let database = home.there("db");

@@ -104,8 +104,10 @@ async fn a_removed_file_counts_until_it_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_home_is_one() {
-    let Some(home) = Mounted::new("a_read_only_home_is_one", "access = \"read-only\"").await else { return };
+async fn a_read_only_home_refuses_changes() {
+    let Some(home) = Mounted::new("a_read_only_home_refuses_changes", "access = \"read-only\"").await else {
+        return;
+    };
     fs::write(home.stored("f"), b"content").unwrap();
     assert_eq!(home.does("cat", &[&home.there("f")]), "content");
     for (program, arguments) in
@@ -125,8 +127,8 @@ async fn a_read_only_home_is_one() {
 /// yet, but only after sshfs has given it up. What is there already sshfs cuts off before it opens it, and so
 /// it is written in place.
 #[tokio::test(flavor = "multi_thread")]
-async fn atomic_uploads_are_not_for_sshfs() {
-    let test = "atomic_uploads_are_not_for_sshfs";
+async fn atomic_uploads_do_not_suit_sshfs() {
+    let test = "atomic_uploads_do_not_suit_sshfs";
     let Some(home) = Mounted::new(test, "sftp-uploads = \"atomic\"").await else { return };
     let error = File::create(home.there("new")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

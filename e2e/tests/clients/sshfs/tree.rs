@@ -52,8 +52,8 @@ fn plant_with_modes(top: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cp_there_and_back() {
-    let Some(home) = Mounted::new("cp_there_and_back", "").await else { return };
+async fn cp_copies_both_ways() {
+    let Some(home) = Mounted::new("cp_copies_both_ways", "").await else { return };
     plant_with_modes(&home.here("tree"));
     home.does("cp", &[&"-a", &"tree", &home.there("copy")]);
     home.does("cp", &[&"-a", &home.there("copy"), &"back"]);
@@ -66,8 +66,8 @@ async fn cp_there_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mv_and_rm() {
-    let Some(home) = Mounted::new("mv_and_rm", "").await else { return };
+async fn mv_and_rm_work() {
+    let Some(home) = Mounted::new("mv_and_rm_work", "").await else { return };
     plant_with_modes(&home.here("tree"));
     let wanted = contents(&home.here("tree")).unwrap();
     home.does("cp", &[&"-a", &"tree", &home.there("a")]);
@@ -90,8 +90,8 @@ async fn mv_and_rm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tar_in_and_out() {
-    let Some(home) = Mounted::new("tar_in_and_out", "").await else { return };
+async fn tar_packs_and_unpacks() {
+    let Some(home) = Mounted::new("tar_packs_and_unpacks", "").await else { return };
     plant_with_modes(&home.here("tree"));
     // An archive that is unpacked there, one that is made of what is there, and one that lies there.
     home.does("tar", &[&"-cf", &"in.tar", &"tree"]);
@@ -105,8 +105,8 @@ async fn tar_in_and_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rsync_has_nothing_to_do_the_second_time() {
-    let test = "rsync_has_nothing_to_do_the_second_time";
+async fn a_second_rsync_transfers_nothing() {
+    let test = "a_second_rsync_transfers_nothing";
     let Some(_) = program("rsync", test) else { return };
     let Some(home) = Mounted::new(test, "").await else { return };
     plant_with_modes(&home.here("tree"));
@@ -122,8 +122,8 @@ async fn rsync_has_nothing_to_do_the_second_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_connections_and_no_cache() {
-    let test = "several_connections_and_no_cache";
+async fn several_connections_and_no_cache_work() {
+    let test = "several_connections_and_no_cache_work";
     for options in [&["max_conns=4"][..], &["cache=no", "sshfs_sync"], &["direct_io"]] {
         let Some(home) = Mounted::with_options(test, "", options).await else { return };
         plant_with_modes(&home.here("tree"));
@@ -136,8 +136,8 @@ async fn several_connections_and_no_cache() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_many() {
-    let Some(home) = Mounted::new("a_folder_of_many", "").await else { return };
+async fn a_folder_of_many_files_works() {
+    let Some(home) = Mounted::new("a_folder_of_many_files_works", "").await else { return };
     fs::create_dir(home.stored("many")).unwrap();
     for number in 0..3000 {
         fs::write(home.stored("many").join(format!("{number:0100}")), b"").unwrap();
@@ -151,8 +151,8 @@ async fn a_folder_of_many() {
 /// sshfs sets the attributes of what a link points at instead of the link's own, and complains if that is
 /// missing: at every server.
 #[tokio::test(flavor = "multi_thread")]
-async fn links_are_copied_as_they_are_to_sshd() {
-    let test = "links_are_copied_as_they_are_to_sshd";
+async fn links_are_copied_as_by_sshd() {
+    let test = "links_are_copied_as_by_sshd";
     let Some(home) = Mounted::new(test, "").await else { return };
     let links = [
         ("a", "f"),

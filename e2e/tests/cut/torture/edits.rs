@@ -54,7 +54,7 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_edits() {
+async fn killed_edits_lose_nothing() {
     let rounds = rounds(15) * 10;
     let mut world = World::new();
     for round in 0..rounds {

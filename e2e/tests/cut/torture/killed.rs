@@ -53,7 +53,7 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_programs() {
+async fn killed_programs_lose_nothing() {
     // Without a wish for more, in about 20 s.
     let (rounds, begun) = (rounds(3), Instant::now());
     let mut world = World::new(seed()).await;

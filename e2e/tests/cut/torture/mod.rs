@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 type Files = BTreeMap<String, (u64, usize)>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_connections() {
+async fn broken_connections_lose_nothing() {
     // Without a wish for more, in about 20 s.
     let (rounds, seed) = (rounds(12), seed());
     let host = HostBuilder::new().unwrap().user("ann", "quota = \"4 GiB\"").unwrap().start().await.unwrap();

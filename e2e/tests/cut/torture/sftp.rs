@@ -46,8 +46,8 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_sftp() {
-    let Some(sftp) = program("sftp", "killed_sftp") else { return };
+async fn killed_sftp_clients_and_servers_lose_nothing() {
+    let Some(sftp) = program("sftp", "killed_sftp_clients_and_servers_lose_nothing") else { return };
     let rounds = rounds(8);
     let builder = HostBuilder::new().unwrap().user("ann", "quota = \"4 GiB\"").unwrap();
     let bob = "quota = \"4 GiB\"\nsftp-uploads = \"atomic\"";

@@ -13,7 +13,7 @@ fn opens(line: &str, from: &str) -> bool {
 }
 
 #[test]
-fn three_types_open() {
+fn keys_of_all_three_types_log_in() {
     for line in [ED25519, P256, RSA_2048] {
         assert!(opens(line, "192.0.2.1"), "{line}");
     }
@@ -23,14 +23,14 @@ fn three_types_open() {
 }
 
 #[test]
-fn another_key_does_not_open() {
+fn a_different_key_does_not_log_in() {
     let key = AuthorizedKey::parse(ED25519).unwrap();
     let other = AuthorizedKey::parse(P256).unwrap();
     assert!(!key.opens(other.public_key(), "192.0.2.1".parse().unwrap()));
 }
 
 #[test]
-fn options_that_are_understood() {
+fn supported_options_take_effect() {
     for (options, from, want) in [
         ("restrict", "192.0.2.1", true),
         ("from=\"192.0.2.0/24\"", "192.0.2.1", true),
@@ -82,7 +82,7 @@ fn invalid_keys_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_file_has_a_key_a_line() {
+fn a_file_has_one_key_per_line() {
     let text = format!("# mine\n\n{ED25519}\r\n  # more\n  {P256}\n");
     assert_eq!(AuthorizedKey::parse_file(&text).unwrap().len(), 2);
     assert_eq!(AuthorizedKey::parse_file("\n# none\n"), Ok(Vec::new()));

@@ -15,7 +15,7 @@ fn admit(admission: &Arc<AdmissionControl>, peer: &str) -> Result<ConnectionPerm
 }
 
 #[test]
-fn strangers_make_room_when_they_log_in_or_leave() {
+fn a_login_or_a_disconnect_frees_an_unauthenticated_connection() {
     let admission = admission(|limits| limits.max_startups = MaxStartups { start: 2, rate: 100, full: 2 });
     let first = admit(&admission, HERE).unwrap();
     let second = admit(&admission, ELSEWHERE).unwrap();
@@ -39,7 +39,7 @@ fn refused_in_percent(admission: &Arc<AdmissionControl>, peer: &str) -> usize {
 }
 
 #[test]
-fn half_open_connections_of_some_sources_refuse_no_login_of_others() {
+fn unauthenticated_connections_of_some_sources_keep_no_other_source_out() {
     let admission = admission(|_| {});
     let open = |peer: &str| (0..100).map_while(|_| admit(&admission, peer).ok()).collect::<Vec<_>>();
     let mut held = open("203.0.113.1");
@@ -76,7 +76,7 @@ fn exempt_sources_have_no_share_and_harm_no_others() {
 }
 
 #[test]
-fn an_address_has_its_share_unless_it_is_exempt() {
+fn connections_of_an_address_are_limited_unless_it_is_exempt() {
     let admission = admission(|limits| limits.connections_per_address = 2);
     let held = [admit(&admission, "2001:db8::1").unwrap(), admit(&admission, "2001:db8::2").unwrap()];
     assert_eq!(admit(&admission, "2001:db8::3").unwrap_err(), AdmissionError::Address(2));
@@ -92,7 +92,7 @@ fn an_address_has_its_share_unless_it_is_exempt() {
 }
 
 #[test]
-fn a_user_has_so_many_sessions() {
+fn the_sessions_of_a_user_are_limited() {
     let admission = admission(|limits| limits.sessions_per_user = 1);
     let permits = [HERE, HERE, HERE].map(|peer| admit(&admission, peer).unwrap());
     assert!(permits[0].logged_in("ann") && permits[0].logged_in("ann"));
@@ -106,7 +106,7 @@ fn a_user_has_so_many_sessions() {
 }
 
 #[test]
-fn connections_that_fail_are_penalised_and_not_each_key() {
+fn failed_connections_are_penalised_and_not_each_key() {
     let (admission, now) = (admission(|_| {}), Instant::now());
     let fail = |peer: &str, too_long| {
         let permit = admit(&admission, peer).unwrap();

@@ -65,7 +65,7 @@ impl ChannelProtocol for Fours {
 }
 
 #[tokio::test]
-async fn half_a_packet_starts_no_slice_and_no_packet_is_left() {
+async fn a_slice_starts_only_for_a_whole_packet_and_no_packet_is_lost() {
     let (slice_permits, seen) = std::sync::mpsc::channel();
     let mut pieces = vec![Arrival::Data(Bytes::from_static(b"x")); 11];
     pieces.push(Arrival::Eof);
@@ -183,7 +183,7 @@ impl ChannelProtocol for Counter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_input_an_interrupt_and_silence_end_a_protocol_that_reads_to_the_end() {
+async fn end_of_input_ctrl_c_and_silence_end_a_protocol_that_reads_to_the_end() {
     let pool = BlockingPool::of_this_runtime().unwrap();
     let data = |bytes: &'static [u8]| Arrival::Data(Bytes::from_static(bytes));
     for (events, end) in [
@@ -284,7 +284,7 @@ async fn wait_with(arrivals: Vec<Arrival>, event: Event) -> (ChannelEnd, usize, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_another_session_gets_a_slice_when_that_one_is_done() {
+async fn a_protocol_waiting_for_another_session_gets_a_slice_when_that_session_is_done() {
     let done = ChannelEnd::Failed(0);
     assert_eq!(wait_with(vec![], Event::Done(1)).await, (done, 2, 0));
     // After the time limit it is tried again.
@@ -303,7 +303,7 @@ async fn what_waits_for_another_session_gets_a_slice_when_that_one_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn input_is_bounded_while_another_session_is_waited_for() {
+async fn input_is_bounded_while_a_protocol_waits_for_another_session() {
     let many = vec![Arrival::Data(Bytes::from(vec![b'a'; 1 << 20])); 100];
     let (ended, slices, waits) = wait_with(many, Event::Done(6)).await;
     let ChannelEnd::Failed(mib) = ended else { panic!("{ended:?}") };
@@ -346,7 +346,7 @@ impl Drop for Dropped {
 }
 
 #[tokio::test]
-async fn a_channel_whose_client_is_gone_ends_and_closes_its_files_in_the_pool() {
+async fn a_channel_whose_client_is_gone_closes_its_files_in_the_pool() {
     for during_a_slice in [true, false] {
         let (release, returns) = std::sync::mpsc::channel();
         let (began, begun) = tokio::sync::oneshot::channel();

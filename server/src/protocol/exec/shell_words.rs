@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_may_begin_in_the_next_line() {
+    fn a_word_may_begin_on_the_next_line() {
         for (line, wanted) in
             [("ls \\\n", &["ls"][..]), ("ls \\\n a", &["ls", "a"]), ("ls \\\n~/a", &["ls", "//a"])]
         {

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_once_and_usages_begin_with_them() {
+    fn names_are_unique_and_usages_begin_with_them() {
         for command in COMMANDS {
             let same = COMMANDS.iter().filter(|other| other.name == command.name);
             assert_eq!(same.count(), 1, "{}", command.name);

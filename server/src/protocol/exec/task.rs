@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn input_is_read_in_pieces_and_its_end_is_not_a_cut() {
+    fn input_is_read_in_pieces_and_a_cut_is_not_an_end_of_file() {
         let mut input = CommandInput::default();
         assert_eq!(input.read(9).unwrap(), InputRead::Nothing);
         input.push(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"d")]);

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_too_long_is_answered_all_the_same() {
+    fn an_answer_that_is_too_long_is_replaced_by_a_failure() {
         let mut output = SftpOutput::default();
         output.respond(7, &Response::Extended(Bytes::from(vec![0; 300 << 10])));
         let packets = packets(output.take());

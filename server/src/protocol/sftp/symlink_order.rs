@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_known_by_how_they_identify_themselves() {
+    fn clients_are_recognized_by_their_ssh_identification() {
         for client in [
             "AsyncSSH_2.24.1",
             "WinSCP_release_6.5",

@@ -63,7 +63,7 @@ async fn reads_keep_to_the_rate_while_queued_output_is_sent() {
 }
 
 #[tokio::test]
-async fn a_busy_sender_is_not_read_for_ever_in_one_poll() {
+async fn one_poll_does_not_read_a_busy_sender_for_ever() {
     // Bytes without end, none of which has to be waited for.
     let endless = tokio::io::join(tokio::io::repeat(3), tokio::io::sink());
     let mut socket =
@@ -108,7 +108,7 @@ impl AsyncRead for Counted<'_> {
 }
 
 #[tokio::test]
-async fn a_small_packet_is_one_call_and_a_large_one_goes_where_it_belongs() {
+async fn small_packets_are_read_ahead_and_large_ones_directly_into_the_buffer() {
     let sent: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
     let asked = Arc::new(AtomicUsize::new(0));
     let stream = Counted { rest: &sent, each: 64, asked: Arc::clone(&asked) };
@@ -212,7 +212,7 @@ async fn a_connection_that_moves_much_waits_for_its_turn_and_gives_it_back_when_
 }
 
 #[tokio::test]
-async fn the_queue_has_an_end() {
+async fn the_send_queue_is_bounded() {
     let (mut socket, _peer, _, _cut) = pair().await;
     let chunk = vec![0; 1 << 20];
     let mut result = Ok(());
@@ -226,7 +226,7 @@ async fn the_queue_has_an_end() {
 }
 
 #[tokio::test]
-async fn cutting_reads_as_the_end() {
+async fn a_cut_connection_reads_as_ended() {
     let (mut socket, _peer, _, cut) = pair().await;
     let reading = tokio::spawn(async move { socket.read(&mut [0; 8]).await });
     cut.cancel();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_given_to_another_file_is_noticed() {
+    fn a_name_that_now_belongs_to_another_file_is_noticed() {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let directory = UnixDirectory::open(place.path()).unwrap();

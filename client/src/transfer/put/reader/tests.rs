@@ -66,7 +66,7 @@ fn a_large_file_that_changes_ends_with_410() {
 }
 
 #[test]
-fn a_refused_file_is_not_read_on() {
+fn a_refused_file_is_not_read_any_further() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a");
     std::fs::write(&path, vec![1; 5 << 20]).unwrap();

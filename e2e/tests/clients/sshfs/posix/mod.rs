@@ -74,7 +74,7 @@ async fn calls_behave_as_on_a_local_disk() {
 }
 
 #[test]
-fn the_document_has_the_differences() {
+fn the_document_lists_the_differences() {
     let document = include_str!("../../../../../docs/clients.md");
     for [name, disk, ours, theirs] in DIFFERENCES {
         let row = format!("| {name} | {disk} | {ours} | {theirs} |\n");

@@ -47,7 +47,7 @@ mod tests {
     use super::is_spoken;
 
     #[test]
-    fn an_scp_client_is_known_by_its_options() {
+    fn scp_clients_are_recognized_by_their_options() {
         for line in ["scp -f x", "scp -rpt 'x", "  scp -v -p -f -- *", "scp -t"] {
             assert!(is_spoken(line.as_bytes()), "{line}");
         }

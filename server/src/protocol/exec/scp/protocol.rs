@@ -188,7 +188,7 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn records_are_read_as_they_are_written() {
+    fn an_encoded_record_decodes_to_itself() {
         let time = Time { seconds: 1_700_000_000, nanoseconds: 5000 };
         let file = |name: &[u8]| ScpRecord::File { mode: 0o644, size: 12, name: name.to_vec() };
         let cases = [
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_not_gathered() {
+    fn an_endless_line_is_not_buffered() {
         let mut input = CommandInput::default();
         input.push(vec![Bytes::from(vec![b'x'; 1 << 20])]);
         assert!(ScpReader::default().line(&mut input).is_err());

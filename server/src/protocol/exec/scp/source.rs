@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_the_last_one_that_was_given() {
+    fn the_name_sent_is_the_last_component_of_the_operand() {
         for (operand, path, name) in [
             ("a/b", "/a/b", "b"),
             ("a/b//", "/a/b/", "b"),
