@@ -17,7 +17,7 @@ pub struct SetAttributes {
 }
 
 impl SetAttributes {
-    /// Whether an owner or a group is all that is to be set.
+    /// Whether only owner or group is to be set.
     #[must_use]
     pub fn is_owner_only(&self) -> bool {
         self.size.is_none() && self.mode.is_none() && self.times.is_none()

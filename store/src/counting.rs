@@ -2,7 +2,7 @@
 
 use crate::Wait;
 
-/// A home is being counted. Nothing more is stored in it until that has ended.
+/// A home is being counted. Nothing is stored in it until the count has ended.
 #[derive(Clone, Debug)]
 pub struct Counting {
     /// Entries that were counted so far.

@@ -15,7 +15,7 @@ pub struct EntryId {
 }
 
 /// An opaque reference to a directory entry that a store holds for a later step: it follows the directory if that is
-/// renamed. What is in it is the store's affair.
+/// renamed. Its content is up to the store.
 pub struct EntryRef {
     held: Box<dyn Any + Send>,
     is_over_budget: bool,

@@ -8,7 +8,7 @@ use sshome_wire::display::Escaped;
 /// The result of a call.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// Why a call was refused or failed. The text names the file and, if useful, the remedy.
+/// Why a call was refused or failed. The message names the file and, if useful, the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A file cannot be found, opened, read, written, or changed.
@@ -128,7 +128,7 @@ pub enum Cause {
     /// A socket, a pipe or a device.
     #[error("it is not a regular file")]
     Special,
-    /// An argument that makes no sense for this file.
+    /// An argument that is invalid for this file.
     #[error("Invalid argument (os error 22)")]
     Invalid,
     /// The store, or the filesystem below it, cannot do this.
@@ -197,7 +197,7 @@ pub enum Cause {
         /// How many may be open.
         limit: usize,
     },
-    /// Another session is in the way. The call works once the wait is over, unless something else is in the way by then.
+    /// Another session has to finish first. The call can succeed once the wait is over.
     #[error("{reason}; try again")]
     Busy {
         /// What is in the way.
@@ -205,7 +205,7 @@ pub enum Cause {
         /// What to wait for.
         wait: Wait,
     },
-    /// Anything else, in the system's words.
+    /// Anything else, with the system's message.
     #[error("{0}")]
     Other(String),
 }
@@ -239,7 +239,7 @@ impl StoreError {
         }
     }
 
-    /// The cause; `None` if there is none in particular.
+    /// The cause; `None` if there is no specific one.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
@@ -266,7 +266,7 @@ impl StoreError {
 
 fn text(path: &RemotePath, cause: &Cause) -> String {
     match cause {
-        // The status says the rest.
+        // The status already says it.
         Cause::NotFound | Cause::Denied => path.to_string(),
         // It concerns the whole home.
         Cause::Unavailable | Cause::Replaced | Cause::Counting { .. } => cause.to_string(),

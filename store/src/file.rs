@@ -1,4 +1,4 @@
-//! What a store says of a file.
+//! What a store reports about a file.
 
 use crate::quota::FileId;
 use sshome_wire::{FileKind, Time};

@@ -11,9 +11,10 @@ use std::fmt;
 
 /// One user's home, opened for one channel.
 ///
-/// Calls block, and run where they may. A path means what docs/paths.md says; it is resolved when the call is made, as in a
-/// chroot. Where two calls belong together, an [`EntryRef`], an [`Upload`] or a [`PublishItem`] holds what the first one
-/// resolved. Names and quota of one change together. Paths that are returned are canonical, for the log.
+/// Calls may block: callers run them on a thread that may. A path is resolved when the call is made, as in a chroot;
+/// docs/paths.md has the rules. Where two calls belong together, an [`EntryRef`], an [`Upload`] or a [`PublishItem`]
+/// holds what the first one resolved. Names and quota of one change together. Paths that are returned are canonical,
+/// for the log.
 pub trait Home: fmt::Debug + Send + Sync {
     /// Fails if nothing may be written at the moment, because the home is not the one that was opened.
     ///
@@ -22,9 +23,9 @@ pub trait Home: fmt::Debug + Send + Sync {
     fn check_writable(&self) -> StoreResult<()>;
 
     /// Whether the home is being counted. Until that has ended, calls that store bytes, make an entry, open a file to change
-    /// it or rename fail with [`Cause::Counting`](crate::Cause::Counting), and removals too if they have to wait. A channel
-    /// awaits the end before it makes such a call. A home that was counted once stays so. `None` always for a store that
-    /// counts nothing.
+    /// it or rename fail with [`Cause::Counting`](crate::Cause::Counting), and removals too if they have to wait. A
+    /// channel waits for the end of the count before it makes such a call. A home that was counted once stays counted.
+    /// Always `None` for a store that does not count homes.
     fn counting(&self) -> Option<Counting> {
         None
     }
@@ -35,7 +36,8 @@ pub trait Home: fmt::Debug + Send + Sync {
     /// If it is not.
     fn enter_directory(&self, path: &RemotePath) -> StoreResult<()>;
 
-    /// The attributes of the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
+    /// The attributes of the file at a path. A link at its end is followed with `follow`, or if the path ends in a
+    /// slash.
     ///
     /// # Errors
     /// If it does not exist.
@@ -102,8 +104,8 @@ pub trait Home: fmt::Debug + Send + Sync {
     /// If the name exists, or the link would exceed the quota.
     fn make_symlink(&self, path: &RemotePath, target: &[u8]) -> StoreResult<(RemotePath, EntryRef)>;
 
-    /// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` gets the second name
-    /// itself. Returns both paths.
+    /// Creates a hard link. It needs one entry and no bytes. If `from` ends in a symbolic link, the second name is that
+    /// of the link itself. Returns both paths.
     ///
     /// # Errors
     /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
@@ -170,15 +172,15 @@ pub trait Home: fmt::Debug + Send + Sync {
         takeover: &Takeover,
     ) -> StoreResult<Box<dyn Upload>>;
 
-    /// Publishes a batch: each item gets its name by one step, replacing what is there. An item is atomic, the batch is
-    /// not: a failing item does not undo any other. If a target occurs twice, the later item wins. All that is reported as
-    /// done was durable before this returns, as are the `names` that were made on this channel before. Partial uploads of
-    /// files, not of streams, to a target that is published are deleted. An item that is refused leaves nothing, or a
-    /// partial upload.
+    /// Publishes a batch: each item gets its name in one step, replacing an existing file. An item is atomic, the batch
+    /// is not: a failing item does not undo any other. If a target occurs twice, the later item wins. Everything
+    /// reported as done is durable before this returns, and so are the `names` that were made on this channel before.
+    /// Partial uploads of files, not of streams, to a target that is published are deleted. An item that is refused
+    /// leaves nothing, or a partial upload.
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published;
 
-    /// Whether short calls may run on a thread that others wait for: they are as fast as a local disk. By default they may
-    /// not.
+    /// Whether short calls may run on a thread that others wait for, because they are as fast as a local disk. By
+    /// default they may not.
     fn runs_inline(&self) -> bool {
         false
     }
@@ -233,7 +235,7 @@ pub trait Home: fmt::Debug + Send + Sync {
     fn disk_space(&self) -> StoreResult<DiskSpace>;
 }
 
-/// Called with each entry that a removal has removed.
+/// Called with each removed entry.
 pub type OnRemoved<'a> = dyn FnMut(&RemotePath, bool) + 'a;
 
 /// Reads one directory, without `.` and `..`.
@@ -280,8 +282,8 @@ pub enum TreeStep {
 /// removal of its directory fail.
 pub trait TreeRemoval: fmt::Debug + Send {
     /// Executes one step. Returns whether it is done. `removed` is called with the path of each entry that is gone,
-    /// and whether it was a directory. `failed` is called with each error; the rest is removed all the same, except the
-    /// directories above, which are not empty then.
+    /// and whether it was a directory. `failed` is called with each error. Everything else is still removed, except the
+    /// directories above the failed entry, which are then not empty.
     ///
     /// # Errors
     /// That of the top itself.
@@ -367,7 +369,7 @@ pub struct DiskSpace {
 }
 
 impl HomeUsage {
-    /// What this ledger says.
+    /// The usage that this ledger records.
     #[must_use]
     pub fn of(ledger: &Ledger) -> HomeUsage {
         let is_counting = ledger.counting().is_some();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Threads that open homes at the same time. They wait for the disk most of the time.
+/// Maximum number of threads that open homes at the same time. They mostly wait for the disk.
 const MAX_OPENING_THREADS: usize = 16;
 
 /// The homes of all users.
@@ -41,11 +41,11 @@ pub trait HomeStore: fmt::Debug + Send + Sync {
     /// If it still is.
     fn retry(&self, home: &HomeSettings) -> Result<(), PrepareError>;
 
-    /// Prepares a home again if it is unavailable or was replaced. Returns whether that was so. The caller ends the
-    /// sessions in the old one.
+    /// Prepares a home again if it is unavailable or was replaced. Returns whether it did. The caller ends the sessions
+    /// in the old one.
     ///
     /// # Errors
-    /// If it cannot be served. The old one is not served either.
+    /// If it cannot be served. The old one is then not served either.
     fn reopen(&self, home: &HomeSettings) -> Result<bool, PrepareError>;
 
     /// Stops serving a user's home. Open sessions keep it.
@@ -93,7 +93,7 @@ impl dyn HomeStore {
     /// # Errors
     /// [`PrepareError::Locked`] if no home can be served and another server holds one of them.
     pub fn serve(&self, homes: &[HomeSettings]) -> Result<(), PrepareError> {
-        // Of homes with one root the first is served, so they have an order.
+        // Of several homes with one root the first is served, so their order matters.
         let mut by_root: BTreeMap<&Path, Vec<&HomeSettings>> = BTreeMap::new();
         for home in homes {
             by_root.entry(&home.root).or_default().push(home);
@@ -115,7 +115,7 @@ impl dyn HomeStore {
         };
         thread::scope(|scope| {
             for _ in 1..MAX_OPENING_THREADS.min(roots.len()) {
-                // Without further threads, this one opens all homes.
+                // If no further thread can be started, this one opens all homes.
                 if thread::Builder::new().name("open-homes".to_owned()).spawn_scoped(scope, work).is_err() {
                     break;
                 }
@@ -158,7 +158,7 @@ impl Capabilities {
         Capabilities { in_place_write: true, append: true, hard_links: true, open_files_count: true };
 }
 
-/// What the settings say of one user's home.
+/// The settings of one user's home.
 #[derive(Clone, Debug)]
 pub struct HomeSettings {
     /// The user.
@@ -167,7 +167,7 @@ pub struct HomeSettings {
     pub root: PathBuf,
     /// Whether the store makes the root if it is missing.
     pub make_root: bool,
-    /// Why no home may be at `root`, with the remedy; `None` if one may.
+    /// Why `root` must not be a home, with the remedy; `None` if it may be one.
     pub unfit: Option<String>,
     /// Whether the user may change anything.
     pub writable: bool,
@@ -239,7 +239,7 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
-    /// The reason, without the user and the path.
+    /// The reason without user and path.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {

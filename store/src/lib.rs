@@ -1,8 +1,9 @@
-//! The storage seam: what a store of homes is, without saying where it keeps them.
+//! The storage seam: the interface of a store of homes, independent of where it keeps them.
 //!
-//! A [`HomeStore`] holds the homes of all users. A [`Home`] is one of them, opened for a channel. Below the seam nothing
-//! knows users and their rights, above it nothing knows disks. Names and quota change together, so they are one seam: a
-//! file gets its name and is accounted for in one step. docs/adr/0021-storage-seam.md has the reasons.
+//! A [`HomeStore`] holds the homes of all users. A [`Home`] is one of them, opened for a channel. Nothing below the
+//! seam knows users and their permissions, and nothing above it knows disks. One seam covers names and quota, because
+//! they change together: a file gets its name and is accounted for in one step. docs/adr/0021-storage-seam.md has the
+//! reasons.
 
 mod attributes;
 #[cfg(feature = "conformance")]

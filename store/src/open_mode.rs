@@ -37,7 +37,7 @@ impl OpenMode {
         self.write || self.append
     }
 
-    /// Whether opening it, or what follows, changes anything.
+    /// Whether opening the file in this mode, or using it afterwards, changes anything.
     #[must_use]
     pub fn changes(self) -> bool {
         self.writes() || self.create || self.truncate

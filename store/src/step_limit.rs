@@ -32,7 +32,7 @@ impl StepLimit {
         StepLimit { max: u64::MAX, deadline: Instant::now() }
     }
 
-    /// Whether a step ends that has done `done` bytes or entries.
+    /// Whether a step that has done `done` bytes or entries has to end.
     #[must_use]
     pub fn is_reached(&self, done: u64) -> bool {
         done >= self.max || done > 0 && Instant::now() >= self.deadline

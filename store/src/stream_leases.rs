@@ -1,7 +1,7 @@
 //! Leases of streams: one conversation at a time receives a stream.
 //!
-//! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation then
-//! still holds the lease of the stream that the client resumes; it is ended.
+//! A client whose connection was lost reconnects, often before the server has noticed the loss. The old conversation
+//! then still holds the lease of the stream, and is ended.
 
 use crate::{Signal, Takeover, Wait};
 use sshome_wire::StreamId;
@@ -34,7 +34,7 @@ impl StreamLeases {
         self.lease(id, end, |_| {}).ok()
     }
 
-    /// The same, but ends the conversation that holds the lease.
+    /// As [`StreamLeases::acquire`], but ends the conversation that holds the lease.
     ///
     /// # Errors
     /// If another one holds it: what to wait for before the next call.
@@ -76,7 +76,7 @@ impl StreamLease {
 impl Drop for StreamLease {
     fn drop(&mut self) {
         let owner = self.streams.owners().remove(&self.id);
-        // Who waits is woken when others can see that the stream is released.
+        // Waiters are woken only after the stream is visibly released.
         drop(owner);
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         drop(lease);
         assert!(wait.is_over());
         let lease = streams.take_over(ID, &second).unwrap();
-        // A lease of the same stream is a different event.
+        // A new lease of the same stream is a different event.
         assert!(streams.take_over(ID, &first).unwrap_err() != wait);
         drop(lease);
         assert!(streams.acquire(ID, &first).is_some());

@@ -20,7 +20,7 @@ pub enum UploadSource {
     Stream(StreamId),
 }
 
-/// What is known of an upload when it begins.
+/// What is known about an upload when it begins.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadSpec {
     /// Length in bytes; `None` if its sender does not know it.
@@ -46,7 +46,7 @@ pub trait Upload: fmt::Debug + Send {
     /// Bytes that have arrived, counted from the start of the file.
     fn written(&self) -> u64;
 
-    /// Bytes from the start of the file that survive the end of this process: its sender may forget them.
+    /// Bytes from the start of the file that survive the end of this process, so that the sender may forget them.
     fn surviving(&self) -> u64;
 
     /// Writes the next bytes.
@@ -58,16 +58,16 @@ pub trait Upload: fmt::Debug + Send {
     /// Makes dropping it keep nothing.
     fn discard_on_drop(&mut self);
 
-    /// Verifies that the file has this many bytes and, if given, this digest, and prepares it for publishing. They may be
-    /// fewer than were announced.
+    /// Verifies that the file has this many bytes and, if given, this digest, and prepares it for publishing. It may
+    /// have fewer bytes than were announced.
     ///
     /// # Errors
     /// If size or digest differ. Nothing is kept then.
     fn finish(self: Box<Self>, size: u64, digest: Option<Digest>) -> StoreResult<PublishItem>;
 }
 
-/// A complete and verified file that is ready to be published. Dropped before that, as when the connection is lost, it
-/// becomes a partial upload.
+/// A complete and verified file that is ready to be published. If it is dropped before, for example after a lost
+/// connection, it becomes a partial upload.
 pub struct PublishItem {
     /// The path that it was uploaded to.
     pub path: RemotePath,
@@ -79,7 +79,7 @@ pub struct PublishItem {
 }
 
 impl PublishItem {
-    /// An item. What is in `held` is the store's affair.
+    /// An item. The content of `held` is up to the store.
     #[must_use]
     pub fn new(path: RemotePath, size: u64, digest: Option<Digest>, held: impl Any + Send) -> PublishItem {
         PublishItem { path, size, digest, held: Box::new(held) }
@@ -91,7 +91,7 @@ impl PublishItem {
         self.held.downcast().ok().map(|held| *held)
     }
 
-    /// The same by reference.
+    /// As [`PublishItem::into_held`], by reference.
     #[must_use]
     pub fn held<T: Any>(&self) -> Option<&T> {
         self.held.downcast_ref()
@@ -107,7 +107,7 @@ impl fmt::Debug for PublishItem {
     }
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Debug)]
 pub enum PublishResult {
     /// It has its name, and survives a power cut.
@@ -117,20 +117,20 @@ pub enum PublishResult {
         /// The file, if it was published exclusively.
         id: Option<FileId>,
     },
-    /// It was not published, and what was at its target is unchanged.
+    /// It was not published, and its target is unchanged.
     Refused(StoreError),
     /// It has its name, but may not survive a power cut.
     VisibleNotDurable(StoreError),
-    /// Nobody knows: the store gave no answer in time. Look before you repeat.
+    /// The store gave no answer in time: the item may have been published.
     Unknown(StoreError),
 }
 
-/// What became of a batch.
+/// The results of a batch.
 #[derive(Debug)]
 pub struct Published {
     /// A result for each item, in their order.
     pub items: Vec<PublishResult>,
-    /// Whether the new names that were to become durable with the items are.
+    /// Whether the new names are durable, too.
     pub names: StoreResult<()>,
 }
 
@@ -143,7 +143,7 @@ pub struct PartialUploadInfo {
     pub length: u64,
     /// The source; `None` if its record cannot be read.
     pub source: Option<UploadSource>,
-    /// The time of the last write. Of a stream: when a channel last held it, or the server started.
+    /// The time of the last write. For a stream, the time when a channel last held it, or when the server started.
     pub since: Time,
 }
 
@@ -170,7 +170,7 @@ pub struct CheckedPartial {
 }
 
 impl CheckedPartial {
-    /// A checked partial upload. What is in `held` is the store's affair; dropping it returns the lease.
+    /// A checked partial upload. The content of `held` is up to the store; dropping it returns the lease.
     #[must_use]
     pub fn new(digests: Vec<Digest>, target: Option<EntryId>, held: impl Any + Send) -> CheckedPartial {
         CheckedPartial { digests, target, held: Box::new(held) }

@@ -1,7 +1,7 @@
-//! Waiting for another session, without a thread and without a runtime.
+//! Waiting for another session without a thread or a runtime.
 //!
-//! A store never blocks a call until another session has done something. It refuses with
-//! [`Cause::Busy`](crate::Cause::Busy), which has a [`Wait`]; whoever called waits as it likes, and repeats the call.
+//! A store never blocks a call until another session has done something. It refuses the call with
+//! [`Cause::Busy`](crate::Cause::Busy), which has a [`Wait`]. The caller waits in its own way, and repeats the call.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-/// Dropping it wakes all who wait: some work has ended, or a resource was released.
+/// An event: the end of some work, or the release of a resource. Dropping it wakes all waiters.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Signal {
@@ -43,7 +43,7 @@ struct SignalWakers {
 }
 
 impl Signal {
-    /// A reference to the event, for those that wait for it.
+    /// A reference to the event, for waiters.
     #[must_use]
     pub fn wait(&self) -> Wait {
         Wait { event: Arc::clone(&self.event) }
@@ -55,7 +55,7 @@ impl Drop for Signal {
         let mut state = self.event.state();
         state.has_happened = true;
         let wakers = std::mem::take(&mut state.wakers);
-        // A waker may run code of its runtime.
+        // Unlocked first: a waker may run code of its runtime.
         drop(state);
         wakers.into_values().for_each(Waker::wake);
     }
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(wakes.each_ref().map(|wakes| wakes.0.load(SeqCst)), [1, 1, 0]);
         assert_eq!(poll(&mut first, &wakes[0]), Poll::Ready(()));
         drop(second);
-        // It need not be waited for.
+        // A later wait is over at once.
         assert_eq!(poll(&mut wait.over(), &wakes[2]), Poll::Ready(()));
         assert!(wait == wait.clone() && wait != Signal::default().wait());
     }

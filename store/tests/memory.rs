@@ -1,5 +1,5 @@
-//! The store in memory passes the tests that every store passes. `SSHOME_STORE_DELAY_MS=200` makes the calls of the slow one
-//! take up to 200 ms each; they are short by default.
+//! The store in memory passes the tests that every store passes. `SSHOME_STORE_DELAY_MS=200` makes each call of the
+//! slow store take up to 200 ms; by default the delays are short.
 
 use sshome_store::conformance::ConformanceHost;
 use sshome_store::memory::{Faults, FaultyStore, MemoryBacking, MemoryStore};
@@ -40,7 +40,7 @@ mod plain {
     sshome_store::conformance_tests!(|| MemoryHost::boxed(Capabilities::ALL, 1));
 }
 
-/// Two nodes: each channel is opened through the other one.
+/// Two nodes. Channels are opened through them in turn.
 mod two_nodes {
     use super::*;
 
@@ -75,7 +75,7 @@ mod without_open_files_that_count {
     sshome_store::conformance_tests!(|| MemoryHost::boxed(CAPABILITIES, 1));
 }
 
-/// Two nodes whose calls take some time, each a different one.
+/// Two nodes whose calls take a random time.
 struct SlowHost(MemoryHost);
 
 impl ConformanceHost for SlowHost {

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_a_user_without_channels() {
+    fn permits_of_a_user_without_channels_are_dropped() {
         let permits = UserPermits::default();
         drop(permits.of("ann"));
         let _bob = permits.of("bob");

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct OpenDescriptors(Option<Mutex<Dir>>);
 
 impl OpenDescriptors {
-    /// To be made before the server confines itself. Without /proc nothing is counted.
+    /// Call it before the server confines itself. Without /proc, nothing is counted.
     #[must_use]
     pub fn begin() -> OpenDescriptors {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -18,7 +18,7 @@ impl OpenDescriptors {
         OpenDescriptors(folder.ok().map(Mutex::new))
     }
 
-    /// How many are open; `None` if they cannot be counted.
+    /// The number of open descriptors; `None` if they cannot be counted.
     #[must_use]
     pub fn open(&self) -> Option<u64> {
         let mut folder = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +28,7 @@ impl OpenDescriptors {
         entries.checked_sub(2)
     }
 
-    /// How many there may be; `None` for no limit.
+    /// The maximum number; `None` for no limit.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
         getrlimit(Resource::Nofile).current
@@ -44,7 +44,7 @@ mod tests {
         let descriptors = OpenDescriptors::begin();
         let before = descriptors.open().unwrap();
         let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
-        // Tests beside this one open and close some, too.
+        // Other tests open and close descriptors meanwhile.
         assert!(descriptors.open().unwrap() + 50 > before + files.len() as u64);
         assert!(descriptors.limit().is_none_or(|limit| limit > before));
     }

@@ -1,4 +1,4 @@
-//! Why this process may not use a file, whose it is, and the command that changes that.
+//! Why this process may not use a file, who owns the file, and the command that changes that.
 
 use nix::unistd::{Gid, Group, Uid, User};
 pub use rustix::fs::Access;
@@ -14,24 +14,24 @@ use std::sync::OnceLock;
 
 use sshome_store::shown;
 
-/// For a directory that files are made in.
+/// The access that creating files in a directory needs.
 pub const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
 
-/// For a directory that is listed and passed through.
+/// The access that listing and traversing a directory needs.
 pub const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
 
-/// Whether owner, group and mode allow this process that use of a path, as access(2) has it for the effective account.
+/// Checks whether owner, group and mode allow the effective account this access to a path, as access(2) does.
 ///
 /// # Errors
-/// Why they do not, or why the path cannot be looked at.
+/// The reason, if they do not or the path cannot be examined.
 pub fn check(path: &Path, access: Access) -> io::Result<()> {
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
 
-/// Looks up the names of this process's account and groups. To be called once it is the account that it stays, and
-/// before Landlock: then no names can be looked up any more.
+/// Looks up the names of this process's account and groups. Call it after privileges were dropped and before Landlock,
+/// which prevents lookups.
 pub fn remember_names() {
-    // Each is kept once it was asked for.
+    // Both are cached.
     let _ = (account(), own_groups());
 }
 
@@ -41,19 +41,19 @@ pub fn account() -> String {
     NAME.get_or_init(|| look_up_user(geteuid().as_raw())).clone()
 }
 
-/// The name of the account that a file belongs to; `None` if the file cannot be looked at.
+/// The name of the account that a file belongs to; `None` if the file cannot be examined.
 pub fn owner(path: &Path) -> Option<String> {
     Some(name_of_user(fs::metadata(path).ok()?.uid()))
 }
 
-/// Owner, group and mode of a file: `root:root, mode 0700`. Empty if it cannot be looked at.
+/// Owner, group and mode of a file: `root:root, mode 0700`. Empty if it cannot be examined.
 pub fn ownership(path: &Path) -> String {
     let Ok(found) = fs::metadata(path) else { return String::new() };
     let (user, group) = (name_of_user(found.uid()), name_of_group(found.gid()));
     format!("{user}:{group}, mode {:04o}", found.mode() & 0o7777)
 }
 
-/// Names cannot be looked up once the server is confined; those of root and of its own account are known all the same.
+/// A confined server cannot look up names, but it knows those of root and of its own account.
 fn name_of_user(uid: u32) -> String {
     if uid == geteuid().as_raw() { account() } else { look_up_user(uid) }
 }
@@ -81,7 +81,7 @@ fn own_groups() -> &'static [(u32, String)] {
     })
 }
 
-/// Names cannot be looked up once the server is confined; those of 0 and of its own groups are known all the same.
+/// A confined server cannot look up names, but it knows those of group 0 and of its own groups.
 fn name_of_group(gid: u32) -> String {
     match own_group(gid) {
         Some(name) => name.to_owned(),
@@ -95,8 +95,8 @@ fn look_up_group(gid: u32) -> Option<String> {
     Some(Escaped(group.name.as_bytes()).to_string())
 }
 
-/// What keeps this process, which runs as `account`, from that use of a path, with the command that
-/// changes it. `None` if nothing does, or if the path does not exist.
+/// Why this process, which runs as `account`, lacks this access to a path, with the command that grants it. `None` if
+/// it has the access, or if the path does not exist.
 pub fn obstacle(path: &Path, access: Access, account: &str) -> Option<String> {
     match accessat(CWD, path, access, AtFlags::EACCESS) {
         Ok(()) | Err(Errno::NOENT) => None,
@@ -113,7 +113,7 @@ pub fn obstacle(path: &Path, access: Access, account: &str) -> Option<String> {
     }
 }
 
-/// Whose a path is that should be the account's, and the command that makes it so.
+/// Who owns a path that should belong to the account, and the command that changes the owner.
 pub fn not_theirs(path: &Path, account: &str) -> String {
     let owner = owner(path).unwrap_or_else(|| "somebody else".to_owned());
     if owner == account {
@@ -129,8 +129,8 @@ pub fn not_theirs(path: &Path, account: &str) -> String {
     format!("belongs to {owner}: chown -R {account}: {}", shown(path))
 }
 
-/// Whether a path is one of the machine's own folders, as `/etc`, `/run` and `/var/log`: nobody should be told to
-/// give such a folder away.
+/// Whether a path is a system folder such as `/etc`, `/run` and `/var/log`. No message should suggest to change the
+/// owner of such a folder.
 pub fn is_shared(path: &Path) -> bool {
     let Ok(path) = std::path::absolute(path) else { return false };
     let mut names = path.components().skip(1).map(std::path::Component::as_os_str);
@@ -145,7 +145,7 @@ pub fn is_shared(path: &Path) -> bool {
 pub fn explained(path: &Path, access: Access, error: Errno) -> String {
     let plain = io::Error::from(error);
     match error {
-        // access(2) asks for owner and mode alone: what they allow, Landlock refused.
+        // access(2) checks only owner and mode. If they allow the access, Landlock has refused it.
         Errno::ACCESS => match obstacle(path, access, &account()) {
             Some(why) => format!("{plain}: {why}"),
             None => format!(
@@ -157,7 +157,7 @@ pub fn explained(path: &Path, access: Access, error: Errno) -> String {
     }
 }
 
-/// The outermost directory on the way that this process may not pass through.
+/// The outermost directory of a path that this process may not traverse.
 pub fn closed(path: &Path) -> Option<&Path> {
     let mut way: Vec<&Path> = path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
     way.reverse();

@@ -15,8 +15,8 @@ use std::time::Duration;
 pub struct PosixStore(Arc<Homes>);
 
 impl PosixStore {
-    /// A store whose counts of homes an observer is told of: it is called with the user in the thread that counts, and the
-    /// count waits until it returns. It is for tests.
+    /// A store that reports its counts of homes to an observer, for tests. The counting thread calls it with the user,
+    /// and the count waits until it returns.
     #[must_use]
     pub fn observed(observer: impl Fn(&str, CountPhase) + Send + Sync + 'static) -> PosixStore {
         PosixStore(Arc::new(Homes::observed(Box::new(observer))))

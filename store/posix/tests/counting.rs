@@ -63,7 +63,7 @@ impl World {
         self.store.open(&Ctx::default(), &self.settings(user)).unwrap()
     }
 
-    /// Waits until a home was counted. Its accounting is what a scan finds.
+    /// Waits until a home has been counted, and compares its accounting with a scan.
     fn assert_counted(&self, user: &str, bytes: u64, entries: u64) {
         let home = self.login(user);
         home.counting().into_iter().for_each(|counting| counting.end.block());
@@ -108,7 +108,7 @@ fn homes_whose_users_log_in_are_counted_first_and_two_at_a_time() {
     world.serve(&["a", "b", "c", "d", "e"]);
     let mut first: Vec<_> = world.hold.reached(2).into_iter().map(|(user, _)| user).collect();
     first.sort();
-    // Their folders are on one disk.
+    // All homes are on one disk.
     let (_e, _d) = (world.login("e"), world.login("d"));
     let _again = world.login("e");
     assert_eq!(world.hold.reached(2).len(), 2);
@@ -121,7 +121,7 @@ fn homes_whose_users_log_in_are_counted_first_and_two_at_a_time() {
         _ => 2,
     });
     for (number, user) in others.iter().enumerate() {
-        // A count passes two moments. Any of the held ones may pass, so all that have begun are let through.
+        // A count has two phases. Any of the held counts may pass, so all that have begun are let through.
         let mut moments = world.hold.reached(0).len();
         while world.hold.reached(moments).iter().filter(|(_, phase)| *phase == CountPhase::Begins).count()
             < 3 + number
@@ -151,7 +151,7 @@ fn removals_repeat_a_count_until_they_have_to_wait() {
     for number in 1..=3 {
         world.hold.pass_one();
         world.hold.wait_for(2 * number);
-        // It was found by the scan, or not: nobody knows.
+        // The scan may or may not have found it.
         home.remove_file(&path(&format!("f{number}"))).unwrap();
         assert!(waits(put(&*home, "new")));
         world.hold.pass_one();
@@ -203,7 +203,7 @@ fn a_rename_during_a_scan_prevents_the_comparison() {
     let home = world.login("ann");
     let how = MakeDirectory::default();
     home.make_directory(&path("e"), how).unwrap();
-    // It may find the file in both directories, or in none.
+    // The scan may find the file in both directories, or in neither.
     let scanned = scanned_while(&world, || {
         home.rename(&path("d/f"), &path("e/f"), Replace::Never).unwrap();
     });
@@ -264,7 +264,7 @@ fn removing_a_home_stops_its_count() {
     world.hold.wait_for(1);
     world.store.remove("ann");
     world.hold.release();
-    // Its lock is free: nothing holds it.
+    // Its lock is free again.
     world.serve(&["ann"]);
     world.assert_counted("ann", 1, 1);
 }
@@ -275,7 +275,7 @@ fn records_of_other_versions_and_their_files_are_kept() {
     world.fill("ann", &["f"]);
     let staging = world.root("ann").join(STAGING_DIRECTORY);
     fs::create_dir(&staging).unwrap();
-    // A newer version, something else, one whose file is elsewhere, and two that did not reach the disk.
+    // A newer version, a file that is not a record, a record without its file, and two that did not reach the disk.
     let records = [
         ("newer", &b"sshome\0\x09whatever"[..]),
         ("foreign", b"something else"),
@@ -307,7 +307,7 @@ fn records_of_other_versions_and_their_files_are_kept() {
     let wanted = [("alone", 0), ("foreign", 100), ("newer", 100)];
     assert_eq!(listed, wanted.map(|(name, length)| (path_of(name), length)));
     assert_eq!(home.usage().usage.staged.bytes, 200);
-    // They expire like others.
+    // They expire like other partial uploads.
     assert_eq!(world.store.expire_partial_uploads(Duration::from_secs(3600), Duration::from_secs(3600)), 0);
     let old = fs::File::options().write(true).open(staging.join("foreign")).unwrap();
     old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
@@ -325,7 +325,7 @@ fn strange_entries_in_a_staging_folder_lock_nobody_out() {
     world.fill("ann", &["f"]);
     let staging = world.root("ann").join(STAGING_DIRECTORY);
     fs::create_dir(&staging).unwrap();
-    // A pipe that nobody writes to, directories, a link, and a name that is no text.
+    // A pipe that nobody writes to, directories, a link, and a name that is not text.
     mknodat(CWD, staging.join("pipe.part"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     fs::write(staging.join("pipe"), "x").unwrap();
     fs::create_dir(staging.join("directory")).unwrap();

@@ -1,4 +1,4 @@
-//! Homes that are not counted yet. A store that counts nothing has nothing to pass.
+//! Homes that are not counted yet. A store that does not count homes passes trivially.
 
 use super::NewHost;
 use super::world::*;
@@ -72,7 +72,7 @@ pub fn partial_uploads_keep_their_space_while_a_home_is_counted(host: NewHost<'_
     let user = world.user();
     assert_eq!(user.partial_paths(), ["/f", "/g"]);
     assert_eq!((user.usage().staged.bytes, user.usage().credited), (16 * MIB, 16 * MIB));
-    // It lends nothing once it is gone.
+    // Once removed, it lends nothing.
     user.remove("g").unwrap();
     // A put that is refused leaves the partial upload.
     let checked = checked(user.lease("f", 12).unwrap());

@@ -27,7 +27,7 @@ pub fn a_publish_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>)
     assert!(matches!(published.items[..], [PublishResult::Refused(_), PublishResult::Refused(_)]));
     assert_eq!((user.content("f"), user.exists("g")), (b"old".to_vec(), false));
     world.assert_accounting(0);
-    // Of a large file a partial upload may be left, from which its client continues.
+    // A large file may leave a partial upload, which its client resumes.
     let mut upload = user.begin("h", &file_of(9, 0)).unwrap();
     upload.write(&zeros(9)).unwrap();
     let item = upload.finish(9 * MIB, None).unwrap();
@@ -47,7 +47,7 @@ pub fn a_publish_whose_answer_is_lost_is_whole_or_absent(host: NewHost<'_>) {
     user.home.remove_directory(&path("d")).unwrap();
     faults.fail_next(CallKind::Publish, FaultPoint::AfterCommit);
     let published = user.home.publish(items.into(), Vec::new());
-    // Of each that is unknown, all or nothing is there; what was refused is not.
+    // An unknown item is there as a whole or not at all; a refused one is not there.
     for (name, result) in ["f", "g", "d/h"].into_iter().zip(&published.items) {
         match result {
             PublishResult::Unknown(_) => assert!([&b"old"[..], b"new"].contains(&&user.content(name)[..])),
@@ -108,7 +108,7 @@ pub fn a_name_change_whose_answer_is_lost_is_accounted_for(host: NewHost<'_>) {
         faults.fail_next(kind, FaultPoint::AfterCommit);
         assert_eq!(cause(change(&user)), Cause::Unanswered);
         world.assert_accounting(0);
-        // Who repeats it finds it done, or does it.
+        // Repeating the change finds it done, or does it.
         let _ = change(&user);
         world.assert_accounting(0);
     }
@@ -140,7 +140,7 @@ pub fn an_upload_that_fails_leaves_no_reservation(host: NewHost<'_>) {
     }
 }
 
-/// Releases the calls that hang when it is dropped, so that a test that fails ends.
+/// Releases the hanging calls when it is dropped, so that a failing test ends.
 struct Release<'a>(&'a Faults);
 
 impl Drop for Release<'_> {
@@ -160,7 +160,7 @@ pub fn a_hanging_call_blocks_no_other_channel(host: NewHost<'_>) {
         let publishing = scope.spawn(|| slow.publish(item));
         let reading = scope.spawn(|| slow.info("f").map(drop));
         faults.wait_for_hanging(2);
-        // Others go about their business.
+        // Other channels are not affected.
         user.put("f", b"fast").unwrap();
         assert_eq!((user.content("f"), user.usage().staged.bytes), (b"fast".to_vec(), 4));
         // The channel is ended, and its calls return late.
@@ -193,7 +193,7 @@ pub fn accounting_is_correct_although_calls_fail_at_random(host: NewHost<'_>) {
                 6 => user.home.make_directory(&path(from), MakeDirectory::default()).map(drop),
                 _ => user.home.remove_directory(&path(from)).map(drop),
             };
-            // What fails is not to be counted, what is done is.
+            // A failed call must not be accounted for, a successful one must.
             let _ = result;
             world.assert_accounting(0);
         }

@@ -19,7 +19,7 @@ pub fn a_handle_allows_only_its_access_mode(host: NewHost<'_>) {
     let read = user.open("f", READ);
     assert_eq!(cause(read.write_at(Some(0), &[b"x"])), Cause::NotOpenForThis);
     assert_eq!(cause(read.set_length(9)), Cause::NotOpenForThis);
-    // It reads into the spare capacity, and no more.
+    // It reads into the spare capacity only.
     let mut buffer = Vec::with_capacity(20);
     buffer.extend_from_slice(b"kept");
     assert_eq!(read.read_at(2, &mut buffer, 3).unwrap(), 3);
@@ -86,7 +86,7 @@ pub fn set_id_bits_are_dropped(host: NewHost<'_>) {
     assert_eq!(user.mode_of("f"), 0o604);
     user.make_directory("dir");
     user.set_mode("dir", 0o2005).unwrap();
-    // It can still be counted.
+    // A directory stays readable for its owner, so that it can be counted.
     assert_eq!(user.mode_of("dir") & 0o4777, 0o505);
     user.make_symlink("link", "f");
     user.set_mode("link", 0o600).unwrap();
@@ -164,7 +164,7 @@ pub fn each_change_makes_a_new_version(host: NewHost<'_>) {
     let user = world.user();
     let file = user.open("f", WRITE);
     file.write_at(Some(0), &[b"1"]).unwrap();
-    // Through another channel.
+    // The version is the same through another channel.
     let other = world.user();
     let read = other.open("f", READ);
     let first = read.version().unwrap();
@@ -174,7 +174,7 @@ pub fn each_change_makes_a_new_version(host: NewHost<'_>) {
     other.set_size("f", 1).unwrap();
     let third = read.version().unwrap();
     assert!(first != second && second != third && first != third);
-    // A file that takes the name is a different one.
+    // A file that takes over the name is a different file.
     user.put("f", b"2").unwrap();
     assert_eq!(read.version(), Some(third));
     assert_eq!(content_of(&*read), b"1");

@@ -1,8 +1,8 @@
-//! Holds counts of homes, so that a test sees what happens meanwhile.
+//! Holds counts of homes, so that a test can act during a count.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Holds counts when it is told to. `P` is a moment of a count, as the store reports it. Clones hold the same counts.
+/// Holds counts on request. `P` is a phase of a count, as the store reports it. Clones hold the same counts.
 #[derive(Clone, Debug)]
 pub struct CountHold<P>(Arc<HoldState<P>>);
 
@@ -15,9 +15,9 @@ struct HoldState<P> {
 #[derive(Debug)]
 struct Seen<P> {
     holds: bool,
-    /// The moments that were reached, in order.
+    /// The phases that were reached, in order.
     reached: Vec<(String, P)>,
-    /// How many may pass although counts are held.
+    /// The number of phases that may pass although counts are held.
     passes: usize,
 }
 
@@ -38,7 +38,7 @@ impl<P: Clone> CountHold<P> {
         hold
     }
 
-    /// Holds all counts at their next moment.
+    /// Holds all counts at their next phase.
     pub fn hold(&self) {
         self.seen().holds = true;
     }
@@ -49,13 +49,13 @@ impl<P: Clone> CountHold<P> {
         self.0.changed.notify_all();
     }
 
-    /// Lets the next count that is held, or will be, pass one moment.
+    /// Lets one count that is held, now or later, pass one phase.
     pub fn pass_one(&self) {
         self.seen().passes += 1;
         self.0.changed.notify_all();
     }
 
-    /// A count reaches a moment, and waits there if it is held.
+    /// Records that a count has reached a phase, and waits while it is held.
     pub fn pass(&self, user: &str, phase: P) {
         let mut seen = self.seen();
         seen.reached.push((user.to_owned(), phase));
@@ -65,12 +65,12 @@ impl<P: Clone> CountHold<P> {
         seen.passes = seen.passes.saturating_sub(1);
     }
 
-    /// Waits until this many moments were reached.
+    /// Waits until this many phases were reached.
     pub fn wait_for(&self, number: usize) {
         drop(self.reached(number));
     }
 
-    /// Waits until this many moments were reached, and returns them.
+    /// Waits until this many phases were reached, and returns them.
     #[must_use]
     pub fn reached(&self, number: usize) -> Vec<(String, P)> {
         let lacks = |seen: &mut Seen<P>| seen.reached.len() < number;

@@ -1,7 +1,7 @@
 //! The tests that every store passes.
 //!
-//! [`conformance_tests!`](crate::conformance_tests) makes a `#[test]` of each case. What a case needs of the
-//! [capabilities](Capabilities) is in the same list; a store that lacks it skips the case, and says so.
+//! [`conformance_tests!`](crate::conformance_tests) makes a `#[test]` of each case. The same list names the
+//! [capabilities](Capabilities) that a case needs; if the store lacks one, the case is skipped with a message.
 #![allow(missing_docs, reason = "the name of a case says what it tests")]
 #![allow(
     clippy::unwrap_used,
@@ -34,9 +34,9 @@ use crate::{Capabilities, HomeStore};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A host of stores, for one test.
+/// A host with one or more stores, for one test.
 pub trait ConformanceHost: Send + Sync {
-    /// Opens the stores of this host: each is a node of it. Called again after everything that was opened before is
+    /// Opens the stores of this host, one for each node. Called again after everything that was opened before has been
     /// dropped, as after a restart of the server.
     fn open(&self) -> Vec<Arc<dyn HomeStore>>;
 
@@ -45,12 +45,12 @@ pub trait ConformanceHost: Send + Sync {
         PathBuf::from("/homes/ann")
     }
 
-    /// Keeps homes that are opened from now on from being counted. Returns whether the store counts homes at all.
+    /// Holds the counts of homes that are opened from now on. Returns whether the store counts homes at all.
     fn hold_counts(&self) -> bool {
         false
     }
 
-    /// Lets the homes be counted that were held.
+    /// Releases the held counts.
     fn release_counts(&self) {}
 }
 

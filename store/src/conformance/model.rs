@@ -1,5 +1,5 @@
-//! Random operations on a few names over several handles and two channels: after each step the accounting is what a walk
-//! finds, and a write is refused if, and only if, it does not fit.
+//! Random operations on a few names over several handles and two channels: after each step the accounting equals the
+//! result of a walk, and a write is refused if and only if it does not fit.
 
 use super::NewHost;
 use super::world::*;
@@ -22,7 +22,8 @@ pub fn accounting_matches_a_count_after_each_step_with_staged_files(host: NewHos
     run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, true, steps));
 }
 
-/// Checks random steps; a failure is shrunk to the least steps that fail. `SSHOME_STORE_CASES` overrides the number of cases.
+/// Checks random steps; a failure is shrunk to a minimal sequence of steps. `SSHOME_STORE_CASES` overrides the number
+/// of cases.
 pub(super) fn run_steps<S: Strategy>(cases: u32, strategy: S, check: impl Fn(S::Value)) {
     let wanted = std::env::var("SSHOME_STORE_CASES").ok().and_then(|cases| cases.parse().ok());
     let cases = wanted.unwrap_or(cases);
@@ -92,14 +93,14 @@ fn step() -> impl Strategy<Value = Step> {
 struct Handles {
     users: [Channel; 2],
     open: [Option<Box<dyn FileHandle>>; HANDLES],
-    /// Which handles are of files that are staged with their old content: they need room for what is written beside it.
+    /// Which handles are of files that are staged with their old content: their writes need space beside that content.
     over_old: [bool; HANDLES],
     /// Whether uploads are staged.
     staged: bool,
 }
 
 impl Handles {
-    /// What counts against the quota.
+    /// The bytes that count against the quota.
     fn charged(&self) -> u64 {
         self.users[0].usage().charged().bytes
     }
@@ -170,7 +171,7 @@ fn check(host: NewHost<'_>, staged: bool, steps: Vec<Step>) {
     for step in steps {
         let shown = format!("{step:?}");
         if let Err(error) = handles.take(step) {
-            // Nothing that a user does may look like a fault of the store's.
+            // No action of a user may look like a fault of the store.
             assert!(!matches!(error, StoreError::Mismatch { .. }), "{shown}: {error}");
         }
         let usage = handles.users[1].usage();

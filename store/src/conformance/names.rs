@@ -26,7 +26,7 @@ pub fn a_rename_targets_exactly_the_given_name(host: NewHost<'_>) {
     assert_eq!((renamed.to, renamed.replaced), (path("empty"), true));
     assert_eq!((user.content("g"), user.content("empty/h")), (b"f".to_vec(), b"h".to_vec()));
     assert!(!rename("g", "dir/new", Replace::Never).unwrap().replaced);
-    // A name to itself stays, by any spelling.
+    // Renaming a name to itself, however spelled, keeps it.
     user.make_symlink("here", ".");
     rename("here/dir/new", "dir/new", Replace::Always).unwrap();
     rename("here/dir/new", "dir/new", Replace::AlwaysAndMerge).unwrap();
@@ -49,7 +49,7 @@ pub fn files_and_symbolic_links_can_have_hard_links(host: NewHost<'_>) {
     assert_eq!(link("f", "dir/g").unwrap(), (path("f"), path("dir/g")));
     assert_eq!((user.info("f").unwrap().links, user.content("dir/g")), (2, b"f".to_vec()));
     assert_eq!(user.info("f").unwrap().id, user.info("dir/g").unwrap().id);
-    // A link gets the second name itself.
+    // A hard link to a symbolic link is a second name of the link itself.
     link("link", "other").unwrap();
     assert_eq!(user.home.read_link(&path("other")).unwrap(), b"dir");
     assert_eq!(cause(user.home.read_link(&path("f"))), Cause::Invalid);
@@ -110,7 +110,7 @@ pub fn a_missing_directory_is_reported(host: NewHost<'_>) {
     no_directory(user.home.make_symlink(&path("no/l"), b"x").map(drop));
     no_directory(user.home.rename(&path("f"), &path("no/f"), Replace::Always).map(drop));
     no_directory(user.try_open("no/f", WRITE).map(drop));
-    // A link to nothing is not missing itself.
+    // A dangling link exists; the directory of its target is missing.
     user.make_symlink("l", "gone/x");
     assert_eq!(user.put("l", b"1").unwrap_err(), StoreError::directory(&path("l"), Cause::NotFound));
 }
@@ -154,7 +154,7 @@ pub fn forty_links_are_followed(host: NewHost<'_>) {
     user.put("l40/f", b"").unwrap();
     assert_eq!(cause(user.home.canonical(&path("l41"))), Cause::TooManyLinks);
     assert_eq!(cause(user.put("l41/f", b"")), Cause::TooManyLinks);
-    // Over the whole way.
+    // The limit applies to the whole path.
     user.make_symlink("twice", "l20/../l20");
     user.home.enter_directory(&path("twice/../l19")).unwrap_err();
     user.home.enter_directory(&path("l20/../l20")).unwrap();
@@ -170,7 +170,7 @@ pub fn a_trailing_slash_means_a_directory(host: NewHost<'_>) {
     user.make_symlink("l", "d");
     let kinds = [("f/", Cause::NotDirectory), ("none/", Cause::NotFound)];
     assert!(user.info("d/").unwrap().is_directory());
-    // So does one in a link's target.
+    // So does a trailing slash in a link's target.
     user.make_symlink("to-f", "f/");
     user.make_symlink("to-none", "none/");
     for (name, why) in [("to-f", Cause::NotDirectory), ("to-none", Cause::NotFound)] {
@@ -226,7 +226,7 @@ pub fn all_spellings_of_a_path_are_one_entry(host: NewHost<'_>) {
     }
     assert_ne!(id("new"), id("a/new"));
     assert_ne!(user.home.entry_id(&path("dangling"), false).unwrap(), id("dangling"));
-    // The directory is what it is, whatever it is called.
+    // Renaming a directory does not change the identity of what is in it.
     let before = id("a/new");
     user.home.rename(&path("a"), &path("b"), Replace::Never).unwrap();
     assert_eq!(id("b/new"), before);

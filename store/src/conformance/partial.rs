@@ -1,4 +1,4 @@
-//! Partial uploads, what files lend to them, and who takes their room.
+//! Partial uploads, the credit that they get from files, and uploads that take over their space.
 
 use super::NewHost;
 use super::world::*;
@@ -39,13 +39,13 @@ pub fn a_newer_upload_takes_the_space_of_an_older_partial_upload(host: NewHost<'
     assert_eq!(user.partial_paths(), ["/f", "/other"]);
     user.put("f", &zeros(12)).unwrap();
     assert_eq!(user.partial_paths(), ["/other"]);
-    // Of a different target it takes nothing, and says what to do.
+    // An upload to a different target takes no space from it, and the error names the remedy.
     let refused = user.put("g", &zeros(9)).unwrap_err().to_string();
     assert!(
         refused.ends_with("; partial uploads hold 4.0 MiB: df -v lists them, rm --partial NAME removes one"),
         "{refused}"
     );
-    // Published, it makes those to its target obsolete, though there was room.
+    // A published file deletes partial uploads to its target, even if there is space for them.
     user.put("other", b"").unwrap();
     assert!(user.partial_paths().is_empty());
     world.assert_accounting(0);
@@ -63,7 +63,7 @@ pub fn all_spellings_of_a_target_find_its_partial_upload(host: NewHost<'_>) {
         for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
             let leased = user.lease(other, 8);
             assert!(leased.is_some(), "{name} by {other}");
-            // While it is leased nobody else gets it, by no spelling.
+            // While it is leased, no spelling leads to it.
             assert!(world.user().lease(name, 8).is_none() && user.partial_paths().is_empty());
         }
         assert!(user.lease("d/f", 9).is_none() && user.lease("f", 8).is_none());
@@ -84,7 +84,7 @@ pub fn a_partial_upload_follows_its_renamed_directory(host: NewHost<'_>) {
     user.home.rename(&path("d"), &path("e"), Replace::Never).unwrap();
     let target = user.home.entry_id(&path("e/f"), true).unwrap();
     assert_eq!(checked(user.lease("e/f", 8).unwrap()).target, Some(target));
-    // It is listed by the path at which it began, and can be removed by that.
+    // It is listed under the path where it began, and can be removed by that path.
     assert_eq!(user.partial_paths(), ["/d/f"]);
     user.home.remove_directory(&path("e")).unwrap();
     assert_eq!(user.home.discard_partial_uploads(Some(&path("d/f"))), 1);
@@ -132,7 +132,7 @@ pub fn a_partial_upload_survives_a_restart(host: NewHost<'_>) {
     user.cut("f", 20, 16);
     let before = user.usage();
     assert_eq!((before.charged().bytes, before.credited), (20 * MIB, 16 * MIB));
-    // What cannot be resumed does not.
+    // An upload that cannot be resumed leaves nothing.
     let mut small = user.begin("small", &spec_of(Some(100))).unwrap();
     small.write(&[1; 50]).unwrap();
     drop(small);
@@ -151,20 +151,20 @@ pub fn renaming_a_file_ends_its_credit(host: NewHost<'_>) {
     let user = world.user();
     let rename = |from: &str, to: &str| user.home.rename(&path(from), &path(to), Replace::Never);
     user.put("f", &zeros(20)).unwrap();
-    // An upload under way does not fit beside it: the renaming has to wait.
+    // An active upload does not fit beside it, so the rename is refused.
     let mut upload = user.begin("f", &file_of(20, 0)).unwrap();
     upload.write(&zeros(8)).unwrap();
     assert!(matches!(rename("f", "g"), Err(StoreError::BeingReplaced { .. })));
     if world.store().capabilities().hard_links {
         assert!(is_over_quota(user.home.hard_link(&path("f"), &path("g"))));
     }
-    // A partial one gives way.
+    // A partial upload is discarded.
     drop(upload);
     assert_eq!(user.partial_paths(), ["/f"]);
     rename("f", "g").unwrap();
     assert!(user.partial_paths().is_empty());
     world.assert_accounting(0);
-    // Where there is room beside, nothing is lost. Its directory may have another name at any time.
+    // If there is space for both, nothing is lost. Renaming the directory changes nothing.
     user.make_directory("d");
     rename("g", "d/g").unwrap();
     user.cut("d/g", 20, 4);
@@ -181,7 +181,7 @@ pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host
         let user = world.user();
         let prepare = || {
             user.home.discard_partial_uploads(None);
-            // Of the round before, if there was one.
+            // From the previous round, if there was one.
             let _ = user.remove("f");
             user.cut("other", 8, 4);
             if lends {
@@ -196,7 +196,7 @@ pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host
             upload.write(&zeros(1)).unwrap();
             assert!(world.charged() <= QUOTA);
         }
-        // Of a different target it takes nothing, and says what to do.
+        // An upload to a different target takes no space from it, and the error names the remedy.
         let refused = upload.write(&zeros(1)).unwrap_err().to_string();
         assert!(refused.ends_with("df -v lists them, rm --partial NAME removes one"), "{refused}");
         drop(upload);
@@ -225,18 +225,18 @@ pub fn a_different_source_deletes_the_partial_upload(host: NewHost<'_>) {
     let user = world.user();
     user.cut("f", 9, 8);
     let partial = checked(user.lease("f", 9).unwrap());
-    // There is room for both.
+    // There is space for both.
     let upload =
         user.home.begin_upload(&path("f"), &file_of(10, 0), Some(partial), &user.takeover()).unwrap();
     assert_eq!((upload.written(), user.usage().staged.bytes), (0, 10 * MIB));
     drop(upload);
     assert!(user.partial_paths().is_empty());
-    // A lease that is dropped returns it.
+    // Dropping a lease returns the partial upload.
     user.cut("f", 9, 8);
     drop(checked(user.lease("f", 9).unwrap()));
     drop(user.lease("f", 9).unwrap());
     assert_eq!(user.partial_paths(), ["/f"]);
-    // What a file without a source leaves is nothing, nor what has no whole block, or is discarded.
+    // An upload without a source, without a whole block or with `discard_on_drop` leaves nothing.
     let mut upload = user.begin("g", &spec_of(Some(9 * MIB))).unwrap();
     upload.write(&zeros(5)).unwrap();
     drop(upload);
@@ -285,7 +285,7 @@ pub fn a_leased_partial_upload_does_not_expire(host: NewHost<'_>) {
     assert!(now > Time { seconds: 0, nanoseconds: 0 });
     assert_eq!(world.store().expire_partial_uploads(hour, Duration::ZERO), 0);
     assert_eq!(user.partial_paths(), ["/f"]);
-    // A lease is not deleted under its channel.
+    // A leased partial upload is not deleted.
     let leased = user.lease("f", 9);
     assert_eq!(world.store().expire_partial_uploads(Duration::ZERO, Duration::ZERO), 0);
     drop(leased);

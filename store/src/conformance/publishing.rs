@@ -92,7 +92,7 @@ pub fn a_failing_item_undoes_no_other(host: NewHost<'_>) {
     let user = world.user();
     user.make_directory("d");
     let items = ["a", "b", "d/c", "e"].map(|name| user.complete(name, name.as_bytes()).unwrap());
-    // A directory took one of the names, and another one's directory is gone.
+    // A directory takes one of the names, and the directory of another is removed.
     user.make_directory("b");
     user.home.remove_directory(&path("d")).unwrap();
     let made = user.home.make_directory(&path("new"), MakeDirectory::default()).unwrap();
@@ -201,7 +201,7 @@ pub fn an_ended_channel_leaves_no_partial_change(host: NewHost<'_>) {
     let mut upload = ended.begin("g", &file_of(9, 0)).unwrap();
     upload.write(&zeros(5)).unwrap();
     ended.ctx.cancel();
-    // A call gives up, or finishes.
+    // A call either gives up or finishes.
     let published = ended.publish(item);
     match &published {
         Ok(()) => assert_eq!(user.content("f"), b"new"),
@@ -217,7 +217,7 @@ pub fn an_ended_channel_leaves_no_partial_change(host: NewHost<'_>) {
         assert_eq!(error.cause(), Some(&Cause::Cancelled));
     }
     assert_ne!(user.exists("d"), user.exists("h"));
-    // What has arrived is a partial upload all the same.
+    // The data that arrived are kept as a partial upload.
     assert_eq!(user.partial_paths(), ["/g"]);
     user.home.discard_partial_uploads(None);
     world.assert_accounting(0);

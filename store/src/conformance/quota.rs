@@ -1,4 +1,4 @@
-//! The quota, case by case. After each case the accounting is what a walk finds.
+//! The quota, case by case. After each case the accounting equals the result of a walk.
 
 use super::NewHost;
 use super::world::*;
@@ -76,7 +76,7 @@ pub fn writes_that_the_disk_refuses_are_not_counted(host: NewHost<'_>) {
     let user = world.user();
     user.put("f", &[1; 100]).unwrap();
     let max = i64::MAX as u64;
-    // No file of most disks can be so long; where it can, it counts.
+    // Most disks cannot store such a long file. If one can, the file counts.
     let file = user.open("f", WRITE);
     let _ = file.write_at(Some(max - 10), &[&[1; 10]]);
     drop(file);
@@ -95,7 +95,7 @@ pub fn the_number_of_entries_is_limited(host: NewHost<'_>) {
     assert!(is_over_quota(user.home.open_file(&path("g"), UPLOAD, true)));
     assert!(is_over_quota(user.home.make_directory(&path("e"), MakeDirectory::default())));
     assert!(is_over_quota(user.home.make_symlink(&path("l"), b"f")));
-    // A replacement needs none.
+    // A replacement needs no new entry.
     user.put("f", b"more").unwrap();
     user.home.rename(&path("f"), &path("d/f"), Replace::Never).unwrap();
     let refused =
@@ -134,7 +134,7 @@ pub fn a_hard_link_takes_an_entry_and_no_bytes(host: NewHost<'_>) {
     assert!(is_over_quota(user.home.hard_link(&path("f"), &path("h"))));
     assert_eq!(user.used(), 60);
     world.assert_accounting(0);
-    // It frees nothing if one name is replaced.
+    // Replacing one of two names frees nothing.
     assert!(is_over_quota(user.put("f", &[2; 41])));
     user.remove("f").unwrap();
     assert_eq!((user.used(), user.content("g")), (60, vec![1; 60]));
@@ -171,7 +171,7 @@ pub fn a_replaced_file_counts_until_it_is_closed(host: NewHost<'_>) {
         old.write_at(Some(30), &[&[1; 10]]).unwrap();
         world.assert_accounting(40);
         user.put("f", &[3; 25]).unwrap();
-        // The one that was renamed over it is open as well.
+        // The file that was renamed over the first one is also still open.
         world.assert_accounting(60);
         drop((old, new));
         world.assert_accounting(0);
@@ -210,7 +210,7 @@ pub fn a_replacement_needs_space_for_the_difference_only(host: NewHost<'_>) {
     let item = upload.finish(95, None).unwrap();
     user.publish(item).unwrap();
     world.assert_accounting(0);
-    // What a removed file frees belongs to the upload that was to replace it.
+    // The space of a removed file goes to the upload that was to replace it.
     let upload = user.begin("f", &spec_of(Some(100))).unwrap();
     user.remove("f").unwrap();
     assert_eq!(user.usage().charged().bytes, 100);

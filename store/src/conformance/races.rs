@@ -30,7 +30,7 @@ pub fn eight_writers_fill_the_quota_to_the_byte(host: NewHost<'_>) {
             });
         }
     });
-    // Less space is left than each of them requested.
+    // The space that is left is less than one request.
     assert_eq!(taken.into_inner(), 10_000 / 7 * 7);
     world.assert_accounting(0);
 }
@@ -116,7 +116,7 @@ fn act_at_random(user: &Channel, seed: u64, quota: u64) {
             9 => user.home.hard_link(&path(&name), &path(&other)).map(drop),
             10 => user.set_size(&name, offset),
             _ => user.try_open(&name, READ).map(|file| {
-                // The oldest ends.
+                // Closes the oldest.
                 files.push(file);
                 drop(files.remove(0));
             }),

@@ -18,7 +18,7 @@ pub fn a_staged_file_appears_when_it_is_closed(host: NewHost<'_>) {
     user.close(file).unwrap();
     assert_eq!((user.content("f"), user.mode_of("f")), (vec![2; 100], 0o640));
     world.assert_accounting(0);
-    // Not in order: published, and without a digest.
+    // A file that is not written in order is published without a digest.
     let file = user.open_staged("f", UPLOAD);
     file.write_at(Some(30), &[b""]).unwrap();
     file.write_at(Some(10), &[&[3; 10]]).unwrap();
@@ -73,13 +73,13 @@ pub fn old_content_is_kept_where_it_is_not_overwritten(host: NewHost<'_>) {
     let wanted = [&[1; 10][..], &[2; 10], &[1; 40], &[0; 20], &[3; 10]].concat();
     assert_eq!(user.content("f"), wanted);
     world.assert_accounting(0);
-    // A length cuts the old content off, and added bytes are zero.
+    // Setting the length truncates the old content, and added bytes are zero.
     let file = user.open_staged("f", update);
     file.set_length(15).unwrap();
     file.set_length(30).unwrap();
     user.close(file).unwrap();
     assert_eq!(user.content("f"), [&[1; 10][..], &[2; 5], &[0; 15]].concat());
-    // All of it is needed, and space for it as well.
+    // All of the old content is needed, and space for it.
     user.put("other", &[4; 150]).unwrap();
     user.put("f", &[1; 30]).unwrap();
     let (file, reader) = (user.open_staged("f", update), user.open("f", READ));
@@ -101,13 +101,13 @@ pub fn old_content_that_changes_meanwhile_is_never_mixed_in(host: NewHost<'_>) {
     let closed = user.close(file).unwrap_err();
     assert!(matches!(closed, StoreError::Changed(_)) || closed.is_not_found(), "{closed}");
     assert_eq!(user.content("f"), [3; 61]);
-    // What is overwritten needs nothing of the old content.
+    // A file that is overwritten as a whole does not need the old content.
     let file = user.open_staged("f", update);
     file.write_at(Some(0), &[&[4; 61]]).unwrap();
     user.remove("f").unwrap();
     user.close(file).unwrap();
     assert_eq!(user.content("f"), [4; 61]);
-    // Nor does what is cut off.
+    // Nor does a file that is truncated to nothing.
     let file = user.open_staged("f", update);
     file.set_length(0).unwrap();
     file.set_length(5).unwrap();

@@ -1,7 +1,7 @@
 //! Random operations on files that uploads are to replace: uploads, streams and staged files that are cut, resumed,
-//! refused and finished, while what they replace is removed, renamed, linked, truncated and opened, and the server is
-//! restarted. After each step the accounting is what a count finds, including staged bytes, and what is charged is within
-//! the quota.
+//! refused and finished, while the files that they replace are removed, renamed, linked, truncated and opened, and the
+//! server is restarted. After each step the accounting equals a count, including staged bytes, and the charged bytes
+//! are within the quota.
 
 use super::NewHost;
 use super::model::run_steps;
@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One run: a home, two channels in it, and what is under way.
+/// One run: a home, two channels in it, and their open files and uploads.
 struct Run {
     world: World,
     /// None only during a restart.
@@ -121,7 +121,7 @@ impl Run {
                 }
             }
             Step::Finish { slot } => {
-                // One that has not all of it is cut.
+                // An upload that has not received everything is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA {
                     let size = upload.written();
@@ -225,7 +225,7 @@ impl Run {
             && self.open.iter().flatten().all(|file| !file.publishes_at_close())
     }
 
-    /// Ends the server, with all that is under way, and starts it again.
+    /// Stops the server, with all open files and uploads, and starts it again.
     fn restart(&mut self) {
         self.uploads = Default::default();
         self.open = Default::default();
@@ -234,7 +234,7 @@ impl Run {
         self.users = Some([self.world.user(), self.world.user()]);
     }
 
-    /// Compares the accounting with what is there.
+    /// Compares the accounting with a count.
     fn check(&self, after: &str) {
         let user = self.user(1);
         let usage = user.usage();

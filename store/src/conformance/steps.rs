@@ -1,12 +1,12 @@
-//! Operations that take long: a step whose time is up does the least that a step does, so that a kick, a cancel and the
-//! end of the server take effect soon on a slow disk, too.
+//! Long operations: a step whose time is up does the minimum, so that a kick, a cancel and a shutdown take effect soon,
+//! even on a slow disk.
 
 use super::NewHost;
 use super::world::*;
 use crate::{OpenMode, StepLimit, StoreResult};
 use sshome_wire::BLOCK_BYTES;
 
-/// How often a step has to be called that does the least.
+/// The number of calls of a step that does the minimum.
 fn steps<T>(mut step: impl FnMut(StepLimit) -> StoreResult<Option<T>>) -> usize {
     (1..).find(|_| step(StepLimit::least()).unwrap().is_some()).unwrap()
 }

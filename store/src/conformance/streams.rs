@@ -21,7 +21,7 @@ fn lease(user: &Channel) -> StoreResult<Option<Box<dyn PartialCheck>>> {
     user.home.lease_stream(&path("f"), ID, &user.takeover())
 }
 
-/// What a channel waits for before it gets the stream that another one has.
+/// The wait of a channel for a stream that another channel holds.
 fn wait_for_lease(user: &Channel) -> Wait {
     lease(user).unwrap_err().wait().unwrap().clone()
 }
@@ -32,7 +32,7 @@ pub fn an_interrupted_stream_keeps_its_space(host: NewHost<'_>) {
     let mut upload = begin(&user);
     for mib in 1..=16 {
         upload.write(&zeros(1)).unwrap();
-        // What survives is whole blocks, and never more than has arrived.
+        // Only whole blocks survive, and never more than has arrived.
         assert!(upload.surviving() <= mib * MIB && upload.surviving().is_multiple_of(BLOCK_BYTES));
     }
     let surviving = upload.surviving();
@@ -56,7 +56,7 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
     upload.write(&zeros(5)).unwrap();
     let busy = second.begin("f", &stream_of(ID, 0));
     assert!(matches!(busy, Err(StoreError::StreamBusy(_))));
-    // The first is told to end, and still holds it.
+    // The first channel is told to end, but still holds the stream.
     let wait = wait_for_lease(&second);
     assert!(first.superseded.load(SeqCst) && !second.superseded.load(SeqCst));
     assert!(!wait.is_over());
@@ -69,7 +69,7 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
     assert!(second.superseded.load(SeqCst) && !wait.is_over());
     drop(check);
     assert!(wait.is_over() && lease(&first).unwrap().is_some());
-    // A different stream is none of its affair.
+    // A different stream does not affect it.
     drop(second.begin("f", &stream_of(StreamId([2; 16]), 0)).unwrap());
     assert_eq!(first.partial_paths(), ["/f"]);
 }
@@ -88,7 +88,7 @@ pub fn only_the_client_that_sends_a_stream_resumes_it(host: NewHost<'_>) {
     let check = lease(&user).unwrap().unwrap();
     let partial = checked(check);
     assert_eq!(partial.digests.len(), 2);
-    // Nobody else sends it.
+    // A different stream cannot use the partial upload.
     let spec = UploadSpec { source: Some(other), ..stream_of(ID, 2) };
     let stolen = user.home.begin_upload(&path("f"), &spec, Some(partial), &user.takeover());
     assert!(matches!(stolen, Err(StoreError::NoPart(_))));
@@ -115,7 +115,7 @@ pub fn a_stream_survives_the_publishing_of_its_target(host: NewHost<'_>) {
     drop(upload);
     user.put("f", b"different").unwrap();
     assert_eq!(user.partial_paths(), ["/f"]);
-    // An upload that its sender gives up leaves nothing.
+    // An upload that its sender abandons leaves nothing.
     let check = lease(&user).unwrap().unwrap();
     let partial = Some(checked(check));
     let mut upload =

@@ -30,7 +30,7 @@ pub(super) struct World {
     stores: Vec<Arc<dyn HomeStore>>,
     /// The number of the next channel. Channels take the nodes in turn.
     next: AtomicUsize,
-    /// Whether homes are not counted at the moment.
+    /// Whether counts are held.
     holds_counts: bool,
 }
 
@@ -40,7 +40,7 @@ impl World {
         World::with_limits(host, QuotaLimits::default())
     }
 
-    /// The same with a quota in bytes.
+    /// A new host with the home and a quota in bytes.
     pub(super) fn with_quota(host: NewHost<'_>, bytes: u64) -> World {
         World::with_limits(host, QuotaLimits { bytes: Some(bytes), entries: None })
     }
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// Restarts the nodes, and keeps them from counting. Returns whether this store counts anything.
+    /// Restarts the nodes and holds their counts. Returns whether this store counts homes.
     pub(super) fn restart_uncounted(&mut self) -> bool {
         self.stores.clear();
         self.holds_counts = self.host.hold_counts();
@@ -79,7 +79,7 @@ impl World {
         self.holds_counts
     }
 
-    /// Lets the nodes count, and waits until they have.
+    /// Releases the counts and waits for them.
     pub(super) fn release_counts(&mut self) {
         self.holds_counts = false;
         self.host.release_counts();
@@ -113,7 +113,7 @@ impl World {
         &self.stores[0]
     }
 
-    /// What the store itself finds when it counts.
+    /// The result of the store's own count.
     pub(super) fn count(&self) -> Comparison {
         self.store().count("ann").unwrap()
     }
@@ -123,8 +123,8 @@ impl World {
         self.user().usage().charged().bytes
     }
 
-    /// Compares the accounting with what is there. Nothing may be under way; `orphaned` bytes are in files that are open
-    /// and have no name.
+    /// Compares the accounting with a walk. No upload may be in progress; `orphaned` bytes are in open files without a
+    /// name.
     pub(super) fn assert_accounting(&self, orphaned: u64) {
         let user = self.user();
         let usage = user.usage();
@@ -266,7 +266,7 @@ impl Channel {
         self.home.begin_upload(&path(name), spec, None, &self.takeover())
     }
 
-    /// An upload of a whole file that is verified, and not published yet.
+    /// A verified upload of a whole file that is not published yet.
     pub(super) fn complete(&self, name: &str, content: &[u8]) -> StoreResult<PublishItem> {
         let mut upload = self.begin(name, &spec_of(Some(content.len() as u64)))?;
         upload.write(content)?;
@@ -285,7 +285,7 @@ impl Channel {
         (0..sent).for_each(|_| upload.write(&zeros(1)).unwrap());
     }
 
-    /// All that is in a file.
+    /// The content of a file.
     pub(super) fn content(&self, name: &str) -> Vec<u8> {
         content_of(&*self.open(name, READ))
     }
@@ -308,7 +308,7 @@ impl Channel {
     }
 }
 
-/// All that is in an open file.
+/// The content of an open file.
 pub(super) fn content_of(file: &dyn FileHandle) -> Vec<u8> {
     let mut content = Vec::with_capacity(usize::try_from(file.info().unwrap().size).unwrap() + 1);
     while file.read_at(content.len() as u64, &mut content, 1 << 20).unwrap() > 0 {}
@@ -368,7 +368,7 @@ pub(super) fn is_over_quota<T>(result: StoreResult<T>) -> bool {
     }
 }
 
-/// Bytes in files that are open and have no name, each file once.
+/// Bytes in open files without a name, each file once.
 pub(super) fn orphaned<'a>(files: impl Iterator<Item = &'a dyn FileHandle>) -> u64 {
     let infos = files.filter(|file| !file.publishes_at_close()).map(|file| file.info().unwrap());
     let nameless = infos.filter(|info| info.links == 0).map(|info| (info.id, info.size));

@@ -38,8 +38,8 @@ pub(super) fn set(
     Ok(canonical.unwrap_or_else(|_| path.clone()))
 }
 
-/// Fails if only an owner or a group is to be set, and it is a different one. Otherwise these are ignored, since many
-/// clients always send them.
+/// Fails if only owner or group are to be set, and one differs. Otherwise they are ignored, since many clients always
+/// send them.
 pub(super) fn check_owner(wanted: &SetAttributes, path: &RemotePath) -> StoreResult<()> {
     let Some((owner, group)) = wanted.owner else { return Ok(()) };
     let (own, own_group) = account();

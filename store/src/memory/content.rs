@@ -12,7 +12,7 @@ static ZEROS: [u8; CHUNK_BYTES as usize] = [0; CHUNK_BYTES as usize];
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     length: u64,
-    /// By number. A missing chunk, and what is missing at the end of one, is zero.
+    /// By number. Missing chunks and missing bytes at the end of a chunk are zero.
     chunks: BTreeMap<u64, Arc<Vec<u8>>>,
 }
 
@@ -82,7 +82,7 @@ impl Content {
     }
 }
 
-/// Lengths within a chunk or a buffer fit.
+/// Converts a length within a chunk or a buffer, which always fits.
 fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -13,7 +13,7 @@ use sshome_wire::{RemotePath, Time};
 /// The permissions that the owner needs to fill a directory.
 const OWNER_RWX: u32 = 0o700;
 
-/// A new name that is held until it is published. In memory, nothing remains to be done then.
+/// A new name that is held until it is published, which in memory does nothing.
 #[derive(Debug)]
 pub(super) struct MemoryNewName;
 
@@ -25,7 +25,7 @@ pub(super) struct MemoryHeldDirectory {
     mtime: Time,
 }
 
-/// Creates a directory, with its missing parents if that is wanted.
+/// Creates a directory, and its missing parents on request.
 pub(super) fn make(
     home: &MemorySharedHome,
     path: &RemotePath,
@@ -75,7 +75,7 @@ fn make_one(
         return check_existing(tree, path).map(|()| None);
     }
     let reservation = home.ledger.reserve(0, 1).map_err(over_quota(path))?;
-    // Its owner needs access: it is to be filled.
+    // Its owner needs access, to fill it.
     let mode = mode.map_or(0o777 & !UMASK, |mode| mode & 0o777 | OWNER_RWX);
     tree.directory(at.directory).of_directory(path)?;
     let id = tree.add(Node::new(mode, NodeBody::Directory(DirectoryBody::default())));
@@ -104,7 +104,7 @@ fn reopen(tree: &mut Tree, path: &RemotePath, how: MakeDirectory) {
     let Ok(id) = tree.locate(path).and_then(|at| tree.existing(&at)) else { return };
     let closed = mode & 0o777 | 0o500;
     if tree.directory(id).is_ok() && tree.node(id).is_ok_and(|node| node.mode & 0o777 == closed) {
-        // It is there.
+        // Cannot fail: the node exists.
         let _ = defer(tree, id, mode);
     }
 }

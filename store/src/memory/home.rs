@@ -17,10 +17,10 @@ use crate::{
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
 
-/// The block size of the disk that homes in memory say they are on, in bytes.
+/// The block size that is reported for the disk, in bytes.
 const BLOCK_BYTES: u64 = 4096;
 
-/// Its size in blocks.
+/// The size that is reported for the disk, in blocks.
 const DISK_BLOCKS: u64 = 1 << 40;
 
 /// A user's home, opened for a channel.
@@ -37,7 +37,7 @@ impl MemoryHome {
         if self.ctx.is_cancelled() { Err(Cause::Cancelled).of_file(path) } else { Ok(&self.shared) }
     }
 
-    /// Fails while the home is being counted, too: the call stores something, or gives it another name.
+    /// For calls that store or rename something: fails while the home is being counted, too.
     fn counted(&self, path: &RemotePath) -> StoreResult<&Arc<MemorySharedHome>> {
         let home = self.home(path)?;
         home.ledger.check_counted().map_err(over_quota(path))?;
@@ -234,7 +234,7 @@ impl Home for MemoryHome {
     }
 }
 
-/// The disk that homes in memory say they are on.
+/// The size that is reported for the disk.
 pub(super) fn disk_space(device: u64) -> DiskSpace {
     DiskSpace {
         block: BLOCK_BYTES,

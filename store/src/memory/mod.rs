@@ -1,6 +1,6 @@
 //! A store in memory, for tests.
 //!
-//! It does what a store on a disk does, and nothing of it survives the process. Modes are stored, and do not deny anything.
+//! It behaves like a store on a disk, but nothing survives the process. Modes are stored, but deny nothing.
 //! The homes are in a [`MemoryBacking`]; several stores on one backing are several nodes of one host.
 
 mod attributes;

@@ -120,7 +120,7 @@ pub(super) fn rename(
         end_credit(home, &tree, from, moved)?;
     }
     if replaced == Some(moved) {
-        // As rename(2): both names stay.
+        // As in rename(2), both names are kept.
         return done(&tree, paths, false);
     }
     if is_directory && tree.is_inside(target.directory, moved).of_directory(to)? {

@@ -21,7 +21,7 @@ pub(super) struct MemoryPartialUploads(Mutex<Vec<MemoryPartialUpload>>);
 /// A partial upload and its reservation.
 #[derive(Debug)]
 pub(super) struct MemoryPartialUpload {
-    /// Dropped before the reservation: no byte is stored that is not reserved.
+    /// Dropped before the reservation, so that every stored byte is reserved.
     pub(super) staged: StagedContent,
     pub(super) reservation: Reservation,
     pub(super) record: MemoryUploadRecord,
@@ -38,7 +38,7 @@ pub(super) struct MemoryUploadRecord {
 }
 
 impl MemoryPartialUpload {
-    /// Whether it is of an upload to this target.
+    /// Whether it belongs to an upload to this target.
     pub(super) fn is_to(&self, target: &EntryId) -> bool {
         self.record.target == *target
     }

@@ -7,8 +7,8 @@ use crate::StreamLease;
 use crate::quota::Reservation;
 use std::sync::Arc;
 
-/// A staged file and its reservation. Dropping it before it is taken keeps the whole blocks that have arrived as a partial
-/// upload if there is a record, and nothing otherwise.
+/// A staged file and its reservation. Dropping it before it is taken keeps the whole blocks that have arrived as a
+/// partial upload if there is a record, and discards them otherwise.
 #[derive(Debug)]
 pub(super) struct MemoryPendingUpload {
     home: Arc<MemorySharedHome>,
@@ -63,7 +63,7 @@ impl MemoryPendingUpload {
         self.record = None;
     }
 
-    /// Keeps the first bytes only.
+    /// Keeps only the first `length` bytes.
     pub(super) fn truncate(&mut self, length: u64) {
         if let Some((staged, _)) = &mut self.held {
             staged.content.set_length(length);
@@ -78,7 +78,7 @@ impl Drop for MemoryPendingUpload {
         let Some((staged, mut reservation)) = self.held.take() else { return };
         let length = staged.length();
         let Some(record) = self.record.take().filter(|_| length > 0) else {
-            // In this order: no byte is stored that is not reserved.
+            // In this order, so that every stored byte is reserved.
             drop(staged);
             return;
         };

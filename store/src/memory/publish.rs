@@ -15,7 +15,7 @@ use std::collections::HashSet;
 #[derive(Debug)]
 pub(super) struct StagedItem {
     pub(super) target: MemoryLocation,
-    /// Dropped before it is published, it becomes a partial upload.
+    /// If this is dropped before it is published, it becomes a partial upload.
     pub(super) pending: MemoryPendingUpload,
     pub(super) mode: u32,
     pub(super) modified: Time,
@@ -53,7 +53,7 @@ pub(super) fn publish(home: &MemorySharedHome, ctx: &Ctx, items: Vec<PublishItem
     Published { items, names: Ok(()) }
 }
 
-/// Gives one file its name and accounts for the difference to what it replaces. Returns whether it replaced
+/// Gives one file its name and accounts for the change in size. Returns whether it replaced
 /// anything, and the new file if it is published exclusively.
 fn publish_one(
     home: &MemorySharedHome,

@@ -10,7 +10,7 @@ const MAX_LINKS: u32 = 40;
 /// The maximum length of a name in bytes.
 pub(super) const MAX_NAME: usize = 255;
 
-/// The name that no file of a user may have: other stores keep their staged files there.
+/// The reserved name: other stores keep their staged files there.
 const STAGING_DIRECTORY: &[u8] = b".sshome-staging";
 
 /// A name in a directory; the entry need not exist.
@@ -39,7 +39,7 @@ impl Tree {
         }
     }
 
-    /// As [`Tree::locate`], but a link at the end is followed if a slash is behind it.
+    /// As [`Tree::locate`], but a link at the end is followed if the path ends in a slash.
     pub(super) fn locate_entry(&self, path: &RemotePath) -> Result<MemoryLocation, Cause> {
         if path.names_directory() { Ok(self.locate_target(path)?.0) } else { self.locate(path) }
     }
@@ -53,7 +53,7 @@ impl Tree {
         }
     }
 
-    /// The location that writing to a path would write to, and what is there now. A link at the end is followed, even if
+    /// The location that a write to a path would reach, and the existing node. A link at the end is followed, even if
     /// its target does not exist.
     pub(super) fn locate_target(&self, path: &RemotePath) -> Result<(MemoryLocation, Option<u64>), Cause> {
         let Found::Named(location) = self.find(path.as_bytes(), true)? else {
@@ -84,7 +84,7 @@ impl Tree {
         self.directory(id).map(|_| id)
     }
 
-    /// The node at a path. A link at its end is followed with `follow`, or if a slash is behind it.
+    /// The node at a path. A link at its end is followed with `follow`, or if the path ends in a slash.
     pub(super) fn entry(
         &self,
         path: &RemotePath,
@@ -100,7 +100,7 @@ impl Tree {
     fn find(&self, path: &[u8], follow: bool) -> Result<Found, Cause> {
         let (mut at, mut links) = (self.top(), 0);
         let mut slash = path.ends_with(b"/");
-        // The next one last.
+        // In reverse order.
         let mut left: Vec<Vec<u8>> = names(path);
         while let Some(name) = left.pop() {
             let directory = self.directory(at)?;

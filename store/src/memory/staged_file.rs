@@ -38,10 +38,10 @@ pub(super) struct MemoryStagedFile {
 
 #[derive(Debug)]
 struct StagedState {
-    /// The old content, with what was written over it. What was written counts as stored.
+    /// The old content, with the new data written over it. Only the new data count as stored.
     staged: StagedContent,
     reservation: Reservation,
-    /// The file whose content is kept where it is not overwritten.
+    /// The file whose content is kept except where it is overwritten.
     old: Option<OldFile>,
     /// Digests the content as long as it is written in order.
     hasher: Option<BlockHasher>,
@@ -210,7 +210,7 @@ impl FileHandle for MemoryStagedFile {
     }
 
     fn check_space(&self, _end: u64) -> StoreResult<()> {
-        // It has the credit of the file that it replaces: only its writes can tell.
+        // The file that it replaces lends its bytes, so only a write can tell whether there is space.
         Ok(())
     }
 

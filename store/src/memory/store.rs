@@ -25,7 +25,7 @@ pub struct MemoryBacking {
     homes: Mutex<BTreeMap<String, Arc<MemorySharedHome>>>,
     /// The number of the next file in any home.
     next: Arc<AtomicU64>,
-    /// Whether the homes that are opened now stay uncounted.
+    /// Whether homes that are opened now stay uncounted.
     holds_counts: AtomicBool,
 }
 
@@ -47,8 +47,8 @@ impl MemoryBacking {
         Arc::new(MemoryBacking { capabilities, homes, next, holds_counts })
     }
 
-    /// Leaves homes that are opened from now on uncounted, as on a disk that takes long to read, until
-    /// [`release_counts`](MemoryBacking::release_counts). There is nothing to count here otherwise.
+    /// Leaves homes that are opened from now on uncounted until [`release_counts`](MemoryBacking::release_counts), as
+    /// on a disk that takes long to read. Otherwise homes in memory need no count.
     pub fn hold_counts(&self) {
         self.holds_counts.store(true, SeqCst);
     }
@@ -79,8 +79,8 @@ impl MemoryStore {
         MemoryStore::on(&MemoryBacking::new(Capabilities::ALL))
     }
 
-    /// A store of the homes in `backing`. Two stores on one backing are two nodes of one host: what is done through one is
-    /// seen through the other, at once.
+    /// A store of the homes in `backing`. Two stores on one backing are two nodes of one host: each sees the changes of
+    /// the other at once.
     #[must_use]
     pub fn on(backing: &Arc<MemoryBacking>) -> MemoryStore {
         MemoryStore { backing: Arc::clone(backing), states: Arc::default() }
@@ -130,7 +130,7 @@ impl HomeStore for MemoryStore {
     }
 
     fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause> {
-        // The administrator sees the reason.
+        // Only the administrator sees the reason.
         self.retry(home).map_err(|_| Cause::Unavailable)?;
         let shared = self.served(&home.user).ok_or(Cause::Unavailable)?;
         Ok(Arc::new(MemoryHome { shared, ctx: ctx.clone(), device: DEVICE }))

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-/// The owner and the group of all files: this process's account, as of files that it makes on a disk.
+/// The owner and the group of all files: those of this process, as for files on a disk.
 pub(super) fn account() -> (u32, u32) {
     static ACCOUNT: OnceLock<(u32, u32)> = OnceLock::new();
     *ACCOUNT.get_or_init(|| {
@@ -18,7 +18,7 @@ pub(super) fn account() -> (u32, u32) {
     })
 }
 
-/// All nodes of a home. Whoever holds the lock on it is alone with the home's names.
+/// All nodes of a home. Its lock gives exclusive access to the home's names.
 #[derive(Debug)]
 pub(super) struct Tree {
     /// The device in the identities of its files.
@@ -53,7 +53,7 @@ impl Tree {
         id
     }
 
-    /// A node, also one that has no name and is open.
+    /// A node, which may be open without a name.
     pub(super) fn node(&self, id: u64) -> Result<&Node, Cause> {
         self.nodes.get(&id).ok_or(Cause::NotFound)
     }
@@ -170,7 +170,7 @@ impl Tree {
     /// The attributes of a node.
     pub(super) fn info(&self, id: u64) -> Result<FileInfo, Cause> {
         let node = self.node(id)?;
-        // The top has no name, and is there.
+        // The top has no name, but exists.
         let links = if id == self.top { 1 } else { node.links };
         Ok(FileInfo {
             id: self.file_id(id),

@@ -95,7 +95,7 @@ impl NodeWalk {
                 return Some(leaf);
             }
             if let Some((name, id)) = level.pending.pop() {
-                // It may have been removed, or have got another place, meanwhile.
+                // It may have been removed or moved meanwhile.
                 let is_there = tree.directory(id).is_ok_and(|found| found.parent == Some(level.directory));
                 if let Some(info) = tree.info(id).ok().filter(|_| is_there) {
                     self.push(name, id);

@@ -14,7 +14,7 @@ struct Credit {
     owner: u64,
     /// Bytes that the reservation needs.
     need: u64,
-    /// The least length of the file, in bytes, since it lends.
+    /// The minimum length of the file, in bytes, since it began to lend.
     limit: u64,
 }
 

@@ -48,7 +48,7 @@ pub(super) struct LedgerState {
     pub(super) open: HashMap<FileId, OpenFileEntry>,
 }
 
-/// The state of a count without which nothing is stored.
+/// The state of a home's first count. Until it ends, nothing is stored.
 #[derive(Debug, Default)]
 pub(super) struct CountState {
     removals_wait: bool,
@@ -95,7 +95,7 @@ impl Ledger {
         self.state().check_counted()
     }
 
-    /// Fails while a count could not be completed because of removals, and they wait.
+    /// Fails while removals have to wait so that a count can be completed.
     ///
     /// # Errors
     /// [`QuotaExceeded::Counting`].

@@ -1,4 +1,4 @@
-//! Random operations on a ledger, against a model that sums everything up after each step.
+//! Random operations on a ledger, compared after each step with a model that adds everything up.
 
 use super::*;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ enum Step {
     Remove {
         inode: usize,
     },
-    /// The file gets another name, or a new one in place of the old: it will not be replaced.
+    /// The file is renamed or gets a second name: the upload will not replace it.
     Move {
         inode: usize,
     },
@@ -78,16 +78,16 @@ fn step() -> impl Strategy<Value = Step> {
 struct File {
     bytes: u64,
     named: bool,
-    /// The upload that it lends to, and the least that it has had since.
+    /// The upload that it lends to, and its minimum length since.
     lends: Option<(usize, u64)>,
 }
 
-/// What is, and the ledger that is to know it.
+/// The true state, and the ledger that has to match it.
 struct Model {
     ledger: Arc<Ledger>,
     files: [Option<File>; SLOTS],
     handles: [Vec<HeldFile>; SLOTS],
-    /// With what each of them needs, and the inode of what it is to replace.
+    /// Each with the bytes that it needs and the inode of the file that it will replace.
     uploads: [Option<(Reservation, u64, usize)>; SLOTS],
 }
 
@@ -120,7 +120,7 @@ impl Model {
         self.ledger.hold(id(inode), || Ok::<_, Infallible>(bytes)).unwrap()
     }
 
-    /// Whether this may have happened: it fits, or takes no more than before.
+    /// Checks that a change was allowed if and only if it fits or takes no more than before.
     fn assert_answer<T>(
         &mut self,
         answer: Result<T, QuotaExceeded>,

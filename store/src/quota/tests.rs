@@ -78,7 +78,7 @@ fn a_file_lends_to_one_upload_and_an_open_file_to_none() {
     assert!(reserve_file(&ledger, 90, replaced).is_err());
     drop(held);
     let mut third = reserve_file(&ledger, 90, replaced).unwrap();
-    // Opened since: it would stay on the disk beside the new one.
+    // It was opened meanwhile, so it would stay on the disk beside the new file.
     let (held, old) = (hold(&ledger, file, 90), FreedSpace::File(hold(&ledger, file, 90)));
     assert!(third.cover(90, 0, &old).is_err());
     drop(held);
@@ -123,7 +123,7 @@ fn a_removed_file_counts_until_its_last_close() {
     ledger.removed(FreedSpace::File(hold(&ledger, file, 40)));
     assert_eq!(ledger.usage().used, Amount { bytes: 40, entries: 0 });
     drop(first);
-    // It may grow on, and goes as long as it has become.
+    // It may still grow, and its last close frees its final length.
     second.change().grow_to(100).unwrap();
     assert!(second.change().grow_to(101).is_err());
     assert_eq!(ledger.usage().used.bytes, 100);
@@ -187,7 +187,7 @@ fn many_threads_never_exceed_the_quota() {
 
 const F: FileId = FileId { device: 1, inode: 2 };
 
-/// F has 90 of 100 bytes, and an upload of 80 that will replace it has reserved its room.
+/// F has 90 of 100 bytes, and an upload of 80 bytes that will replace it has reserved its space.
 fn lending() -> (Arc<Ledger>, Reservation) {
     let ledger = ledger(100, 10, 90);
     let upload = reserve_file(&ledger, 80, Some(ReplacedFile { file: F, bytes: 90 })).unwrap();
@@ -201,7 +201,7 @@ fn a_removed_file_ends_its_credit() {
     ledger.removed(FreedSpace::File(hold(&ledger, F, 90)));
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 0));
     assert!(ledger.reserve(21, 0).is_err());
-    // Another file of the same inode lends to another upload, and the first does not take that away.
+    // A new file with the same inode lends to another upload, and the first upload does not end that credit.
     ledger.reserve(20, 1).unwrap().commit(UsageChange { bytes: 20, entries: 1 });
     let other = reserve_file(&ledger, 20, Some(ReplacedFile { file: F, bytes: 20 })).unwrap();
     assert_eq!((charged(&ledger), ledger.usage().credited), (100, 20));
@@ -217,7 +217,7 @@ fn a_file_lends_until_its_last_close() {
     let reader = hold(&ledger, F, 90);
     ledger.removed(FreedSpace::File(hold(&ledger, F, 90)));
     assert_eq!((charged(&ledger), ledger.usage().credited), (90, 80));
-    // It has no name to be taken, and is still on the disk.
+    // The file has no name to replace, but is still on the disk.
     assert!(upload.cover(80, 1, &FreedSpace::Nothing).is_err());
     drop(reader);
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 0));
@@ -230,7 +230,7 @@ fn a_file_lends_no_more_than_its_length() {
     let writer = hold(&ledger, F, 90);
     writer.change().settle(30);
     assert_eq!((charged(&ledger), ledger.usage().credited), (80, 30));
-    // It may grow where there is room, and lends no more for that.
+    // It may grow if there is space, but does not lend more.
     writer.change().grow_to(50).unwrap();
     assert!(writer.change().grow_to(51).is_err());
     assert_eq!((charged(&ledger), ledger.usage().credited), (100, 30));

@@ -19,7 +19,7 @@ pub struct UnreadablePath {
 }
 
 impl UnreadableEntries {
-    /// Entries that are listed at most.
+    /// Maximum number of entries that are listed.
     pub const MAX_NAMED: usize = 10;
 
     /// Whether everything could be read.

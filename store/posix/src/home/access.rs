@@ -23,7 +23,7 @@ pub(super) fn lacking(root: &Path, access: fs::Access) -> Option<Errno> {
 pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
     let Error::Os(errno) = error else { return error.to_string() };
     let staging = root.join(STAGING_DIRECTORY);
-    // A missing directory was to be created in its parent.
+    // A missing directory would be created in its closest existing parent.
     let path = root.ancestors().find(|path| path.exists()).unwrap_or(root);
     let is_sound = permission::obstacle(path, access, "").is_none();
     let path = if is_sound && staging.exists() { &staging } else { path };

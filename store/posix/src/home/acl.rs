@@ -55,8 +55,8 @@ impl Acl {
         value
     }
 
-    /// The list and the mode of a file that is created with `mode` in a directory with this default list. There is no
-    /// list if the mode expresses it.
+    /// The list and the mode of a file that is created with `mode` in a directory with this default list. The list is
+    /// `None` if the mode alone expresses it.
     pub(super) fn of_new_file(mut self, mode: u32) -> (Option<Acl>, u32) {
         let mut left = mode & 0o777;
         let mut limit = |entry: &mut AclEntry, shift: u32| {
@@ -144,7 +144,7 @@ mod tests {
         let wanted =
             acl(&[(ACL_USER_OBJ, 4), (ACL_USER, 7), (ACL_GROUP_OBJ, 5), (ACL_MASK, 0), (ACL_OTHER, 0)]);
         assert_eq!(list.of_new_file(0o400), (Some(wanted), 0o400));
-        // A mode expresses it: no list is needed.
+        // The mode alone expresses it: no list is needed.
         let list = acl(&[(ACL_USER_OBJ, 7), (ACL_GROUP_OBJ, 7), (ACL_OTHER, 5)]);
         assert_eq!(list.of_new_file(0o666), (None, 0o664));
     }

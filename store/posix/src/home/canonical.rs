@@ -90,7 +90,7 @@ impl HomeHandle {
         }
         let path = RemotePath::root().join(if below.is_empty() { b"/" } else { below }).ok()?;
         if path.as_bytes().ends_with(DELETED_SUFFIX) {
-            // The name of an existing directory may end so.
+            // An existing directory may have a name with this suffix.
             let there = self.resolve(path.as_bytes(), OFlags::PATH).ok()?;
             let (there, here) = (rustix::fs::fstat(there).ok()?, rustix::fs::fstat(directory).ok()?);
             return (file_id(&there) == file_id(&here)).then_some(path);
@@ -206,7 +206,7 @@ mod tests {
         }
         assert_ne!(identity("new"), identity("a/new"));
         assert_eq!(canonical(&home, "link/new"), "/a/real/new");
-        // The directory is what it is, whatever it is called.
+        // Renaming a directory does not change the identity of what is in it.
         let before = home.locate(&path("link/../new")).unwrap();
         std::fs::rename(top.join("a"), top.join("b")).unwrap();
         assert_eq!(before.identity().unwrap(), identity("b/new"));
@@ -230,7 +230,7 @@ mod tests {
         let gone = home.locate(&path("link/new")).unwrap();
         std::fs::remove_dir(top.join("a/real")).unwrap();
         assert_eq!(home.canonical(&gone), Err(Errno::NOENT.into()));
-        // One can be called as the kernel calls those that are gone.
+        // An existing directory can have the name that the kernel reports for a removed one.
         std::fs::create_dir(top.join("a/real (deleted)")).unwrap();
         assert_eq!(home.canonical(&gone), Err(Errno::NOENT.into()));
         assert_eq!(canonical(&home, "a/../a/real (deleted)/x"), "/a/real (deleted)/x");
@@ -245,7 +245,7 @@ mod tests {
             let found = home.climb(open(&top.join(folder)).as_fd(), no_hurry()).unwrap();
             assert_eq!(found, path(wanted));
         }
-        // What is not in the home is not in any of its paths.
+        // A directory outside the home has no path.
         assert_eq!(home.climb(open(folder.path()).as_fd(), no_hurry()), Err(Errno::NOENT.into()));
         assert_eq!(home.path_of(open(folder.path()).as_fd()), Err(Errno::NOENT.into()));
     }
@@ -290,7 +290,7 @@ mod tests {
             symlink(&target, top.join(format!("l{number}"))).unwrap();
             target = format!("l{number}/../../l{number}");
         }
-        // Each leads through the one before it twice.
+        // Each link leads through the previous one twice.
         assert_eq!(home.real_path(&path("l4")).unwrap(), path("a/real"));
         for (spelled, wanted) in [("l40", Errno::LOOP), ("l40/x", Errno::LOOP)] {
             assert_eq!(home.real_path(&path(spelled)), Err(wanted.into()), "{spelled}");

@@ -1,8 +1,8 @@
 //! Counting homes in the background, so that a server answers before it has read all trees.
 //!
 //! Homes whose users have logged in come first. At most [`COUNTS_PER_DISK`] homes of one disk are counted at a time. A count
-//! during which something was removed is repeated; after [`FREE_TRIES`] of them removals wait. Nothing else changes what
-//! a count finds: see docs/adr/0022-counting-in-the-background.md.
+//! during which something was removed is repeated; after [`FREE_TRIES`] of them removals wait. No other change affects
+//! a count: see docs/adr/0022-counting-in-the-background.md.
 
 use super::access::reason;
 use super::homes::reopen;
@@ -21,13 +21,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
-/// Homes of one disk that are counted at a time. More would only make the heads of a disk move.
+/// Homes of one disk that are counted at a time. More would only cause seeks.
 const COUNTS_PER_DISK: usize = 2;
 
-/// Counts of one home during which removals are served.
+/// Attempts to count one home during which removals are still served.
 const FREE_TRIES: u32 = 3;
 
-/// A moment of a count.
+/// A phase of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountPhase {
     /// The home is about to be read.
@@ -36,7 +36,7 @@ pub enum CountPhase {
     Scanned,
 }
 
-/// Called with the user at each moment of a count. The count waits until it returns.
+/// Called with the user at each phase of a count. The count waits until it returns.
 pub(crate) type CountObserver = dyn Fn(&str, CountPhase) + Send + Sync;
 
 /// A home that is to be counted. It does not keep the home open: once the home is no longer served, and its last session
@@ -79,7 +79,7 @@ struct WaitingHome {
 }
 
 impl CountQueue {
-    /// A queue whose counts an observer is told of.
+    /// A queue that reports its counts to an observer.
     pub(super) fn observed(observer: Box<CountObserver>) -> CountQueue {
         CountQueue { observer: Some(observer), ..CountQueue::default() }
     }
@@ -100,7 +100,7 @@ impl CountQueue {
         let device = home.count.device;
         state.next += 1;
         drop(state);
-        // If a thread could not be started before, it is tried again.
+        // Tries again if a thread could not be started before.
         self.run(device);
     }
 
@@ -127,17 +127,17 @@ impl CountQueue {
         }
     }
 
-    /// A thread: counts the homes of a disk until none is left.
+    /// The body of a thread: counts the homes of a disk until none is left.
     fn work(&self, device: u64) {
         while let Some(count) = self.next(device) {
-            // The home must not stay uncounted for ever, and the others must be counted.
+            // A panic must neither leave this home uncounted for ever nor stop the other counts.
             if catch_unwind(AssertUnwindSafe(|| count.run(self))).is_err() {
                 count.give_up();
             }
         }
     }
 
-    /// The next home of a disk. If there is none, the thread that asks ends.
+    /// The next home of a disk. If there is none, the calling thread must end.
     fn next(&self, device: u64) -> Option<HomeCount> {
         let mut state = self.state();
         let on_disk = state.waiting.iter().enumerate().filter(|(_, home)| home.count.device == device);
@@ -145,14 +145,14 @@ impl CountQueue {
         match first {
             Some(at) if !self.is_stopped() => Some(state.waiting.remove(at).count),
             _ => {
-                // Under the same lock: a home that is added now gets a new thread.
+                // Under the same lock, so that a home that is added now gets a new thread.
                 state.end_thread(device);
                 None
             }
         }
     }
 
-    /// Tells the observer of a moment.
+    /// Reports a phase to the observer.
     pub(super) fn observe(&self, user: &str, phase: CountPhase) {
         if let Some(observer) = &self.observer {
             observer(user, phase);
@@ -198,7 +198,7 @@ impl HomeCount {
                     tracing::info!(user = self.user, bytes, entries, "home counted");
                     return;
                 }
-                // The unreadable entries are in the log. Or the home is no longer served.
+                // The scan has logged the unreadable entries, or the home is no longer served.
                 Some(Comparison::Unreadable(_)) | None => return,
             }
         }
@@ -246,7 +246,7 @@ impl HomeCount {
         tracing::error!(user = self.user, ?given_up, "a home could not be counted");
     }
 
-    /// A result for a home of which nothing could be read.
+    /// The result for a home that could not be read at all.
     fn unreadable(&self, why: &str) -> ScanResult {
         let mut unreadable = UnreadableEntries::default();
         unreadable.add(|| (b"/".to_vec(), why.to_owned()));

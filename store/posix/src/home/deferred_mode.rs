@@ -1,4 +1,4 @@
-//! Deferred modes: a directory whose mode denies its owner access gets it after it was filled.
+//! Deferred modes: a directory gets a mode that denies its owner access only after it has been filled.
 
 use super::mode::{MIN_DIRECTORY_MODE, permissions};
 use super::{Location, Result};

@@ -1,15 +1,15 @@
 //! Descriptor budgets: how many descriptors (open files and directories) each user may hold over all connections, so that
 //! other users, logins and the administrator always get some.
 //!
-//! A descriptor that is held beyond one call needs a permit. Those that are open only during a call need none: they are
-//! a few for each thread.
+//! A descriptor that is held beyond one call needs a permit. Those that are open only during a call need none: there
+//! are only a few per thread.
 
 use sshome_store::Cause;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// One user may hold a third of the remaining descriptors: a quarter of all if nobody else holds any. However many users
-/// take all that they may, some are left for one more.
+/// One user may hold a third of the remaining descriptors: a quarter of all if nobody else holds any. However many
+/// users exhaust their share, some descriptors are left for the next.
 const USER_SHARE_DIVISOR: usize = 3;
 
 /// Half of the process's descriptors, up to this many, are reserved for unauthenticated connections, the control socket,

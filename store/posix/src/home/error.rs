@@ -4,7 +4,7 @@ use super::DescriptorsExhausted;
 use rustix::io::Errno;
 use sshome_store::Cause;
 
-/// Why an operation on a home failed. The texts, for the log, are those that clients get.
+/// Why an operation on a home failed. The log gets the same messages as the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     /// The path leads to the staging folder.

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 /// See [`observe_syncfs`].
 static SYNCFS_OBSERVER: OnceLock<fn(u64, SyncfsPhase)> = OnceLock::new();
 
-/// A moment of a `syncfs`.
+/// A phase of a `syncfs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncfsPhase {
     /// It is about to begin: it covers everything that was written until now.
@@ -126,7 +126,7 @@ mod tests {
             scope.spawn(|| {
                 filesystem.share(|| {
                     gate.wait(); // the first run is under way
-                    gate.wait(); // until the others have come
+                    gate.wait(); // until the others have arrived
                     runs.fetch_add(1, Ordering::SeqCst);
                     Ok(())
                 })
@@ -147,7 +147,7 @@ mod tests {
                 assert_eq!(waiter.join().unwrap(), Ok(()));
             }
         });
-        // The first run serves none of the late ones; those that met in the queue shared.
+        // The first run serves no late caller. Callers that were queued together share a run.
         assert!((2..=9).contains(&runs.load(Ordering::SeqCst)));
         let runs = filesystem.runs.lock().unwrap();
         assert_eq!(runs.begun, runs.good);

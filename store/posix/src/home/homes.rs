@@ -55,7 +55,7 @@ impl Drop for Homes {
 }
 
 impl Homes {
-    /// Homes whose counts an observer is told of.
+    /// Homes that report their counts to an observer.
     pub(crate) fn observed(observer: Box<CountObserver>) -> Homes {
         let mut homes = Homes::default();
         homes.counts = Arc::new(CountQueue::observed(observer));
@@ -153,11 +153,11 @@ impl Homes {
         }
     }
 
-    /// Reopens a home by its path if it is unavailable or was replaced. Returns whether that was so. The caller ends the
-    /// sessions in the old one.
+    /// Reopens a home by its path if it is unavailable or was replaced. Returns whether it was reopened. The caller
+    /// ends the sessions in the old one.
     ///
     /// # Errors
-    /// If it cannot be served. The old one is not served either.
+    /// If it cannot be served. The old one is then not served either.
     pub(crate) fn reopen(&self, settings: &HomeSettings) -> std::result::Result<bool, PrepareError> {
         match self.shared(&settings.user) {
             None => self.retry(settings).map(|()| true),

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
-/// Entries that one inspection of a home reads, directories nearest to the top first. A scan reads all.
+/// Entries that one inspection of a home reads, those nearest to the top first. A scan reads all.
 const MAX_INSPECTED_ENTRIES: usize = 16 << 10;
 
 /// Bytes of paths that one inspection queues.
@@ -111,7 +111,7 @@ fn open_below(top: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat2(top, relative, flags, Mode::empty(), how)
 }
 
-/// The path on the machine of a path in the home.
+/// The host's path of a path in the home.
 pub(super) fn below(root: &Path, path: &[u8]) -> std::path::PathBuf {
     root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
 }
@@ -152,7 +152,7 @@ mod tests {
             let remedy = format!("chmod -R u+rwX {}", shown(&path));
             assert!(entry.why.contains(&remedy), "{}", entry.why);
         }
-        // The top's entries use up the limit: those below are left to a scan.
+        // The entries at the top use up the limit, so those below are found only by a scan.
         assert!(found(dir.path(), 4).is_empty());
         set_mode("a/b", 0o700);
         set_mode("a/listed", 0o700);

@@ -71,8 +71,8 @@ impl Location {
         self.path.as_ref()
     }
 
-    /// The name for calls that change names and never follow a link. It keeps the path's trailing slash, for the
-    /// kernel to judge.
+    /// The name for calls that change names and never follow a link. It keeps the path's trailing slash, so that the
+    /// kernel can check it.
     pub(super) fn spelled(&self) -> Cow<'_, [u8]> {
         if self.slash { [&self.name[..], b"/"].concat().into() } else { self.name.as_slice().into() }
     }

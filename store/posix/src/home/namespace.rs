@@ -47,7 +47,7 @@ impl Location {
     /// # Errors
     /// `EEXIST` if the name is taken.
     pub(crate) fn make_directory(&self, mode: Option<u32>, _lock: &NamespaceLock<'_>) -> Result<()> {
-        // Its owner needs access: it is to be counted and filled.
+        // Its owner needs access, to count and fill it.
         let mode = mode.map_or(NEW_DIRECTORY_MODE, |mode| Mode::from_raw_mode((mode & 0o777) | 0o700));
         Ok(rustix::fs::mkdirat(self.dir(), &*self.spelled(), mode)?)
     }

@@ -20,13 +20,13 @@ const VERSION: u8 = 3;
 /// The previous version: the fields alone.
 const VERSION_WITHOUT_DIGEST: u8 = 2;
 
-/// Bytes of a BLAKE3.
+/// Length of a BLAKE3 digest in bytes.
 const DIGEST_BYTES: usize = 32;
 
-/// What the name of a record ends with.
+/// The suffix of a record's name.
 const RECORD_SUFFIX: &str = ".part";
 
-/// Bytes of a record that are read at most.
+/// Bytes that are read of a record; what follows is ignored.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 
 /// Identifies the upload that a staged file is a part of.
@@ -73,7 +73,7 @@ pub(crate) struct PartialFile {
     pub(super) target: Option<EntryId>,
     /// Its length in bytes.
     pub(crate) length: u64,
-    /// The time of the last write. Of a stream: when a session last held it, or the server started.
+    /// The time of the last write. For a stream, the time when a session last held it, or when the server started.
     pub(crate) since: Time,
 }
 
@@ -106,7 +106,7 @@ impl PartialFile {
         self.target.as_ref()
     }
 
-    /// Whether it is of an upload to this target.
+    /// Whether it belongs to an upload to this target.
     #[must_use]
     pub(crate) fn is_of(&self, target: &EntryId) -> bool {
         self.target.as_ref() == Some(target)
@@ -158,7 +158,7 @@ impl UploadRecord {
         UploadRecord::decode(&bytes)
     }
 
-    /// A file that was not synced may have any of its lengths after a power cut, and zeros in place of any page.
+    /// After a power cut, a file that was not synced may have any earlier length, and zeros in place of any page.
     fn decode(bytes: &[u8]) -> std::result::Result<UploadRecord, RecordError> {
         let Some((version, rest)) = bytes.strip_prefix(MAGIC).and_then(<[u8]>::split_first) else {
             let is_torn = MAGIC.starts_with(bytes) || bytes.first() == Some(&0);
@@ -190,7 +190,7 @@ pub(super) fn record_name(name: &str) -> String {
     format!("{name}{RECORD_SUFFIX}")
 }
 
-/// The name of the staged file that a record of this name is about; `None` for anything else.
+/// The name of the staged file that the record with this name describes; `None` for anything else.
 pub(super) fn recorded_name(record: &[u8]) -> Option<&str> {
     let name = std::str::from_utf8(record).ok()?.strip_suffix(RECORD_SUFFIX)?;
     (!name.is_empty() && !name.contains('.')).then_some(name)

@@ -19,7 +19,7 @@ pub(crate) struct PathHandle {
 }
 
 impl HomeHandle {
-    /// Opens the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
+    /// Opens the file at a path. A link at its end is followed with `follow`, or if the path ends in a slash.
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.

@@ -1,4 +1,4 @@
-//! Recovery: the partial uploads of an ended server are found again.
+//! Recovery of the partial uploads of an earlier run of the server.
 
 use super::{HomeHandle, PartialUpload, Result, replaced_file};
 

@@ -27,7 +27,7 @@ impl HomeHandle {
         Ok(rustix::fs::fstat(self.open_target(path, OFlags::PATH)?)?)
     }
 
-    /// The attributes of the file at a path. A link at its end is followed only if a slash is behind it.
+    /// The attributes of the file at a path. A link at its end is followed only if the path ends in a slash.
     ///
     /// # Errors
     /// `ENOENT` if it does not exist.
@@ -56,7 +56,7 @@ impl HomeHandle {
     }
 
     /// The location of a path, which need not exist: links on the way are followed, one at its end is not. For
-    /// operations that change names: a slash at the end is kept, for the kernel to judge.
+    /// operations that change names: a slash at the end is kept, so that the kernel can check it.
     ///
     /// # Errors
     /// [`Error::Top`] for the home itself, [`Error::Dot`] for a path that ends in `.` or `..`; `ENOENT` if the
@@ -77,7 +77,7 @@ impl HomeHandle {
         Ok(Location { path, ..Location::new(Arc::new(dir), name.to_vec()) })
     }
 
-    /// As [`HomeHandle::locate`], but a link at the end is followed if a slash is behind it.
+    /// As [`HomeHandle::locate`], but a link at the end is followed if the path ends in a slash.
     ///
     /// # Errors
     /// As [`HomeHandle::locate_target`] with a slash, otherwise as [`HomeHandle::locate`].
@@ -97,9 +97,9 @@ impl HomeHandle {
         }
     }
 
-    /// The location that writing to a path would write to, and the attributes of what is there now. As
-    /// [`HomeHandle::locate`], but a link at the end is followed, even if its target does not exist. If the path ends in a
-    /// slash, its target is a directory.
+    /// The location that a write to a path would reach, and the attributes of the existing entry. As
+    /// [`HomeHandle::locate`], but a link at the end is followed, even if its target does not exist. If the path ends
+    /// in a slash, its target is a directory.
     ///
     /// # Errors
     /// As [`HomeHandle::locate`], but [`Error::IsDirectory`] for the home itself, `.` and `..`; `ELOOP` after 40 links;

@@ -10,10 +10,10 @@ use sshome_store::shown;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Entries after which a scan reports how far it is.
+/// Entries after which a scan reports its progress.
 const ENTRIES_PER_REPORT: u64 = 256;
 
-/// What is scanned, and what for.
+/// The home that a scan reads, and the files whose lengths it records.
 pub(super) struct ScanTarget<'a, W> {
     /// The user of the home.
     pub(super) user: &'a str,
@@ -24,8 +24,8 @@ pub(super) struct ScanTarget<'a, W> {
 }
 
 /// Adds up everything below the home's `top`, each file and link once however many names it has. The staging folder is
-/// left out. Unreadable entries are in the result, and the first of them in the log. `continues` is called now and then
-/// with the amount so far. `None` if it returned false.
+/// left out. Unreadable entries are in the result, and the first of them in the log. `continues` is called from time to
+/// time with the amount so far. `None` if it returned false.
 pub(super) fn scan(
     target: &ScanTarget<'_, impl Fn(FileId) -> bool>,
     top: OwnedFd,

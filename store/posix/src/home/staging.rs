@@ -66,7 +66,7 @@ impl StagingFolder {
         let DirectoryInfo { id, mount, .. } = DirectoryInfo::of(&dir)?;
         let has_default_acl = match rustix::fs::fgetxattr(&dir, DEFAULT_ACL, &mut [0; 4][..]) {
             Err(Errno::NODATA | Errno::OPNOTSUPP) => false,
-            // It does not fit.
+            // `RANGE`: there is a list, which does not fit into four bytes.
             Ok(_) | Err(Errno::RANGE) => true,
             Err(error) => return Err(error.into()),
         };
@@ -104,7 +104,7 @@ impl StagingFolder {
         };
         for name in names.iter().filter(|name| !is_partial(name)) {
             if let Err(error) = rustix::fs::unlinkat(&self.dir, name.as_slice(), AtFlags::empty()) {
-                // The server did not make it, or the disk fails: the user may work nevertheless.
+                // The server did not create it, or the disk fails. That is no reason to lock the user out.
                 let staged = Escaped(name);
                 tracing::warn!(user, %staged, %error, "cannot delete an entry of the staging folder: delete it by hand");
             }
@@ -112,9 +112,9 @@ impl StagingFolder {
         Ok(partials)
     }
 
-    /// The partial upload with this name; `None` if there is no regular file with it, and if only a part of its record is on
-    /// the disk. If its record cannot be read for another reason, it is kept until it expires, even without a file: a newer
-    /// version may keep its content elsewhere.
+    /// The partial upload with this name; `None` if there is no regular file with it, or only a part of its record is
+    /// on the disk. If its record cannot be read for another reason, it is kept until it expires, even without a file:
+    /// a newer version may keep its content elsewhere.
     fn read_partial(&self, user: &str, name: &str) -> Option<PartialFile> {
         let stat = |name: &str| rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
         let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
@@ -285,7 +285,7 @@ impl StagedFile {
     }
 
     fn unlink(&self, name: &str) {
-        // The next start deletes it.
+        // The next start deletes the file.
         if let Err(error) = rustix::fs::unlinkat(&self.staging, name, AtFlags::empty()) {
             tracing::warn!(name, %error, "a staged file could not be removed");
         }

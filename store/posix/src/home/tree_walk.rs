@@ -35,7 +35,7 @@ pub(crate) struct TreeWalker {
 
 #[derive(Debug)]
 struct TreeLevel {
-    /// `None` while it is closed. The first and the last level are always open.
+    /// `None` while the directory is closed. The first and the last level are always open.
     handle: Option<Arc<OwnedFd>>,
     id: FileId,
     name: Box<[u8]>,

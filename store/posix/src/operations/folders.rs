@@ -29,7 +29,7 @@ impl NewName {
 #[derive(Default)]
 struct Made {
     paths: Vec<RemotePath>,
-    /// The innermost last. Each holds a descriptor, so only [`MAX_SINGLE_SYNCS`] + 1 are kept: for more than that many, the
+    /// The innermost last. Each holds a descriptor, so only [`MAX_SINGLE_SYNCS`] + 1 are kept: if there are more, the
     /// whole filesystem is synced.
     locations: Vec<Location>,
 }

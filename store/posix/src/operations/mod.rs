@@ -64,7 +64,7 @@ impl PosixHome {
     }
 }
 
-/// Fails while the home is being counted. Call it before anything that stores bytes or gives a name.
+/// Fails while the home is being counted. Call it before anything that stores bytes or creates a name.
 fn check_counted(home: &PosixHome, path: &RemotePath) -> StoreResult<()> {
     home.ledger().check_counted().map_err(error::over_quota(path))
 }
@@ -82,7 +82,7 @@ fn check_mount(home: &PosixHome, target: &Location, path: &RemotePath) -> StoreR
     }
 }
 
-/// The error of a name that cannot move to another mount: a copy helps only if it could be stored there.
+/// The error of a rename to another mount: [`StoreError::OtherMount`] if a copy could not be stored there either.
 fn other_mount(home: &PosixHome, target: &Location, path: &RemotePath) -> StoreError {
     match check_mount(home, target, path) {
         Ok(()) => StoreError::file(path, home::Error::Os(Errno::XDEV).into()),

@@ -113,7 +113,7 @@ impl Drop for PendingUpload {
         }
         match staged.keep(record, self.target.take(), length) {
             Ok(file) => {
-                // After the truncation.
+                // Only after the truncation: every stored byte stays reserved.
                 reservation.shrink_to(length, 0);
                 self.partial_uploads.put(PartialUpload { file, reservation });
             }

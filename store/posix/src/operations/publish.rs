@@ -19,7 +19,7 @@ pub(super) const MAX_SINGLE_SYNCS: usize = 4;
 #[derive(Debug)]
 pub(super) struct PendingPublish {
     pub(super) target: Location,
-    /// Dropped before it is published, as when the connection is lost, it becomes a partial upload.
+    /// If this is dropped before it is published, for example after a lost connection, it becomes a partial upload.
     pub(super) pending: PendingUpload,
     /// Whether it was synced already.
     pub(super) durable: bool,
@@ -116,7 +116,7 @@ fn sync_directories(
     directories.values().try_for_each(Location::sync_directory)
 }
 
-/// Renames one file to its target and accounts for the difference to what it replaces. Returns whether a file was
+/// Renames one file to its target and accounts for the change in size. Returns whether a file was
 /// replaced, and the new file if it was published exclusively.
 fn publish_one(
     home: &PosixHome,

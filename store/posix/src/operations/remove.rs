@@ -93,7 +93,7 @@ impl TreeRemoval for Removal {
         check_removal(home, path)?;
         let mut entries = 0;
         while !limit.is_reached(entries) && !home.ctx.is_cancelled() {
-            // It pauses here if a count has to be completed: the next step waits for that.
+            // The removal pauses if a count has to be completed first; the next step waits for the count.
             if check_removal(home, path).is_err() {
                 return Ok(false);
             }

@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! Which calls fail, and when.
 
 use crate::{Cause, StoreError, StoreResult};
 use rand::rngs::StdRng;
@@ -18,9 +18,9 @@ pub enum CallKind {
     Remove,
     /// Making a directory or a link.
     Make,
-    /// Opening a file, beginning an upload.
+    /// Opening a file or beginning an upload.
     Open,
-    /// Writing, and what completes a file before it is published.
+    /// Writing, and completing a file before it is published.
     Write,
     /// Anything else.
     Read,
@@ -35,7 +35,7 @@ pub enum FaultPoint {
     AfterCommit,
 }
 
-/// The faults of a [`FaultyStore`](super::FaultyStore), which a test controls. None to begin with.
+/// The faults of a [`FaultyStore`](super::FaultyStore), which a test controls. There are none at first.
 #[derive(Debug, Default)]
 pub struct Faults {
     state: Mutex<FaultState>,
@@ -46,7 +46,7 @@ pub struct Faults {
 struct FaultState {
     /// The generator and the maximum of delays.
     delays: Option<(StdRng, Duration)>,
-    /// The generator of failures, and of how many calls that change something one fails.
+    /// The generator of failures, and N if one of N calls that change something fails.
     random: Option<(StdRng, u32)>,
     /// The next call of each kind fails here.
     next: Vec<(CallKind, FaultPoint)>,
@@ -65,8 +65,8 @@ impl Faults {
         Arc::new(faults)
     }
 
-    /// Makes one of `one_in` calls fail that change something, half of them after the commit, by a generator with this seed.
-    /// Writes and opens fail before it. 0 ends that.
+    /// Makes one of `one_in` calls that change something fail, by a generator with this seed. Half of them fail after
+    /// the commit; writes and opens always before it. 0 ends the failures.
     pub fn fail_at_random(&self, seed: u64, one_in: u32) {
         self.state().random = (one_in > 0).then(|| (StdRng::seed_from_u64(seed), one_in));
     }
@@ -76,7 +76,7 @@ impl Faults {
         self.state().next.push((kind, point));
     }
 
-    /// Makes all calls hang that begin from now on.
+    /// Makes all later calls hang.
     pub fn hang(&self) {
         self.state().hangs = true;
     }
@@ -87,13 +87,13 @@ impl Faults {
         drop(self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Lets the calls that hang continue.
+    /// Lets the hanging calls continue.
     pub fn release(&self) {
         self.state().hangs = false;
         self.changed.notify_all();
     }
 
-    /// Makes a call that returns an error if it fails.
+    /// Executes a call, or fails it.
     pub(super) fn call<T>(
         &self,
         kind: CallKind,
@@ -111,7 +111,7 @@ impl Faults {
         }
     }
 
-    /// Waits as long as calls hang, and for the delay of one call.
+    /// Waits while calls hang, and then for the delay of one call.
     pub(super) fn pause(&self) {
         let mut state = self.state();
         if state.hangs {

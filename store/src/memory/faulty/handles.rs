@@ -1,4 +1,4 @@
-//! What is opened through a faulty home. Each has the path for its errors.
+//! Handles that were opened through a faulty home. Each has the path for its errors.
 
 use super::faults::{CallKind, Faults};
 use crate::{
@@ -100,7 +100,7 @@ impl Upload for FaultyUpload {
     fn write(&mut self, data: &[u8]) -> StoreResult<()> {
         let written = self.faults.call(CallKind::Write, &self.path, || self.inner.write(data));
         written.inspect_err(|error| {
-            // As every store: nothing is kept after a failed write. One that was cancelled is.
+            // As in every store, a failed write keeps nothing, and a cancelled one keeps a partial upload.
             if error.cause() != Some(&crate::Cause::Cancelled) {
                 self.inner.discard_on_drop();
             }

@@ -15,7 +15,7 @@ use home::FaultyHome;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A store whose calls are delayed and fail as [`Faults`] say. What is done for the administrator works.
+/// A store whose calls are delayed and fail as [`Faults`] says. Calls for the administrator always work.
 #[derive(Clone, Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn HomeStore>,
@@ -31,7 +31,7 @@ impl FaultyStore {
         FaultyStore { inner, faults: Arc::clone(faults), user: None }
     }
 
-    /// The same for the homes of one user. The others' are as they were.
+    /// Decorates a store for one user only.
     #[must_use]
     pub fn for_user(inner: Arc<dyn HomeStore>, faults: &Arc<Faults>, user: &str) -> FaultyStore {
         FaultyStore { user: Some(user.to_owned()), ..FaultyStore::new(inner, faults) }

@@ -60,7 +60,7 @@ impl AtomicUpload {
         let reservation = reserve_space::reserve(home, path, &target, 0, old.is_some())?;
         let staged = home.dir.stage(&target, None).of_file(path)?;
         let permissions = UploadPermissions::Inherited(mode.mode.unwrap_or(NEW_FILE_MODE));
-        // Set already here: a client may query the attributes of the open file.
+        // Set now, since a client may query the attributes of the open file.
         let own = rustix::fs::fstat(staged.file()).of_file(path)?;
         staged.inherit(&home.dir, &own, (&target, old.is_some()), permissions).of_file(path)?;
         let replaces = old.is_some();
@@ -147,7 +147,7 @@ impl FileHandle for AtomicUpload {
         Ok(())
     }
 
-    /// It has the credit of the file that it replaces: only its writes can tell.
+    /// The file that it replaces lends its bytes, so only a write can tell whether there is space.
     fn check_space(&self, _end: u64) -> StoreResult<()> {
         Ok(())
     }
@@ -165,7 +165,6 @@ impl FileHandle for AtomicUpload {
     }
 
     fn close(self: Box<Self>) -> StoreResult<Option<PublishItem>> {
-        // A failure is the result.
         while !self.prepare_close(StepLimit::bytes(u64::MAX))? {}
         let AtomicUpload { path, mode, state, .. } = *self;
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
