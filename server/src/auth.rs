@@ -145,7 +145,7 @@ impl LoginState {
 }
 
 impl Credential {
-    /// What it opens; `None` if the account does not accept it.
+    /// The state of a login with this credential; `None` if the account does not accept it.
     fn open(&self, account: Arc<Account>) -> Option<LoginState> {
         let (access, unrestricted, expires) = match self {
             Credential::Password(hash) => {
@@ -153,7 +153,7 @@ impl Credential {
                 (Access::ReadWrite, true, None)
             }
             Credential::Key { key, from } => {
-                // Several lines may have the same key with different addresses: each of them opens.
+                // Several lines may have the same key with different addresses: any of them may log in.
                 let lines: Vec<_> = account.all_keys().filter(|known| known.opens(key, *from)).collect();
                 let access = lines.first().map(|line| line.access())?;
                 let never = lines.iter().any(|line| line.expires().is_none());

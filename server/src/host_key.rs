@@ -19,7 +19,7 @@ pub enum HostKeyError {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// Others can read the file.
@@ -33,7 +33,7 @@ pub enum HostKeyError {
     NotMade {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -94,7 +94,7 @@ impl HostKeyType {
 /// If it can be neither loaded nor generated, or others can read it. An existing file is never replaced.
 pub(crate) fn load_or_make(path: &Path, algorithms: Algorithms) -> Result<(PrivateKey, bool), HostKeyError> {
     let found = fs::metadata(path);
-    // Where the folder is closed nothing can be said of the file: it is not missing.
+    // If the folder is inaccessible, the file may exist: it is not missing.
     let missing = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if let (Err(error), false) = (&found, missing) {
         let why = CannotRead(path, error).to_string();
@@ -128,7 +128,7 @@ pub(crate) fn read(path: &Path) -> Result<PrivateKey, KeyError> {
     let text = std::str::from_utf8(&bytes).map_err(io::Error::other)?;
     match PrivateKey::from_openssh(text.as_bytes()) {
         Ok(key) if !key.is_encrypted() => Ok(key),
-        // Other forms than OpenSSH's own. This leaves copies, which is why it comes second.
+        // Formats other than OpenSSH's. Decoding them leaves copies in memory, so this comes second.
         _ => decode_secret_key(text, None),
     }
 }
@@ -138,15 +138,15 @@ fn make(path: &Path, kind: HostKeyType) -> io::Result<()> {
     let text = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).map_err(io::Error::other)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Written beside its place and linked there, so that a half-written key is never found, and one
-    // that another process has just made is not replaced.
+    // Written under a temporary name and then linked, so that nobody finds a half-written key, and a key that another
+    // process has just made is not replaced.
     let beside = path.with_extension(format!("{:016x}", rand::random::<u64>()));
     let written = write(&beside, text.as_bytes()).and_then(|()| match fs::hard_link(&beside, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     });
     let removed = fs::remove_file(&beside);
-    // Where nothing could be written there is nothing to remove: the first error is the reason.
+    // If writing failed, the file may not exist to be removed, so the first error is reported.
     written?;
     removed?;
     File::open(folder)?.sync_all()

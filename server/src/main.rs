@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match run(&ServerCli::parse().checked()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever has closed standard error does not want to know.
+            // Ignored: if standard error is closed, nobody reads the message.
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
@@ -44,7 +44,7 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
             check(cli, &[&cli.listen.addresses[..], &listen.addresses].concat())
         }
         Some(AdminCommand::User(command)) => {
-            // It may handle a password.
+            // The command may handle a password.
             sshomed::confine::no_core_dumps()?;
             let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
             let (text, changed) = user(&admin, command)?;
@@ -107,7 +107,7 @@ fn apply(cli: &ServerCli, user: &str) -> anyhow::Result<()> {
         },
     };
     let text = control::response_text(&answer, false)?;
-    // A failure's reason belongs to standard error, with the failure.
+    // The reason of a failure goes to standard error, with the failure.
     anyhow::ensure!(!control::is_incomplete(&answer), "{}", text.trim_end());
     print(&text)
 }
@@ -130,7 +130,7 @@ fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
     match locked {
         Ok(text) => {
             print(&text)?;
-            // It ends the sessions.
+            // This also ends the user's sessions.
             apply(cli, user)
         }
         Err(error) => {
@@ -164,7 +164,7 @@ fn check(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does it, and says also whose settings were changed, if any were.
+/// Executes the command. Also returns the user whose settings were changed, if any were.
 fn user<'a>(admin: &Admin, command: &'a UserCommand) -> Result<(String, Option<&'a str>), AdminError> {
     let (text, changed) = match command {
         UserCommand::Add { name, password_stdin, keys, quota } => {
@@ -197,7 +197,7 @@ fn new_password(user: &str, from_stdin: bool) -> Result<Password, AdminError> {
     if from_stdin { admin::read_password(io::stdin()) } else { admin::ask_password(user) }
 }
 
-/// Writes to standard output. A reader that has seen enough is no failure.
+/// Writes to standard output. A closed pipe is not a failure.
 fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output"),

@@ -61,7 +61,7 @@ impl fmt::Display for CannotRead<'_> {
                 ownership(path),
                 shown(path)
             ),
-            // It is private for its keys' sake: nobody should be told to open it to everybody.
+            // The folder is private because of its keys, so no message should suggest opening it to everybody.
             (Some(_), Some(folder)) if holds_only_ours(folder, path) => {
                 write!(f, "; {}: {}", shown(folder), not_theirs(folder, &account))
             }
@@ -70,15 +70,15 @@ impl fmt::Display for CannotRead<'_> {
     }
 }
 
-/// Whether a folder that cannot be passed through is there for the server's files alone: it holds the file itself,
-/// and is neither the machine's nor its owner's home.
+/// Whether a folder that cannot be traversed is only for the server's files: it contains the file itself, and is
+/// neither a system folder nor its owner's home.
 fn holds_only_ours(folder: &Path, file: &Path) -> bool {
     let owner =
         fs::metadata(folder).ok().and_then(|found| User::from_uid(Uid::from_raw(found.uid())).ok().flatten());
     file.parent() == Some(folder) && !is_shared(folder) && owner.is_none_or(|owner| owner.dir != folder)
 }
 
-/// That another account should give the command that this process is, which may not use a path; with the command.
+/// The message that this process, which may not use a path, should be started as a different account, with the command.
 /// `None` in a server that serves, and if the path belongs to this account.
 pub(crate) fn wrong_account(path: &Path) -> Option<String> {
     let path = closed(path).unwrap_or(path);
@@ -86,7 +86,7 @@ pub(crate) fn wrong_account(path: &Path) -> Option<String> {
     match invocation::role() {
         _ if owner == account => return None,
         Role::Server => return None,
-        // What root owns may be what a start as root has left.
+        // Files of root may be left from a start as root.
         Role::Start if owner == "root" => return None,
         _ => {}
     }
@@ -115,7 +115,7 @@ impl fmt::Display for CannotWrite<'_> {
                 let folder = file.parent().unwrap_or(Path::new("/"));
                 wrong_account(folder).map_or(Ok(()), |hint| write!(f, "; {hint}"))
             }
-            // What replaces the file is to have its owner and its group.
+            // The new file must have the owner and the group of the old one.
             Some(Errno::PERM) => write!(
                 f,
                 "; it is {whose}, and {account} cannot keep its owner and group: run the command as root, `{}`",

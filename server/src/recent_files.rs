@@ -1,6 +1,6 @@
 //! The files that restricted keys have made lately: for a while, a key may still rename them, set their times, and remove
-//! those with temporary names. Programs upload under a temporary name and rename over a different connection, so this
-//! belongs to the key. Nothing is remembered over a restart.
+//! those with temporary names. Programs upload under a temporary name and rename over a different connection, so these
+//! rights belong to the key. A restart of the server ends them.
 
 use sshome_store::FileInfo;
 use sshome_store::quota::FileId;
@@ -59,7 +59,7 @@ pub(crate) struct FileRights {
 }
 
 impl RecentFiles {
-    /// Those of one user.
+    /// The recent files of one user.
     pub(crate) fn of(&self, user: &str) -> Arc<UserRecentFiles> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(users.entry(user.to_owned()).or_default())
@@ -133,8 +133,8 @@ impl KeyRecentFiles {
         self.files.get(&info.id).filter(|file| now.saturating_duration_since(file.since) < PERIOD)
     }
 
-    /// The key has changed a file of its own, which has these attributes now. A renamed file can be neither renamed nor
-    /// removed any more.
+    /// Records that the key has changed one of its files, which has these attributes now. A renamed file can no longer
+    /// be renamed or removed.
     pub(crate) fn changed(&mut self, info: &FileInfo, renamed: bool) {
         if let Some(RecentFile { kind: RecentKind::File(rights), .. }) = self.files.get_mut(&info.id) {
             rights.changed = info.changed;

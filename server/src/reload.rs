@@ -192,19 +192,19 @@ impl Reloader {
                     continue;
                 }
                 () = self.accounts.key_removed() => {
-                    // A user who removed the key of the own session still gets the answer.
+                    // A user who has removed the key of the current session still gets the answer.
                     tokio::time::sleep(SETTLE_TIME).await;
                     self.renew_keys().await;
                     continue;
                 }
                 () = tokio::time::sleep(CHECK_INTERVAL) => false,
             };
-            // A link may lead elsewhere now.
+            // A link may have a different target now.
             watch.renew(&config);
             // A touch, or a temporary file of an editor, is not a change.
             let mut changed = self.see();
             if changed && config.digest().is_err() {
-                // Perhaps it is just being replaced.
+                // An editor may be replacing it right now.
                 tokio::time::sleep(SETTLE_TIME).await;
                 changed = self.see() || config.digest().is_err();
             }
@@ -238,7 +238,7 @@ impl Reloader {
         let mut fixed: Vec<String> = [
             ("listen", old.listen != new.listen),
             ("algorithms", old.algorithms != new.algorithms),
-            // Those that are usual follow from the algorithms.
+            // The default host keys follow from the algorithms.
             ("host-keys", old.host_keys != new.host_keys && old.algorithms == new.algorithms),
             ("account", old.account != new.account),
             ("confine", old.confine != new.confine),
@@ -260,7 +260,7 @@ impl Reloader {
         });
         fixed.extend(moved.map(|account| format!("users.{0}.root (while {0} has sessions)", account.name)));
         let opened = to_be_opened(old, new);
-        // A root that is refused anyway locks its user out, and a restart changes nothing about it.
+        // A refused root only locks its user out, and a restart would not change that.
         let outside = opened
             .iter()
             .filter(|account| !self.confinement.allows(&account.root) && unfit_root(account).is_none());
@@ -339,7 +339,7 @@ pub(crate) fn retry_homes(shared: &ServerState) -> Vec<HomeProblem> {
     homes.problems()
 }
 
-/// The same, and looks for directories in the other homes that became unreadable.
+/// As [`retry_homes`], and also finds directories in the other homes that became unreadable.
 pub(crate) fn look_at_homes(shared: &ServerState) -> Vec<HomeProblem> {
     let unavailable = retry_homes(shared);
     shared.homes.inspect();

@@ -88,7 +88,7 @@ pub struct Server {
     control: Option<Arc<ControlSocket>>,
     /// The listener for Prometheus.
     metrics: Option<TcpListener>,
-    /// For the words that tell how to log in.
+    /// The example of a login that is printed at the start.
     example: Option<String>,
 }
 
@@ -199,7 +199,7 @@ impl Server {
         Server::bind_with(config, Arc::new(PosixStore::default())).await
     }
 
-    /// The same, with homes in any store.
+    /// As [`Server::bind`], with homes in any store.
     ///
     /// # Errors
     /// As of [`Server::prepare`].
@@ -273,7 +273,7 @@ impl Server {
     /// The addresses that the server listens on, with the actual ports.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// The kernel's.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(TcpListener::local_addr).collect()
     }
@@ -287,7 +287,7 @@ impl Server {
     /// Prints the addresses, the host keys and an example login on standard output.
     ///
     /// # Errors
-    /// If the kernel does not tell the addresses.
+    /// If the kernel does not report the addresses.
     pub fn announce(&self) -> io::Result<()> {
         let mut text = String::new();
         let addresses = self.addresses()?;

@@ -1,7 +1,7 @@
 //! Notifies the service manager: the protocol of sd_notify(3).
 //!
-//! The socket is connected at the start and kept, since later this process may connect to nothing. Where there
-//! is no service manager, notifications do nothing.
+//! The socket is connected at the start and kept, because a confined process cannot connect. Without a service manager,
+//! notifications do nothing.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsStr;
@@ -9,19 +9,20 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Whoever started this service and waits to hear of it.
+/// The service manager that started this process, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier(Option<UnixDatagram>);
 
 impl Notifier {
-    /// The one that `NOTIFY_SOCKET` names, if somebody waits there.
+    /// The service manager that listens on the socket in `NOTIFY_SOCKET`, if there is one.
     #[must_use]
     pub fn from_environment() -> Notifier {
         let name = std::env::var_os("NOTIFY_SOCKET");
         Notifier(name.and_then(|name| connect(&name).ok()))
     }
 
-    /// The server serves, after its start or after a reload. `status` is one line for `systemctl status`.
+    /// Reports that the server is ready, after its start or after a reload. `status` is one line for `systemctl
+    /// status`.
     pub fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
@@ -54,12 +55,12 @@ fn connect(name: &OsStr) -> std::io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    // A service manager that is stuck does not stop the service.
+    // A stuck service manager must not block the service.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// Fields of the message are lines.
+/// Makes the text a single line, because lines separate the fields of the message.
 fn one_line(text: &str) -> String {
     text.lines().collect::<Vec<_>>().join(" ")
 }

@@ -63,7 +63,7 @@ pub enum SshConfigError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
     /// A line is invalid or not supported.

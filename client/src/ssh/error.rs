@@ -15,7 +15,7 @@ pub enum LoginError {
     Connect {
         /// The host and the port.
         place: String,
-        /// Why.
+        /// The reason.
         error: ConnectError,
     },
     /// The host did not answer in time.
@@ -39,7 +39,7 @@ pub enum LoginError {
     Handshake {
         /// The host and the port.
         place: String,
-        /// Why.
+        /// The reason.
         error: russh::Error,
     },
     /// The connection ended during the login.

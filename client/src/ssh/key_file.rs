@@ -51,7 +51,7 @@ pub(super) enum SignError {
     Unusable {
         /// The file.
         file: String,
-        /// Why.
+        /// The reason.
         error: PrivateKeyError,
     },
     /// The key cannot sign.

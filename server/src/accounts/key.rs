@@ -14,11 +14,11 @@ pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
     expires: Option<Expiry>,
-    /// `None` for a line.
+    /// `None` if the key is a line.
     limits: Option<KeyLimits>,
 }
 
-/// What the table of a key in the settings permits.
+/// The limits in a key's table in the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyLimits {
     /// The permissions. Those of the account apply as well.
@@ -142,7 +142,7 @@ impl AuthorizedKey {
         self.origin.is_some()
     }
 
-    /// Whether it permits less than the account, or not for ever: then it must not be used to install other keys.
+    /// Whether it permits less than the account, or expires. Such a key must not be used to install other keys.
     #[must_use]
     pub fn is_restricted(&self) -> bool {
         self.has_options() || self.access() != Access::ReadWrite
@@ -185,7 +185,7 @@ impl AuthorizedKey {
         AuthorizedKey { key: self.key, origin, expires, limits: Some(limits) }
     }
 
-    /// The same key, without permissions that `old`, an earlier version of it, does not have, and no longer than it.
+    /// The same key, without permissions that its earlier version `old` does not have, and without a later expiry.
     pub(crate) fn without_grants(mut self, old: &AuthorizedKey) -> AuthorizedKey {
         let access = self.access().and(old.access());
         if access != self.access() {
@@ -286,7 +286,7 @@ fn options(words: &str, rest: &str) -> Result<(Option<Origin>, Option<Expiry>), 
     Ok((origin, expires))
 }
 
-/// What does not begin with a type and has no known option is more likely no key line at all.
+/// The error for an unknown option. A line without a key type and a known option is probably not a key line at all.
 fn unknown_option(name: &str, words: &str, rest: &str) -> KeyError {
     let key_follows = rest.split_whitespace().next().is_some_and(is_key_type);
     if key_follows && words.matches('"').count().is_multiple_of(2) {

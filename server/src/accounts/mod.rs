@@ -68,7 +68,7 @@ pub struct Account {
     pub keys: Vec<AuthorizedKey>,
     /// Whether the user may install keys, and installed keys are accepted.
     pub own_keys: bool,
-    /// What keys that may only add files may remove nevertheless.
+    /// The paths that even keys which may only add files may remove.
     pub deletable: Vec<PathPattern>,
     /// The names under which programs upload before they rename.
     pub temporary_names: Vec<NamePattern>,

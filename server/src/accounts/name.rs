@@ -3,7 +3,7 @@
 /// The longest name, in bytes.
 const MAX_NAME: usize = 32;
 
-/// Whether a name can be a user's.
+/// Checks that a name is a valid user name.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-');
     if name.is_empty() || name.len() > MAX_NAME || name.starts_with(['.', '-']) || !name.chars().all(allowed)

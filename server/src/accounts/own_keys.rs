@@ -70,7 +70,7 @@ pub enum OwnKeysError {
     Broken {
         /// The line, from 1 on.
         line: usize,
-        /// Why.
+        /// The reason.
         error: KeyError,
     },
     /// The disk refused.
@@ -79,13 +79,13 @@ pub enum OwnKeysError {
 }
 
 impl OwnKeys {
-    /// Those of the server that works in the folder `dir`. Nothing is made before it is needed.
+    /// The installed keys of the server in the folder `dir`. Their folder is created when it is first needed.
     #[must_use]
     pub fn of(dir: &Path) -> OwnKeys {
         OwnKeys { folder: dir.join("keys/authorized") }
     }
 
-    /// Where the files are.
+    /// The folder of the files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -190,13 +190,13 @@ impl OwnKeys {
     /// Replaces a user's file. `folder` is locked.
     fn write(&self, user: &str, folder: &File, keys: &[AuthorizedKey]) -> Result<(), OwnKeysError> {
         let file = self.file(user)?;
-        // No user has a name like this one.
+        // No user's name begins with a dot.
         let new = self.folder.join(format!(".{user}.new"));
         let lines = keys.iter().map(|key| key.to_line().map(|line| line + "\n"));
         let text = lines.collect::<Result<String, _>>().map_err(OwnKeysError::Refused)?;
         let written = write_new(&new, &folder.metadata()?, text.as_bytes());
         if let Err(error) = written.and_then(|()| fs::rename(&new, &file)) {
-            // What matters is the first error; a leftover is overwritten by the next change.
+            // Ignored: the first error is the one to report, and the next change overwrites a leftover.
             let _ = fs::remove_file(&new);
             return Err(error.into());
         }
@@ -204,7 +204,7 @@ impl OwnKeys {
     }
 }
 
-/// Writes a file to the disk, for the owner alone: that of the folder, also if root writes it.
+/// Writes a file that only its owner can read, and syncs it. The owner is that of the folder, even if root writes.
 fn write_new(path: &Path, folder: &fs::Metadata, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     if file.metadata()?.uid() != folder.uid() {
@@ -291,7 +291,7 @@ mod tests {
         assert!(matches!(result, Err(OwnKeysError::Refused(KeyError::Private))));
         let result = keys.install("alex", &line(&"x".repeat(MAX_LINE_BYTES)));
         assert!(matches!(result, Err(OwnKeysError::TooLong)));
-        // Two lines are one: what follows is the comment.
+        // Two lines are one key: the second line becomes part of the comment.
         keys.install("alex", &format!("{}\n{}", line("one"), line("two"))).unwrap();
         assert_eq!(keys.read("alex").unwrap().len(), 1);
         for _ in 1..MAX_KEYS {

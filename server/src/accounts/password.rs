@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
 /// The smallest accepted cost of a hash: OWASP's recommendation for argon2id, 19 MiB and two passes.
-/// New hashes cost just this ([`Params::DEFAULT`]).
+/// New hashes have exactly this cost ([`Params::DEFAULT`]).
 const MIN_PARAMS: Params = Params::DEFAULT;
 
 /// The largest accepted cost of a hash. Anybody can attempt a login, which costs as much.
@@ -121,7 +121,7 @@ impl PasswordHash {
         let phc = phc::PasswordHash {
             algorithm: ARGON2ID_IDENT,
             version: Some(19),
-            // Without parameters argon2's defaults hold, which are those of `of`.
+            // Without parameters, argon2 uses its defaults, which are those of `of`.
             params: ParamsString::new(),
             salt: phc::Salt::new(&[0; 16]).ok(),
             hash: phc::Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).ok(),

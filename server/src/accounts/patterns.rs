@@ -22,7 +22,7 @@ impl PathPattern {
         names.map(glob).collect::<Option<_>>().map(PathPattern)
     }
 
-    /// Whether it matches a whole path, which is canonical.
+    /// Whether it matches the whole of a canonical path.
     #[must_use]
     pub fn matches(&self, path: &RemotePath) -> bool {
         let mut names = path.as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
@@ -44,7 +44,7 @@ impl NamePattern {
         self.0.matches(name)
     }
 
-    /// Those of well-known programs.
+    /// The temporary names of well-known programs.
     #[must_use]
     pub fn of_temporary_names() -> Vec<NamePattern> {
         TEMPORARY_NAMES.iter().filter_map(|text| NamePattern::parse(text)).collect()

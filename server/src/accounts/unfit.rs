@@ -54,13 +54,13 @@ pub fn remember_accounts() {
 fn people() -> &'static [Person] {
     static PEOPLE: OnceLock<Vec<Person>> = OnceLock::new();
     PEOPLE.get_or_init(|| {
-        // Where there is no such file nothing is known of other accounts.
+        // Without this file, nothing is known about other accounts.
         let text = fs::read("/etc/passwd").unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter_map(person).collect()
     })
 }
 
-/// A line of passwd(5), unless it is of a service.
+/// Parses a line of passwd(5). `None` for the account of a service.
 fn person(line: &str) -> Option<Person> {
     let mut fields = line.split(':');
     let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?);
@@ -74,7 +74,7 @@ fn person(line: &str) -> Option<Person> {
 /// Why the root in the settings cannot be a home, with the remedy.
 #[must_use]
 pub fn unfit_root(account: &Account) -> Option<String> {
-    // The server makes homes/NAME: then it is the folder around it that may be the system's.
+    // The server creates homes/NAME, so it is the parent that must not be a system folder.
     let named = if account.make_root { account.root.parent()? } else { &account.root };
     let why = of_the_system(named, !account.make_root).or_else(|| {
         let own = geteuid().as_raw();

@@ -35,7 +35,7 @@ impl KeySettings {
     }
 }
 
-/// A value with the type of its key. A date that is none becomes a string, and the validation says what is missing.
+/// A value with the type of its key. An invalid date becomes a string, which the validation rejects with a message.
 pub(super) fn typed(key: &str, value: &str) -> Value {
     match value.parse::<Datetime>() {
         Ok(date) if key == "expires" => Value::from(date),
@@ -44,8 +44,8 @@ pub(super) fn typed(key: &str, value: &str) -> Value {
 }
 
 impl Admin {
-    /// Adds the keys of a public key file to a user, each with a table at the end of the file: no comment there changes its
-    /// table. Returns their fingerprints.
+    /// Adds the keys of a public key file to a user, each with a table at the end of the file, where no comment moves
+    /// to another table. Returns their fingerprints.
     pub(super) fn add_key_tables(
         &self,
         name: &str,

@@ -16,7 +16,7 @@ use toml_edit::{Array, Item, TableLike, Value};
 const AUTHORIZED_KEYS: &str = "authorized-keys";
 
 impl Admin {
-    /// Adds the keys of a public key file to a user, each as a line of its own, or as a table if there are settings. The
+    /// Adds the keys of a public key file to a user: each as one line, or as a table if there are settings. The
     /// file is not needed afterwards.
     ///
     /// # Errors
@@ -34,8 +34,8 @@ impl Admin {
         Ok(prints.iter().map(|print| format!("added the key {print}\n")).collect())
     }
 
-    /// Removes a key from a user's, by its fingerprint or its comment; one that the user has installed, too, even if
-    /// the settings cannot be parsed.
+    /// Removes one of a user's keys, by its fingerprint or its comment. A key that the user has installed can be
+    /// removed even if the settings cannot be parsed.
     ///
     /// # Errors
     /// If the user has no such key or several, or it is in a file with other keys.
@@ -152,7 +152,7 @@ impl Admin {
         })
     }
 
-    /// The note that the administrator's keys were not looked at.
+    /// The note that the administrator's keys could not be read.
     fn unread(&self, error: &ConfigError) -> String {
         format!("the keys in {} could not be read: {error}\n", shown(&self.location.shown))
     }
@@ -185,7 +185,7 @@ pub(super) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>,
     if lines.is_empty() { Err(AdminError::EmptyKeyFile(file.to_owned())) } else { Ok(lines) }
 }
 
-/// Puts lines into a user's table, each on a line of its own.
+/// Inserts key lines into a user's table, each on its own line.
 pub(super) fn add_lines(
     admin: &Admin,
     user: &mut dyn TableLike,

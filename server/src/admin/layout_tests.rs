@@ -1,4 +1,4 @@
-//! Edits of files of several layouts: what each commented line would set stays the same.
+//! Edits of files in several layouts: each commented line would still set the same key.
 
 use super::{Admin, NewUser};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../../../etc/users.toml");
 
-/// Each commented key has a value of its own, by which it is found after an edit.
+/// Each commented key has a unique value, by which it is found after an edit.
 const LAYOUTS: [&str; 6] = [
     // Empty lines between the tables.
     "# Settings.\n\n[server]\n#shutdown-grace = 11\n\n[defaults]\nquota = 5\n#max-files = 12\n#own-keys = true\n\n\
@@ -31,7 +31,7 @@ const LAYOUTS: [&str; 6] = [
      #quota = 9\n\"\"\"\n#max-files = 12\n\n[users.cid]\n#max-files = 13\n",
 ];
 
-/// A folder with this file, and who edits it.
+/// A folder with this file, and the `Admin` that edits it.
 pub(super) fn folder(text: &str) -> (TempDir, Admin) {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("etc")).unwrap();
@@ -59,7 +59,7 @@ fn values(text: &str) -> Option<BTreeMap<String, String>> {
     Some(found)
 }
 
-/// What each commented line sets if its mark is removed: by the line, the path. Lines that set nothing alone are left
+/// The path that each commented line would set without its comment mark, by line. Lines that would set nothing are left
 /// out.
 fn commented(text: &str) -> BTreeMap<String, String> {
     let before = values(text).unwrap_or_else(|| panic!("{text}"));
@@ -76,7 +76,7 @@ fn commented(text: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// Makes edits, each a user to remove, or to add after a `+`, and looks at all commented lines after each.
+/// Makes edits, each a user to remove or, after a `+`, to add, and checks all commented lines after each.
 fn keeps_comments(text: &str, edits: &[&str]) {
     let (dir, admin) = folder(text);
     let mut before = commented(text);

@@ -91,7 +91,7 @@ pub enum AdminError {
     KeyFile {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// A key in a file is not accepted.
@@ -101,7 +101,7 @@ pub enum AdminError {
         file: PathBuf,
         /// The line in it, from 1 on.
         line: usize,
-        /// Why.
+        /// The reason.
         error: KeyError,
     },
     /// A key file has no key.
@@ -110,15 +110,15 @@ pub enum AdminError {
     /// The user has the key already.
     #[error("{user} has the key {fingerprint} already")]
     KeyExists {
-        /// Whose.
+        /// The user.
         user: String,
-        /// Which.
+        /// The fingerprint.
         fingerprint: String,
     },
     /// The user has no such key.
     #[error("{user} has no key with the fingerprint or comment \"{}\": `sshomed user key {user} list` lists them", escaped(.key))]
     NoSuchKey {
-        /// Whose.
+        /// The user.
         user: String,
         /// The fingerprint or comment.
         key: String,
@@ -126,7 +126,7 @@ pub enum AdminError {
     /// Several keys have that comment.
     #[error("{user} has several keys with the comment \"{}\": name one by its fingerprint, as `sshomed user key {user} list` shows it", escaped(.key))]
     ManyKeys {
-        /// Whose.
+        /// The user.
         user: String,
         /// The request.
         key: String,
@@ -142,7 +142,7 @@ pub enum AdminError {
     OwnKeys {
         /// The user's file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         error: OwnKeysError,
     },
     /// The password is too short.
@@ -165,7 +165,7 @@ pub enum AdminError {
     Write {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }

@@ -16,7 +16,7 @@ pub fn ask_password(user: &str) -> Result<Password, AdminError> {
     ask(user, rpassword::prompt_password)
 }
 
-/// Reads a new password: one line, all that the input holds.
+/// Reads a new password, which must be the only line of the input.
 ///
 /// # Errors
 /// If there is more than one line, it is not UTF-8, or the password is too short.

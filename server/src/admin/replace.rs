@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
-/// Replaces the content of `file`, with the same mode and owner. Readers see the old or the new content, also after a power
-/// cut. `folder` is the file's directory, which the caller has locked.
+/// Replaces the content of `file`, with the same mode and owner. Readers see the old or the new content, even after a
+/// power cut. `folder` is the file's directory, which the caller has locked.
 pub(super) fn replace(file: &Path, folder: &File, content: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
@@ -20,7 +20,7 @@ pub(super) fn replace(file: &Path, folder: &File, content: &[u8]) -> io::Result<
     }
     let result = write(&new, &fs::metadata(file)?, content).and_then(|()| fs::rename(&new, file));
     if let Err(error) = result {
-        // What matters is the first error; a leftover goes with the next edit.
+        // Ignored: the first error is the one to report, and the next edit removes a leftover.
         let _ = fs::remove_file(&new);
         return Err(error);
     }

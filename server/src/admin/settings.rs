@@ -50,7 +50,7 @@ pub struct UserSettings {
 }
 
 impl UserSettings {
-    /// Whether anybody can log in as the user; nothing else changes.
+    /// Changes only whether the user can log in.
     #[must_use]
     pub fn enabled(enabled: bool) -> UserSettings {
         UserSettings { enabled: Some(enabled.to_string()), ..UserSettings::default() }
@@ -110,12 +110,12 @@ impl Admin {
         Ok(format!("set of {name}: {}\n", super::escaped(&set.join(", "))))
     }
 
-    /// The root for the file.
+    /// The value of `root` for the file.
     fn root(&self, root: &PathBuf) -> Result<String, AdminError> {
         if root.as_os_str().as_bytes() == DEFAULT_VALUE.as_bytes() {
             return Ok(DEFAULT_VALUE.to_owned());
         }
-        // A path on the command line starts at the current folder, one in the file at the server's.
+        // A path on the command line is relative to the current folder, one in the file to the server's folder.
         let real = fs::canonicalize(root).ok().filter(|real| real.is_dir());
         let real = real.ok_or_else(|| AdminError::Root(root.clone()))?;
         real.to_str().map(str::to_owned).ok_or_else(|| AdminError::Root(real.clone()))

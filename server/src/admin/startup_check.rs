@@ -58,12 +58,12 @@ pub fn examine_start(
     start.problems.extend(sockets::examine(&config, &held).iter().map(ToString::to_string));
     let host_keys: Vec<String> = config.host_keys.iter().filter_map(|key| host_key(key)).collect();
     descriptors(&config, &mut start);
-    // From here on as the account.
+    // From here on, this process runs as the account.
     let refused = confine::examine(&config);
     let names_all = refused.iter().any(|error| matches!(error, ConfineError::NotTheirs { .. }));
     start.problems.extend(refused.iter().map(ToString::to_string));
     if names_all {
-        // What else fails does so because of these files.
+        // Further failures would only follow from these files.
         return Ok(start);
     }
     start.problems.extend(host_keys);

@@ -115,8 +115,8 @@ fn without_block(text: &str, header: usize, spans: &Spans) -> Option<String> {
     Some(left + rest)
 }
 
-/// What is above a header, without the comment about it: the lines right above it, up to a commented key, which is
-/// the previous table's.
+/// The text above a header, without the comment about that header: the lines directly above it, up to a commented key,
+/// which belongs to the previous table.
 fn without_heading(above: &str) -> String {
     let lines: Vec<&str> = above.split_inclusive('\n').collect();
     let heading = lines.iter().rev().take_while(|line| is_comment(line)).count();
@@ -125,15 +125,16 @@ fn without_heading(above: &str) -> String {
     before.iter().chain(heading.iter().take(kept)).copied().collect()
 }
 
-/// What is below a table's keys, without the table's own comments: its commented keys, and prose right below its
-/// keys. What begins with a commented header, or is right above the next table, is about that.
+/// The text below a table's keys, without the table's own comments: its commented keys, and prose directly below its
+/// keys. Text that begins with a commented header belongs to that header, and text directly above the next table to
+/// that table.
 fn without_own(below: &str, has_next: bool) -> String {
     let lines: Vec<&str> = below.split_inclusive('\n').collect();
     let mut kept: Vec<&str> = Vec::new();
     let (mut at, mut dropped) = (0, false);
     while let Some(line) = lines.get(at) {
         if is_blank(line) {
-            // Two paragraphs that a dropped one was between need one empty line.
+            // One empty line is enough between the paragraphs around a dropped one.
             if !dropped || !kept.last().is_some_and(|last| is_blank(last)) {
                 kept.push(line);
             }

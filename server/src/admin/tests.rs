@@ -242,7 +242,7 @@ fn keys_are_added_and_removed_and_comments_are_kept() {
     assert!(matches!(folder.admin.remove_key("alex", "nothing"), Err(AdminError::NoSuchKey { .. })));
     folder.admin.remove_key("alex", "alex at home").unwrap();
     assert_eq!(folder.account("alex").keys.len(), 1);
-    // A file with this key alone is no longer named; the file itself is the administrator's.
+    // A file with only this key is no longer referenced. The file itself is kept.
     folder.admin.remove_key("alex", rows[1][0]).unwrap();
     assert_eq!(folder.account("alex").keys.len(), 0);
     assert!(folder.dir.path().join("work.pub").exists());
@@ -295,7 +295,7 @@ fn installed_keys_are_listed_removed_and_deleted_with_their_user() {
     own.install("alex", ED25519).unwrap();
     folder.admin.remove("alex").unwrap();
     assert!(own.read("alex").unwrap().is_empty());
-    // The next one of that name begins without them.
+    // A later user with that name starts without them.
     folder.admin.add("gone", &plain()).unwrap();
     assert!(own.read("gone").unwrap().is_empty());
 }
@@ -323,7 +323,7 @@ fn an_edit_keeps_the_mode_and_the_link_and_leaves_no_other_file() {
     fs::rename(&file, &real).unwrap();
     symlink("real.toml", &file).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-    // What a crash would have left.
+    // The leftover of a crash.
     fs::write(folder.dir.path().join("etc/.real.toml.new"), "half").unwrap();
     Admin::open(folder.dir.path(), None).unwrap().add("sam", &plain()).unwrap();
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);

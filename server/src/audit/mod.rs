@@ -60,10 +60,10 @@ pub enum AuditRefusal<'a> {
     Quota {
         /// Of the file.
         path: &'a RemotePath,
-        /// By how much.
+        /// The limit, with the amounts.
         exceeded: &'a QuotaExceeded,
     },
-    /// What the account or the key does not permit.
+    /// The account or the key does not permit the operation.
     Permission,
 }
 

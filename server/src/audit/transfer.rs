@@ -268,7 +268,7 @@ mod tests {
         begin(1).closed(true);
         begin(1).cut(true);
         drop(begin(1));
-        // Where nothing has happened nothing is counted.
+        // A transfer without any bytes is not counted.
         begin(0).cut(false);
         begin(0).closed(false);
         let refused = begin(1);

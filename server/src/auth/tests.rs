@@ -87,8 +87,8 @@ async fn only_the_right_password_logs_in() {
     }
 }
 
-/// Only if the dummy is really checked does its password match: then a missing hash costs what
-/// a hash costs. That it matches must not help anybody.
+/// The dummy's password matches only if the dummy is really checked, so that a missing hash costs as much as any other.
+/// The match must not log anybody in.
 #[tokio::test]
 async fn without_a_hash_the_dummy_is_checked() {
     let dummy = hash_password(&Password::new("the dummy's")).unwrap();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 /// (RFC 4007, section 11): `[fe80::1%eth0]:2222`.
 ///
 /// # Errors
-/// If it is none, with what to write instead.
+/// If it is not an address with a port. The message has a valid example.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let address = match text.parse() {
         Ok(address) => address,
@@ -37,10 +37,10 @@ fn with_zone(text: &str) -> Option<Result<SocketAddr, String>> {
     })
 }
 
-/// What to write in place of something that is not an address with a port.
+/// The message for text that is not an address with a port, with a valid example.
 fn no_address(text: &str) -> String {
     match text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        // The address of someone who left the port out.
+        // The port is missing.
         Ok(ip) => format!("\"{text}\" has no port: write \"{}\"", SocketAddr::new(ip, 2222)),
         Err(_) => format!(
             "\"{text}\" is not an address with a port: write \"127.0.0.1:2222\" (this machine only), \

@@ -17,7 +17,7 @@ pub enum ConfigError {
     Folder {
         /// The folder.
         dir: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The file cannot be read.
@@ -25,7 +25,7 @@ pub enum ConfigError {
     File {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The file is not UTF-8.

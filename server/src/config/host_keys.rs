@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The files where none are named. A mistake in one that exists is a mistake of the whole configuration.
+/// The default files. A mistake in one that exists is a mistake of the configuration.
 pub(super) fn usual(
     location: &ConfigLocation,
     algorithms: Algorithms,
@@ -53,8 +53,8 @@ pub(super) fn named(
     Ok(full)
 }
 
-/// What to say of a file that holds something else than a private key. It may be the key that all clients know the
-/// server by, damaged: the message must not suggest removing it.
+/// The message for a file that is not a private key. It may be the damaged key that all clients know, so the message
+/// must not suggest removing it.
 fn not_a_host_key(path: &str, full: &Path, error: &KeyError) -> String {
     let bytes = regular_file::read(full).unwrap_or_default();
     if bytes.starts_with(b"\xef\xbb\xbf") {

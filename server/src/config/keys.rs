@@ -21,7 +21,7 @@ pub(super) fn read(
         section.only(&names(&[KEY_SETTINGS], &[]), mistakes);
         let found = one(&section, location, mistakes);
         let Some((key, file)) = found.filter(|_| mistakes.len() == before) else { continue };
-        // The less restricted of the two would apply.
+        // Otherwise the less restricted of the two would apply.
         if others.iter().chain(&keys).any(|other| other.is(key.public_key())) {
             let message = format!(
                 "{} is a key of this user already: remove it from authorized-keys, or one of its tables",

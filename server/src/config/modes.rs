@@ -1,10 +1,10 @@
 //! File permissions of the settings file.
 //!
 //! Whoever can change users.toml can log in as every user. So a file that others can write is refused, as OpenSSH does,
-//! and so is its folder, or the server's, where everybody could put another file or folder in its place.
-//! A file that others can read is accepted with a warning, because it contains hashes and no passwords. So is one that a
-//! group can write, because the group may be the administrators'. Keys that others can write, and what
-//! belongs to an account other than the server's and root, are used with a warning, too.
+//! and so is its folder, or the server's, if everybody could replace the file or the folder. A file that others can
+//! read is accepted with a warning, because it contains hashes and no passwords. So is one that a group can write,
+//! because the group may be the administrators'. Keys that others can write, and what belongs to an account other than
+//! the server's and root, are used with a warning, too.
 
 use super::{Config, ConfigLocation, Diagnostic, shown};
 use crate::accounts::OwnKeys;
@@ -42,7 +42,7 @@ pub(crate) fn log_warnings(config: &Config) {
     warnings(config).iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
-/// What others can do with the settings and the keys that may not be meant. Each is a sentence.
+/// What others can do with the settings and the keys, probably unintentionally. Each is a sentence.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = settings_warnings(config);
     let trusted = trusted(config);

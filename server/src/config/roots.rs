@@ -1,4 +1,4 @@
-//! Users' roots, beside each other.
+//! Checks that the roots of users do not overlap.
 
 use super::location::resolve;
 use super::users::UserSection;
@@ -6,18 +6,17 @@ use super::{ConfigLocation, Diagnostics};
 use crate::accounts::{OwnKeys, unfit_root};
 use std::path::{Path, PathBuf};
 
-/// Notes roots that lie in one another, or around the server's own files: a user would read what
-/// is not theirs, and one file would count against two quotas.
-/// `own` are files of the server besides.
+/// Reports roots that contain each other or the server's own files: a user could read foreign files, and a file would
+/// count against two quotas. `own` are additional files of the server.
 pub(super) fn check(
     users: &[UserSection],
     location: &ConfigLocation,
     own: &[&Path],
     mistakes: &mut Diagnostics,
 ) {
-    // A root that is unfit is not served, and concerns its own user alone.
+    // An unfit root is not served, and affects only its own user.
     let served: Vec<&UserSection> = users.iter().filter(|user| unfit_root(&user.account).is_none()).collect();
-    // Who can write to another's key file can log in as them.
+    // Whoever can write to another user's key file can log in as that user.
     let key_files = users.iter().flat_map(|user| &user.key_files);
     let own_keys = OwnKeys::of(&location.dir);
     let secrets = own.iter().copied().chain(key_files.map(PathBuf::as_path));

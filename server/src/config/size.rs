@@ -82,7 +82,7 @@ fn factor(number: &str, unit: &str) -> Option<Result<u64, SizeError>> {
 /// A decimal number times a factor, exact but for fractions of a byte. Saturates.
 fn times(number: &str, factor: u64) -> Option<u128> {
     let (whole, fraction) = match number.split_once('.') {
-        // "1." and ".5" are slips of the pen more often than numbers.
+        // "1." and ".5" are more often typing errors than numbers.
         Some((whole, fraction)) if !whole.is_empty() && !fraction.is_empty() => (whole, fraction),
         Some(_) => return None,
         None => (number, ""),
@@ -93,7 +93,7 @@ fn times(number: &str, factor: u64) -> Option<u128> {
         .iter()
         .fold(0u128, |sum, digit| sum.saturating_mul(10).saturating_add(u128::from(*digit)))
         .saturating_mul(factor);
-    // Eighteen places are more than any unit has bytes.
+    // 18 decimal places are more precise than a byte in any unit.
     let (mut value, mut scale) = (0u128, 1u128);
     for digit in digits(fraction)?.iter().take(18) {
         value = value * 10 + u128::from(*digit);

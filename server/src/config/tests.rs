@@ -24,7 +24,7 @@ fn loaded(dir: &TempDir) -> Result<Config, ConfigError> {
     load(dir.path(), None, &[])
 }
 
-/// What is said of a folder's file, one mistake a line, without the file's name.
+/// The messages about a folder's file, one mistake per line, without the file's name.
 fn complaints(dir: &TempDir, listen: &[SocketAddr]) -> Vec<String> {
     let Err(error) = load(dir.path(), None, listen) else { return Vec::new() };
     let file = format!("{}/etc/users.toml:", dir.path().display());
@@ -35,7 +35,7 @@ fn complaints(dir: &TempDir, listen: &[SocketAddr]) -> Vec<String> {
     lines.map(|line| line.replace(real.to_str().unwrap(), "DIR")).collect()
 }
 
-/// Each row: a file, and all that is wrong with it.
+/// Each row has a file and all its mistakes.
 fn assert_complaints(rows: &[(&str, &[&str])]) {
     for (text, want) in rows {
         let text = text.replace("HASH", HASH).replace("@KEY@", KEY);
@@ -313,14 +313,14 @@ fn a_demo_password_keeps_the_server_on_this_machine() {
     assert_eq!(complaints(&folder(&open("[::ffff:127.0.0.1]:2")), &[]), Vec::<String>::new());
     assert_eq!(complaints(&folder(&open("0.0.0.0:2")), &[]), told(5, "0.0.0.0:2"));
     assert_eq!(complaints(&folder(&open("[::]:2")), &[]), told(5, "[::]:2"));
-    // What is asked for on the command line counts, and what it replaces does not.
+    // Addresses on the command line count instead of those in the file.
     let outside = ["192.0.2.1:22".parse().unwrap()];
     assert_eq!(complaints(&folder(&demo), &outside), told(3, "192.0.2.1:22"));
     assert_eq!(
         complaints(&folder(&open("0.0.0.0:2")), &["127.0.0.1:0".parse().unwrap()]),
         Vec::<String>::new()
     );
-    // Nobody logs in with a password of a user who is disabled, or that is no demo.
+    // The password of a disabled user is harmless, and so is one that is not a demo password.
     assert_eq!(complaints(&folder(&format!("{demo}enabled = false\n")), &outside), Vec::<String>::new());
     assert_eq!(complaints(&folder(&demo.replace("true", "false")), &outside), Vec::<String>::new());
 }
@@ -343,7 +343,7 @@ fn paths_in_a_file_given_by_name_are_relative_to_the_folder() {
     assert_eq!(config.accounts[0].root, fs::canonicalize(dir.path()).unwrap().join("home/alex"));
 }
 
-/// The file that comes with sshome: right as it stands, and open to nobody outside.
+/// The shipped file is valid, and lets nobody in from other machines.
 #[test]
 fn the_shipped_file_is_valid() {
     let dir = folder(include_str!("../../../etc/users.toml"));

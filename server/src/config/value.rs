@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::DeValue;
 
-/// The longest period of grace, in seconds: a day.
+/// The longest grace period, in seconds: a day.
 const MAX_GRACE: u64 = 86_400;
 
 /// The lowest rate, in bytes a second: a cancelled transfer waits for its bytes in flight.

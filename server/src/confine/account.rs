@@ -15,10 +15,10 @@ pub(super) struct SystemAccount {
     groups: Vec<Gid>,
 }
 
-/// Why the server cannot be the account that it is to be.
+/// Why the server cannot run as the configured account.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// Nobody has that name.
+    /// There is no such account.
     #[error(
         "server.account: no account {} on this machine: create it (useradd --system --shell /usr/sbin/nologin …), or name a different one", Escaped(.0.as_bytes())
     )]
@@ -26,38 +26,38 @@ pub enum AccountError {
     /// It is root by another name, or in root's group.
     #[error("server.account: {} is root or in its group, and keeps their privileges: name a different account", Escaped(.0.as_bytes()))]
     IsRoot(String),
-    /// Only root can become somebody else.
+    /// Only root can switch to another account.
     #[error(
         "server.account: the server runs as {}, and this is {}: run it as root, `{}`, or as that account",
         Escaped(.0.as_bytes()), permission::account(), invocation::as_account("root")
     )]
     Another(String),
-    /// The system does not tell of accounts.
+    /// The accounts of the system cannot be looked up.
     #[error("server.account: {} cannot be looked up: {error}", Escaped(.name.as_bytes()))]
     LookUp {
         /// The account.
         name: String,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// The kernel does not let it.
+    /// The kernel refused the change.
     #[error("server.account: the server cannot become {}: {error}", Escaped(.name.as_bytes()))]
     Refused {
         /// The account.
         name: String,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// Root could be taken back.
+    /// The process could become root again.
     #[error("server.account: the server became {}, and could become root again: it refuses to serve", Escaped(.0.as_bytes()))]
     NotGivenUp(String),
 }
 
 impl SystemAccount {
-    /// Looks an account up that this process is or can become.
+    /// Looks up an account that this process has or can switch to.
     ///
     /// # Errors
-    /// If there is none, it is root, or this process is another one and not root.
+    /// If there is no such account, it is root, or this process runs as a different account that is not root.
     pub(super) fn find(name: &str) -> Result<SystemAccount, AccountError> {
         let failed = |error: nix::Error| AccountError::LookUp { name: name.to_owned(), error: error.into() };
         let unknown = || AccountError::Unknown(name.to_owned());
@@ -90,10 +90,10 @@ impl SystemAccount {
         self.name
     }
 
-    /// Becomes it for good, if this process is not it already.
+    /// Switches to the account permanently, unless the process already runs as it.
     ///
     /// # Errors
-    /// If the kernel refuses, or would give root back.
+    /// If the kernel refuses, or would let the process become root again.
     pub(super) fn enter(&self) -> Result<(), AccountError> {
         if !self.is_current() {
             let become_it = || {
@@ -106,7 +106,7 @@ impl SystemAccount {
                 error: error.into(),
             })?;
         }
-        // Whether it is for good is seen by trying.
+        // Only an attempt shows whether the change is permanent.
         let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
         let back = unistd::setresuid(root, root, root).is_ok()
             || unistd::setresgid(wheel, wheel, wheel).is_ok()

@@ -18,9 +18,9 @@ pub enum ConfineError {
     /// A folder cannot be created.
     #[error("{}: cannot be made: {}", sshome_store::shown(.folder), permission::CannotCreate(.folder, .error))]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Files that the server writes belong to another account.
@@ -43,7 +43,7 @@ pub enum ConfineError {
     Foreign {
         /// The server's folder, or its file of settings.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
     },
     /// This is not the server's account.
@@ -54,7 +54,7 @@ pub enum ConfineError {
     ForeignAccount {
         /// The server's folder, or its file of settings.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
     },
     /// The account cannot read the settings again, so a reload would fail.
@@ -64,17 +64,17 @@ pub enum ConfineError {
          let the account read them and the keys that they name, for example with chgrp and chmod g+r, and keep the keys in keys/"
     )]
     Settings {
-        /// What it has become.
+        /// The sandbox that is active.
         confinement: String,
-        /// What cannot be read.
+        /// The error of reading them.
         error: ConfigError,
     },
     /// A system call failed.
     #[error("the server cannot {what}: {error}; confine = \"off\" disables it")]
     Kernel {
-        /// What.
+        /// The attempted action.
         what: &'static str,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// The kernel does not support Landlock completely.

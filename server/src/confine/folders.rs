@@ -88,7 +88,7 @@ fn make_one(folder: &Path, owner: Option<&SystemAccount>) -> io::Result<()> {
         made => made?,
     }
     if let Some(owner) = owner {
-        // Not by its name: the folder around it may be somebody's who puts a link there.
+        // By its handle, not its name: the owner of the parent could put a link there.
         let made = File::options().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(folder)?;
         fchown(made, Some(owner.uid().as_raw()), Some(owner.gid().as_raw()))?;
     }

@@ -1,4 +1,4 @@
-//! Landlock: which files the process may reach from now on, whoever works in it, and no ports.
+//! Landlock: limits the files that the process can reach, and denies all ports.
 
 use super::ConfineError;
 use crate::accounts::{OwnKeys, unfit_root};
@@ -11,39 +11,40 @@ use landlock::{
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What is asked for: files, truncation, TCP, devices, signals and abstract sockets. Linux 6.12 has all of it.
+/// The requested restrictions: files, truncation, TCP, devices, signals and abstract sockets. Linux 6.12 has all of
+/// them.
 const TARGET_ABI: ABI = ABI::V6;
 
-/// Where local times come from. Everything else of the system was read before.
+/// The source of the local time zone. All other files of the system were read before.
 const TIME_ZONE_PATHS: [&str; 2] = ["/usr/share/zoneinfo", "/etc/localtime"];
 
-/// What has come of it.
+/// The restrictions that were applied.
 #[derive(Clone, Debug)]
 pub(super) struct Landlock {
     status: LandlockStatus,
-    /// Whether the kernel does any of it.
+    /// Whether the kernel enforces any of them.
     is_enforced: bool,
-    /// Homes may lie in these, and nowhere else.
+    /// The only folders that homes may be in.
     homes: Vec<PathBuf>,
 }
 
 impl Landlock {
-    /// Confines this thread, and those that it begins, to what the settings name.
+    /// Confines this thread, and the threads that it starts, to the paths in the settings.
     ///
     /// # Errors
-    /// If all of it is required, and the kernel does not have it.
+    /// If the complete sandbox is required and the kernel does not support it.
     pub(super) fn begin(config: &Config) -> Result<Landlock, ConfineError> {
         let homes = homes(config);
         let RestrictionStatus { ruleset, landlock: status, .. } = allowed(config, &homes)?.restrict_self()?;
         Ok(Landlock { status, is_enforced: ruleset != RulesetStatus::NotEnforced, homes })
     }
 
-    /// Whether a home may lie there. Where nothing is enforced it may lie anywhere.
+    /// Whether a home may be at this path. If nothing is enforced, it may be anywhere.
     pub(super) fn allows(&self, root: &Path) -> bool {
         !self.is_enforced || self.homes.iter().any(|folder| root.starts_with(folder))
     }
 
-    /// What the kernel did not do.
+    /// The restrictions that the kernel does not support.
     pub(super) fn missing(&self) -> Option<&'static str> {
         let LandlockStatus::Available { effective_abi, .. } = self.status else {
             return Some(
@@ -73,15 +74,15 @@ impl fmt::Display for Landlock {
     }
 }
 
-/// Whether the kernel can do all that is asked for. Nothing is confined.
+/// Checks whether the kernel supports all restrictions, without applying any.
 pub(super) fn examine(config: &Config) -> Result<(), ConfineError> {
     Ok(allowed(config, &homes(config)).map(drop)?)
 }
 
-/// The folders that homes lie in: the common one, and each root that lies elsewhere.
+/// The folders that homes are in: the common one, and each root outside it.
 fn homes(config: &Config) -> Vec<PathBuf> {
     let own_keys = OwnKeys::of(&config.dir);
-    // A common folder that holds the server's own files as well would open them all.
+    // If the server's own files are below the common folder, a rule for it would expose them.
     let own = [config.file.as_path(), own_keys.folder()];
     let shared = !own.iter().any(|own| own.starts_with(&config.homes));
     let mut homes: Vec<PathBuf> = shared.then(|| config.homes.clone()).into_iter().collect();
@@ -105,7 +106,7 @@ fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, Ruleset
         .handle_access(AccessFs::Refer)?
         .set_compatibility(level(CompatLevel::BestEffort))
         .handle_access(files)?
-        // No port at all: the server has bound its own, and connects to nobody.
+        // No ports at all: the server has bound its own, and makes no connections.
         .handle_access(AccessNet::from_all(TARGET_ABI))?
         .scope(Scope::from_all(TARGET_ABI))?
         .create()?
@@ -125,22 +126,22 @@ fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, Ruleset
         .add_rules(path_beneath_rules(TIME_ZONE_PATHS, read))
 }
 
-/// The folders that settings are read from after the start. If the file is behind a symbolic link, another release
-/// beside the link's target may be its target next. A whole folder of the system, as /etc, is not opened for that.
+/// The folders that settings are read from after the start. If the file is behind a symbolic link, the link may later
+/// lead to another release next to its current target. A whole system folder such as /etc is not allowed for that.
 fn settings(config: &Config) -> Vec<PathBuf> {
     let is_narrow = |folder: &PathBuf| folder.starts_with(&config.dir) || folder.components().count() > 2;
     let own = config.file.parent().map(Path::to_owned);
     config.settings_folders().into_iter().filter(is_narrow).chain(own).collect()
 }
 
-/// What is done in homes. Nothing is executed there, and no device is made or asked to do something. Pipes and
-/// sockets cannot be made by users, but those that are there may be renamed.
+/// The rights that are needed in homes. Nothing is executed there, and devices are neither made nor controlled. Users
+/// cannot make pipes and sockets, but may rename existing ones.
 fn home_rights() -> BitFlags<AccessFs> {
     let devices = make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | IoctlDev});
     AccessFs::from_all(TARGET_ABI) & !devices
 }
 
-/// What it takes to replace a file, by a rename or by writing it anew.
+/// The rights that are needed to replace a file, by a rename or by rewriting it.
 fn replace_rights() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile})
 }

@@ -109,9 +109,9 @@ fn usable(config: &Config, host_keys: bool) -> Result<(), ConfineError> {
     }
 }
 
-/// The account that the server runs as otherwise, if this process is another one: the owner of its folder and its
-/// settings; if they are root's, that of the control socket's folder. What root owns may be what a start as root has
-/// left.
+/// The account that the server usually runs as, if this process is a different one: the owner of its folder and its
+/// settings or, if that is root, the owner of the control socket's folder. Files of root may be left from a start as
+/// root.
 fn other_owner(config: &Config, account: &str) -> Option<(PathBuf, String)> {
     let owned = |path: &Path| Some((path.to_owned(), permission::owner(path)?));
     let settings: Vec<_> = [&config.dir, &config.file].into_iter().filter_map(|path| owned(path)).collect();

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A server that says nothing for this long is reported. It may hang, or a scan may take long.
+/// A server that does not answer for this long is reported. It may hang, or a scan may take long.
 const SILENCE_BEFORE_NOTICE: Duration = Duration::from_secs(5);
 
 /// Why a request failed.
@@ -28,7 +28,7 @@ pub enum ClientError {
     Lost {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// The server refused the request.

@@ -79,12 +79,12 @@ pub enum ControlRequest {
     Reload,
     /// Reload the settings, and compare a user's settings in the file with the current ones.
     Apply {
-        /// Whose.
+        /// The user.
         user: String,
     },
     /// Reopen a user's home by its path.
     HomeReopen {
-        /// Whose.
+        /// The user.
         user: String,
     },
     /// Lift the penalty of an address.
@@ -126,7 +126,7 @@ pub enum ControlResponse {
     Applied(AppliedSettings),
     /// A home was reopened.
     Reopened {
-        /// Whose.
+        /// The user.
         user: String,
         /// Whether there was anything to do.
         anew: bool,
@@ -141,7 +141,7 @@ pub enum ControlResponse {
     },
     /// The request failed.
     Error {
-        /// Why.
+        /// The reason.
         message: String,
     },
 }
@@ -149,7 +149,7 @@ pub enum ControlResponse {
 /// A user's settings in the file compared with the current ones, after a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedSettings {
-    /// Whose.
+    /// The user.
     pub user: String,
     /// Why the file was rejected. `None` if it was applied.
     pub refused: Option<String>,
@@ -167,11 +167,11 @@ pub struct AppliedSettings {
 /// An unavailable home. Its user is locked out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnavailableHomeReport {
-    /// Whose.
+    /// The user.
     pub user: String,
     /// Its path; bytes that are not UTF-8 are escaped.
     pub root: String,
-    /// Why, with what to do.
+    /// The reason, with the remedy.
     pub why: String,
 }
 
@@ -221,11 +221,11 @@ pub struct StatusReport {
 pub struct SessionReport {
     /// Its number.
     pub session: u64,
-    /// Who.
+    /// The user.
     pub user: String,
-    /// From where.
+    /// The address of the client.
     pub source: String,
-    /// Since when, in seconds since 1970.
+    /// Its start time, in seconds since 1970.
     pub since: u64,
     /// The time since the last activity.
     pub idle: f64,
@@ -248,18 +248,18 @@ pub struct TransferReport {
     pub direction: String,
     /// The file; bytes that are not UTF-8 are escaped.
     pub path: String,
-    /// Bytes that were moved.
+    /// Transferred bytes.
     pub done: u64,
-    /// Bytes in all, where that is known.
+    /// Total bytes, if known.
     pub total: Option<u64>,
-    /// For how long.
+    /// Its duration so far.
     pub seconds: f64,
 }
 
 /// The usage of a home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HomeReport {
-    /// Whose.
+    /// The user.
     pub user: String,
     /// Bytes that are stored.
     pub used: u64,
@@ -302,7 +302,7 @@ pub struct UnreadableReport {
 pub struct UnreadableEntryReport {
     /// Its path in the home; bytes that are not UTF-8 are escaped.
     pub path: String,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
@@ -320,7 +320,7 @@ pub struct PenaltyReport {
 /// The result of a quota scan of one home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanReport {
-    /// Whose.
+    /// The user.
     pub user: String,
     /// The comparison with the accounting. `None` if the scan failed.
     pub compared: Option<ScanComparison>,

@@ -51,7 +51,7 @@ pub enum BindError {
     Make {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Others can write to the folder.
@@ -324,7 +324,7 @@ fn scan(shared: &ServerState, user: Option<&str>) -> ControlResponse {
     if let (Some(user), true, true) = (user, users.is_empty(), unavailable.is_empty()) {
         return ControlResponse::Error { message: not_served(&shared.config.load(), user) };
     }
-    // What was opened at the start is no longer what the path leads to: its numbers would say nothing.
+    // The path of such a home leads to a different directory by now, so a scan of the old one would be misleading.
     users.retain(|name| unavailable.iter().all(|home| home.user != *name));
     let refused = unavailable.into_iter().map(|home| {
         let error = format!("the home {} is unavailable: {}", shown(&home.root), home.why);

@@ -69,7 +69,7 @@ pub struct Penalty {
     pub refused: Option<Duration>,
 }
 
-/// When the penalty of each source has run off.
+/// When the penalty of each source expires.
 #[derive(Debug, Default)]
 pub(super) struct PenaltyTable {
     until: HashMap<SourceAddress, Instant>,
@@ -204,7 +204,7 @@ mod tests {
         }
         assert_eq!(penalties.until.len(), MAX_SOURCES);
         assert!(penalties.refused(source(0), &settings, now).is_some());
-        // Those that have run off go first, and all at once.
+        // Expired penalties are removed first, all at once.
         penalties.add(source(u32::MAX), Offence::FailedLogin, &settings, now + 6 * SECOND);
         assert_eq!(penalties.until.len(), 2);
     }

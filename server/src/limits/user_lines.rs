@@ -1,5 +1,5 @@
-//! Rate limits for the log lines of users about what changes nothing: nobody's reads and refusals displace the lines of
-//! others from the rotated log.
+//! Rate limits for users' log lines about actions that change nothing, so that one user's reads and refusals cannot
+//! displace the lines of others from the rotated log.
 
 use super::refusal_log::LOG_INTERVAL;
 use std::collections::HashMap;

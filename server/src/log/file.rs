@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(read(&log.old(1)), "four\nfive\n");
         assert_eq!(read(&log.old(2)), "three\n");
         assert!(!log.old(3).exists());
-        // It continues where it was.
+        // A reopened log is continued at its end.
         let mut log = LogFile::open(&path, 100, 2).unwrap();
         log.write_all(b"six\n").unwrap();
         assert_eq!(read(&path), "a long line\nsix\n");

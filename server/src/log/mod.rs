@@ -34,9 +34,9 @@ pub enum LogError {
         crate::config::shown(.file), crate::permission::CannotCreate(.file, .error)
     )]
     File {
-        /// Which.
+        /// The file.
         file: std::path::PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// No thread can be started.

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// Takes lines as long as it has room for them, and waits for a word before each.
+    /// Accepts lines while it has space for them, and waits for a message before each.
     struct Narrow {
         written: Arc<Mutex<Vec<u8>>>,
         room: Arc<AtomicUsize>,

@@ -73,7 +73,7 @@ pub struct HomeMetrics {
     pub sessions: u64,
     /// Bytes that are stored.
     pub used: u64,
-    /// Bytes that are reserved besides.
+    /// Bytes that are reserved in addition.
     pub reserved: u64,
     /// The quota in bytes. `None` if unlimited.
     pub quota: Option<u64>,
@@ -83,7 +83,7 @@ pub struct HomeMetrics {
     pub counting: bool,
     /// Free bytes on the home's disk. `None` if unknown.
     pub disk_free: Option<u64>,
-    /// Entries that the last scan or the last look at the homes could not read.
+    /// Entries that the last scan or the last inspection of the homes could not read.
     pub unreadable: u64,
 }
 

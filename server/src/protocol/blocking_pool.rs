@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Threads for each core: most slices wait for the disk now and then.
+/// Threads per core. Slices often wait for the disk.
 const THREADS_PER_CORE: usize = 4;
 
 /// A slice that has waited this long for a thread of this pool runs in the overflow pool.
@@ -139,7 +139,7 @@ impl BlockingPool {
             };
             if let Some(runtime) = runtime {
                 queue.push(priority, Box::new(take.clone()));
-                // As many threads are asked for as slices are pushed.
+                // One thread is requested for each slice in the queue.
                 runtime.spawn_blocking(move || queue.pop().map(|slice| slice()));
                 if let Ok(done) = timeout(MAX_QUEUE_WAIT, &mut done).await {
                     return done.ok();

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Workers that never run slices: one polls for events, one handles them.
 const RESERVED_WORKERS: usize = 2;
 
-/// The watchdog takes a slice that runs longer than this for stuck.
+/// The watchdog considers a slice stuck if it runs longer than this.
 const STUCK_AFTER: Duration = Duration::from_millis(10);
 
 /// With at most this many cores, uploads are written inline. With more, one connection is faster if another core hashes
@@ -148,7 +148,7 @@ mod tests {
     fn connection(runtime: &Runtime) -> (std::net::TcpStream, tokio::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        // A missing answer fails the test and does not hang it.
+        // A missing answer makes the test fail, not hang.
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();

@@ -98,7 +98,7 @@ mod tests {
         let line = |info: &FileInfo, readable| lines.before_name(info, "ann", "7", readable);
         assert_eq!(line(&info, false), "-rw-r-----   2 ann      7            1536 Sep  9  2001");
         assert_eq!(line(&info, true), "-rw-r-----   2 ann      7          1.5KiB Sep  9  2001");
-        // Nothing that a disk can tell is too much.
+        // Any time that a disk can report is formatted.
         for seconds in [i64::MIN, -1, 0, i64::MAX] {
             info.modified.seconds = seconds;
             assert!(line(&info, false).starts_with("-rw-r-----   2 "));

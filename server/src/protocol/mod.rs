@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub enum Arrival {
     /// Bytes.
     Data(Bytes),
-    /// The client has said that no more bytes come; it still reads.
+    /// The client sends no more bytes. It may still read.
     Eof,
     /// The channel is closed or the connection is lost. Input without an [`Eof`](Arrival::Eof) before it is incomplete.
     Gone,

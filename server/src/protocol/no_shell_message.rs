@@ -65,7 +65,7 @@ fn commands(name: &str, port: u16) -> String {
     rows.iter().map(|(command, what)| format!("  {command:width$}   {what}\n")).collect()
 }
 
-/// The usage in words.
+/// The usage as text.
 fn used(usage: &Usage) -> String {
     let bytes = match usage.quota {
         Some(quota) => format!("{} of {} used", Size(usage.used), Size(quota)),

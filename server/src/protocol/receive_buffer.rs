@@ -58,12 +58,12 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// Whether more may come.
+    /// Whether more input may arrive.
     pub(crate) fn is_open(&self) -> bool {
         self.end.is_none() || !self.is_empty()
     }
 
-    /// How the input ended. `None` if more may come.
+    /// How the input ended. `None` if more may arrive.
     pub(crate) fn end(&self) -> Option<InputEnd> {
         self.end
     }
@@ -120,8 +120,8 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
         }
     }
 
-    /// Waits until more input has arrived, or a part of its end, also after the end. While the buffer is full it waits
-    /// for ever.
+    /// Waits until more input or the next event of its end has arrived, even after EOF. While the buffer is full, it
+    /// waits for ever.
     pub(crate) async fn wait_for_more(&mut self) {
         let (end, gone) = (self.end, self.gone);
         while self.is_empty() && (self.end, self.gone) == (end, gone) {

@@ -20,7 +20,7 @@ pub struct ReloadSummary {
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", revoked_text(.revoked, *.ended))]
 pub struct RejectedReload {
-    /// Why.
+    /// The reason.
     pub error: ReloadError,
     /// Rights that the file revokes, which were applied: `ann: removed`.
     pub revoked: Vec<String>,
@@ -29,7 +29,7 @@ pub struct RejectedReload {
 }
 
 impl RejectedReload {
-    /// The same as one line, for the log.
+    /// The rejection as one line, for the log.
     pub(super) fn in_one_line(&self) -> String {
         self.to_string().lines().collect::<Vec<_>>().join("; ")
     }

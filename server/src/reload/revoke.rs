@@ -92,7 +92,7 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
     (left, lost)
 }
 
-/// Whether the file has syntax errors, so that it says nothing of any user.
+/// Whether the file has syntax errors, so that nothing is known about any user.
 pub(super) fn is_unparsable(mistakes: &[Diagnostic]) -> bool {
     mistakes.iter().any(|mistake| mistake.key.is_empty() && mistake.line.is_some())
 }
@@ -167,7 +167,7 @@ mod tests {
             (format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}"), "ann: password removed"),
             (format!("[users.ann]\npassword = \"{HASH}\"\n{typo}"), "ann: keys removed"),
             (format!("{ann}own-keys = false\n{typo}"), "ann: installed keys are not accepted"),
-            // Also a mistake in the user's own table.
+            // Even with a mistake in the user's own table.
             (format!("{ann}enabled = false\nquota = \"much\"\n{ben}"), "ann: disabled"),
         ] {
             let (revocations, pending) = revoked(&before, &after);

@@ -15,8 +15,8 @@ pub(super) struct ChangeSignals {
     pub(super) keys: Notify,
 }
 
-/// Watches the directories that decide what the settings are: an editor may put another file in the place of the
-/// old one, and a tool may point a symbolic link on the way elsewhere.
+/// Watches the directories that decide what the settings are: an editor may replace the file by a new one, and a tool
+/// may redirect a symbolic link on the way to it.
 pub(super) struct SettingsWatcher {
     changes: Arc<ChangeSignals>,
     /// The folder of the keys that users have installed.
@@ -35,13 +35,13 @@ impl SettingsWatcher {
         SettingsWatcher { changes, keys, folders: Vec::new(), watcher: None, is_complete: false }
     }
 
-    /// Watches the directories of now, if they are others than before.
+    /// Watches the current directories, if they differ from the previous ones.
     pub(super) fn renew(&mut self, config: &Config) {
-        // A link may lead to a directory that is made later: then the one above it is watched.
+        // A link may lead to a directory that does not exist yet: then its parent is watched.
         let existing = |folder: PathBuf| folder.ancestors().find(|path| path.is_dir()).map(Path::to_owned);
         let mut folders: Vec<PathBuf> = config.settings_folders().into_iter().filter_map(existing).collect();
         folders.dedup();
-        // Where it is missing nobody has installed a key.
+        // If the folder is missing, nobody has installed a key.
         folders.extend(self.keys.exists().then(|| self.keys.clone()));
         if folders == self.folders && self.is_complete {
             return;
@@ -50,7 +50,7 @@ impl SettingsWatcher {
             Ok((watcher, error)) => (Some(watcher), error),
             Err(error) => (None, Some(error)),
         };
-        // It is tried again every minute: once is enough to say.
+        // It is tried again every minute, so only the first failure is logged.
         if let Some(error) = error.as_ref().filter(|_| folders != self.folders) {
             tracing::warn!(
                 %error,
@@ -63,7 +63,7 @@ impl SettingsWatcher {
     }
 }
 
-/// Watches those of the directories that can be watched. Returns also the first error.
+/// Watches the directories, as far as they can be watched. Also returns the first error.
 fn begin(
     folders: &[PathBuf],
     keys: PathBuf,

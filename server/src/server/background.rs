@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 /// The longest interval between two expiry runs, and the interval of home checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Directories inside homes are looked at less often: disks that nobody uses may sleep.
+/// Directories inside homes are inspected less often, so that idle disks may sleep.
 const CHECKS_PER_INSPECTION: u64 = 15;
 
 /// How long a session may outlast its account or key.
@@ -118,7 +118,7 @@ async fn measure(listener: Arc<TcpListener>, shared: Arc<ServerState>) {
         async move {
             let rendered =
                 tokio::task::spawn_blocking(move || shared.metrics.render(&metrics_snapshot(&shared)));
-            // Prometheus takes an empty response for a failure.
+            // Prometheus treats an empty response as a failure.
             rendered.await.unwrap_or_default()
         }
     };

@@ -33,7 +33,7 @@ impl ServiceTasks {
     }
 }
 
-/// Runs a task until it returns, and begins it again after each panic. Nothing else notices a panic.
+/// Runs a task until it returns, and restarts it after each panic. Other tasks are not affected.
 pub(super) async fn supervise<F: Future<Output = ()>>(name: &'static str, mut begin: impl FnMut() -> F) {
     let mut pause = MIN_PAUSE;
     loop {

@@ -42,7 +42,7 @@ pub fn change_directory(user: &User, cwd: &RemotePath, path: &[u8]) -> Result<Re
     Ok(at)
 }
 
-/// The attributes of the file at a path. A link at its end is followed with `follow`, or if a slash is behind it.
+/// The attributes of the file at a path. A link at its end is followed with `follow`, or if the path ends in a slash.
 ///
 /// # Errors
 /// If it does not exist.
@@ -238,7 +238,7 @@ impl Listing {
                     self.current = Some((relative, reader));
                     return true;
                 }
-                // Removed meanwhile.
+                // It was removed meanwhile.
                 Err(error) if error.is_not_found() => {}
                 Err(error) => self.skip_directory(error),
             }

@@ -1,6 +1,6 @@
-//! The upload of a file that exists: the data are compared with it, and nothing is stored.
+//! An upload over an existing file that only compares: the data are compared with the file, and nothing is stored.
 //!
-//! A key that may not replace a file may repeat a put of the same content, as after a reply that was lost.
+//! A key that may not replace a file may still repeat a put of the same content, for example after a lost reply.
 
 use super::{Download, Error, Result, User};
 use sshome_store::{Cause, PublishItem, StoreError, StoreResult, Upload};

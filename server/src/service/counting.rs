@@ -17,12 +17,12 @@ pub(crate) enum ChangeKind {
     Removes,
 }
 
-/// What a channel knows of the count of its home.
+/// What a channel knows about the count of its home.
 #[derive(Debug, Default)]
 pub(super) struct CountProgress {
     /// The home was counted: it stays so.
     is_counted: AtomicBool,
-    /// The channel has waited long enough: what has arrived is refused by the store.
+    /// The channel has waited long enough: the store refuses the requests that have arrived.
     waited_in_vain: AtomicBool,
 }
 

@@ -13,7 +13,7 @@ const READ_CHUNK_BYTES: usize = 256 << 10;
 /// A digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestAlgorithm {
-    /// MD5: used by rclone and others. It detects errors, not attacks.
+    /// MD5, which rclone and other programs use. It detects errors, not attacks.
     Md5,
     /// SHA-1, as MD5.
     Sha1,
@@ -26,7 +26,7 @@ pub enum DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    /// All, the strongest first.
+    /// All algorithms, the strongest first.
     pub const ALL: [DigestAlgorithm; 5] = [
         DigestAlgorithm::Blake3,
         DigestAlgorithm::Sha512,

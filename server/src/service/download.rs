@@ -41,7 +41,7 @@ impl Download {
     pub(super) fn open(user: &User, path: &RemotePath) -> Result<Download> {
         user.require_read()?;
         let file = user.home.open_file(path, OpenMode::READ_ONLY, false)?;
-        // Before the attributes: what is written in between is noticed.
+        // Read before the attributes, so that a write in between is noticed.
         let version = file.version();
         Ok(Download {
             path: path.clone(),
@@ -89,7 +89,7 @@ impl Download {
         if read == 0 {
             return Err(self.changed());
         }
-        // A file that grows meanwhile is sent in its old length; `finish` reports the change.
+        // A file that grows meanwhile is sent with its old length, and `finish` reports the change.
         let read = (read as u64).min(left) as usize;
         buffer.truncate(before + read);
         if self.carried.is_none() {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// The result of a call to the service.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation was refused or failed. The text names the file and, if useful, the remedy; clients show it after the
-/// status.
+/// Why an operation was refused or failed. The message names the file and, if useful, the remedy. Clients show it after
+/// the status.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store refused or failed.
@@ -117,7 +117,7 @@ impl Error {
         }
     }
 
-    /// What is in the way at a path; `None` if there is nothing in particular.
+    /// The cause of the store's error; `None` if there is no specific one.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self.original() {
@@ -156,13 +156,13 @@ impl Error {
         }
     }
 
-    /// The status in words and the text, for protocols without our statuses: `quota exceeded: big.iso needs …`.
+    /// The status as text and the message, for protocols without our statuses: `quota exceeded: big.iso needs …`.
     #[must_use]
     pub fn message(&self) -> String {
         self.status().describe(&self.to_string())
     }
 
-    /// The same, for use in another error's text: the general status is omitted.
+    /// As [`Error::message`], for use in the message of another error: a general status is omitted.
     #[must_use]
     pub fn reason(&self) -> String {
         match self.status() {

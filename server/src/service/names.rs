@@ -62,8 +62,8 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Ent
     Ok(name)
 }
 
-/// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` is not followed: it gets the
-/// second name itself.
+/// Creates a hard link. It needs one entry and no bytes. A symbolic link at the end of `from` is not followed: the
+/// second name is that of the link itself.
 ///
 /// # Errors
 /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.

@@ -4,7 +4,7 @@ use super::{Error, LongOperation, Result, STEP_BYTES, StepLimit, User};
 use sshome_store::{CheckedPartial, EntryId, PartialCheck, UploadSource};
 use sshome_wire::{Part, RemotePath, StreamId, Time};
 
-/// The user's partial uploads, the oldest first. None for a login that may only upload.
+/// The user's partial uploads, the oldest first. Empty for a login that may only upload.
 #[must_use]
 pub fn parts(user: &User) -> Vec<Part> {
     if !user.access().reads() {

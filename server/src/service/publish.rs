@@ -6,8 +6,8 @@ use crate::audit::Transfer;
 use sshome_store::{Cause, EntryRef, PublishItem, PublishResult, Published};
 use sshome_wire::RemotePath;
 
-/// A complete and verified upload, ready to be published. Dropped before that, as when the connection is lost, it becomes a
-/// partial upload.
+/// A complete and verified upload, ready to be published. If it is dropped before, for example after a lost connection,
+/// it becomes a partial upload.
 #[derive(Debug)]
 pub struct VerifiedUpload {
     pub(super) item: PublishItem,

@@ -1,4 +1,4 @@
-//! What logins may do that may only add files: keys with `access = "append-only"` or `"upload-only"`.
+//! The rights of logins that may only add files: keys with `access = "append-only"` or `"upload-only"`.
 //!
 //! Such a key replaces and changes nothing that exists. For a while it may finish what it has made itself: rename a file
 //! to a free name, set times and modes, and remove a file under its temporary name. The check and the change happen under
@@ -55,14 +55,14 @@ impl User {
         let temporary = path.file_name().is_some_and(|name| self.login.account().is_temporary(name));
         self.with_recent(|recent| match self.home.info(path, false) {
             Ok(info) if info.id == id => recent.add_file(&info, temporary, Instant::now()),
-            // It was replaced or removed already: by whom may do that.
+            // It was already replaced or removed, by a login that may do that.
             _ => {}
         });
     }
 
     /// Notes that this login's key has begun an upload from a file, so that it may resume it.
     pub(super) fn note_upload(&self, path: &RemotePath, source: Option<UploadSource>) {
-        // A small one is never resumed.
+        // Small files are never resumed.
         let Some(UploadSource::File { size, mtime }) = source.filter(|_| self.is_restricted()) else {
             return;
         };
@@ -101,7 +101,7 @@ pub(super) fn opening(user: &User, path: &RemotePath, mode: OpenMode) -> Result<
         return Ok(Opening { mode: OpenMode { create: false, ..mode }, exclusive: false });
     }
     if !mode.create {
-        // The name must exist, and then it may not be written to.
+        // The file must exist, and cannot be written to.
         user.home.info(path, true)?;
         return user.protected(path);
     }

@@ -12,9 +12,9 @@ use std::time::Duration;
 /// 100 ms.
 pub(super) const CHANNEL_WINDOW_BYTES: u32 = 32 << 20;
 
-/// The receive window until a client has used up half of it, in bytes. What it sends without reading a reply has to
-/// be held; a client that reads on is given [`CHANNEL_WINDOW_BYTES`]. Not less: russh ends a connection that has more than twice
-/// this under way when keys are exchanged anew.
+/// The receive window until a client has used up half of it, in bytes. Everything that a client sends without reading
+/// replies has to be held; one that reads gets [`CHANNEL_WINDOW_BYTES`]. Not less: russh ends a connection that has
+/// more than twice this in flight when keys are exchanged again.
 const INITIAL_WINDOW_BYTES: u32 = 20 << 20;
 
 /// The number of outgoing messages that may wait for russh, about a packet each. russh merges waiting messages, and
@@ -44,7 +44,7 @@ pub(super) fn transport(
         event_buffer_size: EVENT_QUEUE_MESSAGES,
         preferred: preferred(kex, algorithms),
         max_auth_attempts: limits.login_attempts,
-        // russh's would take its own keepalives for activity; ours is in `super::watch`.
+        // russh's timeout would count its own keepalives as activity; ours is in `super::watchdog`.
         inactivity_timeout: None,
         keepalive_interval: Some(limits.keepalive_interval),
         keepalive_max: limits.keepalive_count,

@@ -184,7 +184,7 @@ mod tests {
         let (start, receiver) = oneshot::channel();
         let begun = started(receiver, &mut Hasty(Some(start))).await;
         assert_eq!(begun, Some((7, Some(Arrival::Eof))));
-        // But this is, and nothing can be started after it.
+        // Without a request, the event is taken, and no service can be started afterwards.
         let (_start, receiver) = oneshot::channel::<u8>();
         assert_eq!(started(receiver, &mut Hasty(None)).await, None);
     }

@@ -309,7 +309,7 @@ mod tests {
         assert_eq!((greedy.window(WINDOW), greedy.output_limit()), (WINDOW, None));
         let held = HeldBytes::new(Arc::clone(&greedy));
         held.set(MAX_HELD_BYTES + 1);
-        // It gets no more room, but what is under way is still read.
+        // Its window closes, but data in flight are still read.
         assert_eq!((greedy.window(WINDOW), greedy.may_read()), (MIN_WINDOW_BYTES, true));
         held.set(100 << 20);
         assert!(!greedy.may_read() && other.may_read());
@@ -324,7 +324,7 @@ mod tests {
     fn a_connection_returns_its_budget_however_it_ends() {
         let memory = MemoryBudgets::default();
         let flow = Arc::new(FlowControl::default());
-        // Before the login nothing is the user's, and afterwards all of it.
+        // Before the login the user holds nothing, and afterwards everything.
         flow.set_queued(4000);
         flow.limit("ann", Arc::default(), memory.of("ann"));
         assert_eq!(memory.held(), 4000);

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// The memory budget of all users together, in bytes.
 const SERVER_BYTES: usize = 256 << 20;
 
-/// One user may hold a third of the remaining budget: a quarter of it all if nobody else holds anything. So something is
+/// One user may hold a third of the remaining budget: a quarter of all if nobody else holds anything. So something is
 /// always left for another user.
 const USER_SHARE_DIVISOR: usize = 3;
 

@@ -1,6 +1,6 @@
 //! Rate limits: a token bucket for each user and direction, shared by all of the user's connections.
 //!
-//! A connection that has taken bytes takes no more before they are paid for, so the connections of one user get equal
+//! A connection takes no more bytes before the previous ones are paid for, so the connections of one user get equal
 //! shares.
 
 use crate::accounts::Account;
@@ -92,7 +92,7 @@ mod tests {
         Arc::new(rates)
     }
 
-    /// Takes pieces for ever; returns where they are counted.
+    /// Takes pieces for ever. Returns their counter.
     fn taker(rates: &Arc<UserRateLimits>, piece: usize) -> Arc<AtomicU64> {
         let (rates, taken) = (Arc::clone(rates), Arc::new(AtomicU64::new(0)));
         let counter = Arc::clone(&taken);
@@ -134,7 +134,7 @@ mod tests {
             |takers: [&AtomicU64; 2]| takers.map(|taken| taken.load(Ordering::Relaxed)).iter().sum::<u64>();
         let begun = sum([&big, &small]);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        // What went ahead is taken from what comes after it.
+        // Bytes that were sent early are deducted from later ones.
         assert!(sum([&big, &small]) - begun <= 12 * RATE);
     }
 
@@ -145,7 +145,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         let paid = rates.received(RATE as usize).unwrap();
         assert!(paid >= Instant::now() + Duration::from_secs(1) - TokenBucket::MAX_BURST);
-        // The other direction has a bucket of its own.
+        // The other direction has its own bucket.
         let before = Instant::now();
         rates.send(MAX_PRIORITY_BYTES).await;
         assert_eq!(before.elapsed(), Duration::ZERO);

@@ -29,7 +29,7 @@ fn host_keys_are_private_ed25519_and_not_encrypted() {
     put(&format!("\u{feff}{}", text.as_str()), 0o600);
     let mark = complaints(&dir, &[]);
     assert!(mark[0].starts_with("2: server.host-keys: key begins with a byte order mark"), "{mark:?}");
-    // What it says to do mends it.
+    // The suggested command solves the problem.
     let command = mark[0].split("put there: ").last().unwrap().replace("DIR", dir.path().to_str().unwrap());
     let done = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
     assert!(done.success() && complaints(&dir, &[]).is_empty(), "{command}");

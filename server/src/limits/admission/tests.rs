@@ -50,7 +50,8 @@ fn unauthenticated_connections_of_some_sources_keep_no_other_source_out() {
         held.extend(open(peer));
     }
     assert_eq!(held.len(), 100);
-    // A source with a few is never dropped at random. With more it is, like those that hold most.
+    // A source with few unauthenticated connections is never dropped at random. One with more is, like those that hold
+    // most.
     let few: Vec<_> = (0..5).map(|_| admit(&admission, ELSEWHERE).unwrap()).collect();
     assert_eq!([HERE, ELSEWHERE].map(|peer| refused_in_percent(&admission, peer)), [0, 0]);
     let more = admit(&admission, ELSEWHERE).unwrap();
@@ -62,7 +63,7 @@ fn unauthenticated_connections_of_some_sources_keep_no_other_source_out() {
     assert_eq!((held.len(), refused_in_percent(&admission, HERE)), (150, 100));
     held.pop();
     assert_eq!(refused_in_percent(&admission, HERE), 0);
-    // A login gives the place back at once.
+    // A login frees its slot at once.
     assert!(admit(&admission, HERE).unwrap().logged_in("ann"));
     assert_eq!(refused_in_percent(&admission, HERE), 0);
 }
@@ -121,7 +122,7 @@ fn failed_connections_are_penalised_and_not_each_key() {
     assert!(admission.admit(HERE.parse().unwrap(), now + left, 99).is_ok());
     assert!(fail("192.0.2.2", true), "one that takes too long is enough");
     assert_eq!([0; 9].map(|_| fail("127.0.0.1", false)), [false; 9]);
-    // Who logs in at last has done nothing wrong.
+    // A login at the end clears the failures of its connection.
     let permit = admit(&admission, "192.0.2.3").unwrap();
     permit.refused();
     permit.logged_in("ann");

@@ -11,7 +11,7 @@ pub(super) struct NativeOutput {
     chunks: Vec<Bytes>,
     small: BytesMut,
     length: usize,
-    /// Whether the client takes [`Status::Protected`].
+    /// Whether the client understands [`Status::Protected`].
     has_protected: bool,
     /// Whether a file is being sent: its header was sent, and its end was not.
     sends_file: bool,
@@ -30,7 +30,7 @@ impl NativeOutput {
         std::mem::take(&mut self.chunks)
     }
 
-    /// Takes note of the client's features.
+    /// Records the client's features.
     pub(super) fn announce(&mut self, features: Features) {
         self.has_protected = features.has(Features::KEY_ACCESS);
     }
@@ -72,7 +72,7 @@ impl NativeOutput {
     pub(super) fn frame(&mut self, frame: &Frame) {
         let before = self.small.len();
         if let Err(FrameError::Unsendable(kind)) = frame.encode(&mut self.small) {
-            // The server's frames are bounded where they are made. Without a reply the client would wait forever.
+            // This is a bug: frames are bounded where they are made. But without a reply the client would wait forever.
             tracing::error!(?kind, "a frame is too long to be sent");
             let short = Frame::Reply(Reply::new(Status::Failed, "the answer is too long to be sent"));
             let _always_fits = short.encode(&mut self.small);

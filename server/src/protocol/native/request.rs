@@ -376,7 +376,7 @@ fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPartial
     }
 }
 
-/// Takes the partial upload that is leased for this path, in whatever spelling.
+/// Takes the partial upload that is leased for this path, however it is spelled.
 fn leased(
     user: &User,
     leases: &mut HashMap<EntryId, CheckedPartial>,

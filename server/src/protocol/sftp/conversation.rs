@@ -19,7 +19,7 @@ use sshome_wire::sftp::{
 };
 use std::time::{Duration, Instant};
 
-/// The time after which a slice ends, for the sake of the user's other sessions.
+/// The time after which a slice ends, so that the user's other sessions get their slices.
 const MAX_SLICE_TIME: Duration = Duration::from_millis(50);
 
 /// The time after which an inline slice ends.

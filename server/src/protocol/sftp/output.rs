@@ -32,7 +32,7 @@ impl SftpOutput {
     }
 
     pub(super) fn packet(&mut self, packet: &ServerPacket) {
-        // The server's packets are bounded where they are made.
+        // This is a bug: packets are bounded where they are made.
         if let Err(error) = packet.encode(&mut self.current) {
             tracing::error!(%error, "an answer is too long to be sent");
         }
@@ -170,7 +170,7 @@ mod tests {
         for most in [10, MIN_OWN_CHUNK_BYTES] {
             assert_eq!(output.data(99, most, refused), Err("the disk"));
         }
-        // Much is asked for, and little is there.
+        // More is requested than there is.
         let few = |buffer: &mut Vec<u8>, _| {
             buffer.extend_from_slice(b"few");
             Ok::<_, ()>(3)

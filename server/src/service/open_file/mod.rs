@@ -137,8 +137,8 @@ impl OpenFile {
         self.traffic.check()
     }
 
-    /// Records the result of a change. A home that was replaced, or is being counted, spoils nothing: the change was not
-    /// begun.
+    /// Records the result of a change. A change that was refused because the home was replaced or is being counted does
+    /// not count as failed: it was never begun.
     fn changed(&self, result: StoreResult<()>, bytes: u64) -> Result<()> {
         match result {
             Err(error) if matches!(error.cause(), Some(Cause::Replaced | Cause::Counting { .. })) => {

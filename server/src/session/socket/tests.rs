@@ -21,7 +21,7 @@ async fn a_write_does_not_wait_for_a_peer_that_does_not_read() {
     let sent: Vec<u8> = (0..32u32 << 20).map(|i| (i % 251) as u8).collect();
     socket.write_all(&sent).await.unwrap();
     assert!(flow.progress().0 > 0);
-    // Reading is what moves the queue, and the order is kept.
+    // Only reading moves the queue, and the order is kept.
     let reading = tokio::spawn(async move { socket.read_u8().await.map(|byte| (byte, socket)) });
     let mut got = vec![0; sent.len()];
     peer.read_exact(&mut got).await.unwrap();
@@ -64,7 +64,7 @@ async fn reads_keep_to_the_rate_while_queued_output_is_sent() {
 
 #[tokio::test]
 async fn one_poll_does_not_read_a_busy_sender_for_ever() {
-    // Bytes without end, none of which has to be waited for.
+    // An endless stream that never has to be waited for.
     let endless = tokio::io::join(tokio::io::repeat(3), tokio::io::sink());
     let mut socket =
         PacedSocket::new(endless, Arc::default(), BulkGate::for_cores(1), CancellationToken::new());
@@ -124,7 +124,7 @@ async fn small_packets_are_read_ahead_and_large_ones_directly_into_the_buffer() 
         }
     }
     assert_eq!(asked.load(Ordering::Relaxed), 10);
-    // From here on all is there at once.
+    // From here on, everything is available at once.
     socket.stream.reader_mut().each = usize::MAX;
     for part in [4, 65_536, 4, 65_536] {
         let before = got.len();
@@ -145,7 +145,7 @@ async fn nothing_is_read_while_too_much_is_held() {
     held.set(1 << 30);
     peer.write_all(b"x").await.unwrap();
     let reading = tokio::spawn(async move { socket.read_u8().await });
-    // It looks, and looks again.
+    // It checks again and again.
     while flow.reads().1 < 3 {
         tokio::task::yield_now().await;
     }
@@ -166,7 +166,7 @@ async fn a_peer_that_does_not_read_is_not_read_from_for_ever() {
         Poll::Ready(Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut got)).is_pending())
     });
     assert!(waits.await);
-    // As soon as the peer reads, it is read from again.
+    // Once the peer reads, the socket reads from it again.
     let mut sink = vec![0; 1 << 16];
     let sinks = async {
         loop {

@@ -162,7 +162,7 @@ fn entry(rest: &[u8]) -> Result<(u32, u64, Vec<u8>)> {
     Ok(((mode & 0o7777) as u32, size, name.to_vec()))
 }
 
-/// `SECONDS MICROSECONDS` of the last change, and the same of the last reading.
+/// `SECONDS MICROSECONDS` of the last modification, and the same of the last access.
 fn times(rest: &[u8]) -> Result<ScpRecord> {
     let parts: Option<Vec<u64>> = rest.split(|byte| *byte == b' ').map(|part| digits(part, 10)).collect();
     match parts.as_deref() {

@@ -45,7 +45,7 @@ struct ScpLevel {
 enum SourceState {
     /// Waiting for the first reply of the sink.
     Greeting,
-    /// Nothing is under way.
+    /// Nothing is in progress.
     Next,
     /// Its mtime was sent. It is offered once that is accepted.
     Timed(ScpItem),
