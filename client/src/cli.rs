@@ -67,10 +67,10 @@ pub struct ClientCli {
     pub command: Vec<OsString>,
 }
 
-/// A destination as given.
+/// A destination as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Who logs in.
+    /// The user name.
     pub user: Option<String>,
     /// A name, perhaps one that only ~/.ssh/config knows, or an address.
     pub host: String,
@@ -78,7 +78,7 @@ pub struct Destination {
     pub port: Option<u16>,
 }
 
-/// The schemes of a URL, in any case of its letters.
+/// The schemes of a URL. Case does not matter.
 const URL_SCHEMES: [&str; 3] = ["ssh", "sftp", "scp"];
 
 /// Without the text, which would stay on the screen and in logs.

@@ -22,7 +22,7 @@ pub enum Exit {
     Interrupted = 6,
 }
 
-/// What `--help` says about the codes.
+/// The description of the codes in `--help`.
 pub const EXIT_CODES_HELP: &str = "\
 Exit codes:
   0  success

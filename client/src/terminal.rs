@@ -178,7 +178,7 @@ pub fn restore() {
     }
 }
 
-/// Restores the modes when it is dropped, also by a panic.
+/// Restores the modes when it is dropped, even by a panic.
 #[derive(Debug)]
 pub struct RestoreOnDrop;
 

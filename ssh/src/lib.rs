@@ -1,4 +1,4 @@
-//! What the client and the server share above russh.
+//! Code above russh that the client and the server share.
 
 mod algorithms;
 mod glob;

@@ -111,7 +111,7 @@ impl CreditedUsage {
         quota.saturating_sub(self.charged()).min(self.usage.disk_free)
     }
 
-    /// The same for a client without credit: `reserved` contains only charged bytes.
+    /// The usage for a client without credit: `reserved` contains only charged bytes.
     #[must_use]
     pub fn without_credit(&self) -> Usage {
         let reserved = self.usage.reserved.saturating_sub(self.credited);

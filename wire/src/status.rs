@@ -107,7 +107,7 @@ impl Status {
         format!("{} ({})", self.describe(message), self.code())
     }
 
-    /// The same without the number, as part of a longer message.
+    /// As [`Status::explain`], without the number, as part of a longer message.
     #[must_use]
     pub fn describe(self, message: &str) -> String {
         let words = self.words();

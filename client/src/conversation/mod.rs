@@ -36,7 +36,7 @@ use sshome_wire::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How many requests that are answered by one reply each are sent ahead.
+/// The largest number of requests with a single reply that are sent ahead.
 const MAX_PIPELINED_REQUESTS: usize = 256;
 
 /// A conversation with the server: its own working directory, requests and their answers.
@@ -59,7 +59,7 @@ impl Conversation {
     /// Starts the subsystem on a session channel and greets the server.
     ///
     /// # Errors
-    /// If the server has no such subsystem, speaks another version, refuses, or says nothing within
+    /// If the server has no such subsystem, uses a different version, refuses, or does not answer within
     /// [`RESPONSE_TIMEOUT`].
     pub async fn start(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
         let silent = |_| ConversationError::Lost("the server does not answer".into());
@@ -94,7 +94,7 @@ impl Conversation {
         })
     }
 
-    /// From now on the server is not waited for without end: the conversation is then lost.
+    /// Limits the waits for the server. After a timeout the conversation is lost.
     pub fn set_idle_timeout(&mut self, idle_timeout: IdleTimeout) {
         self.incoming.idle_timeout = Some(idle_timeout);
     }
@@ -119,7 +119,7 @@ impl Conversation {
         self.incoming.loss = Some(loss);
     }
 
-    /// Why the connection is lost, if that was noticed already.
+    /// Why the connection is lost, if the loss has been noticed.
     pub(crate) fn loss(&self) -> Option<String> {
         self.incoming.loss.as_ref().and_then(LossReason::get)
     }
@@ -139,7 +139,7 @@ impl Conversation {
     /// Sends a request with a single reply. A successful `Cd` changes [`cwd`](Self::cwd).
     ///
     /// # Errors
-    /// `Refused` where the reply's status is an error (203 is none); `Cancelled` after a cancellation.
+    /// `Refused` if the reply's status is an error (203 is not); `Cancelled` after a cancellation.
     pub async fn request(
         &mut self,
         request: Request,
@@ -148,7 +148,7 @@ impl Conversation {
         self.request_with_progress(request, cancel, &mut |_| {}).await
     }
 
-    /// The same, with the progress of a long request.
+    /// As [`request`](Self::request), with the progress of a long request.
     ///
     /// # Errors
     /// As of [`request`](Self::request).
@@ -174,8 +174,8 @@ impl Conversation {
         Ok(reply)
     }
 
-    /// Asks many things that are answered by one reply each, without waiting in between; `each` is
-    /// given the number of the request and its reply, which may be an error.
+    /// Sends many requests that are answered by one reply each, without waiting in between. `each` gets the number of
+    /// the request and its reply, which may be an error.
     ///
     /// # Errors
     /// `Cancelled` after a cancellation, or if the conversation is over.
@@ -207,7 +207,7 @@ impl Conversation {
         }
     }
 
-    /// Sends bytes that hold `requests` requests, reading meanwhile. They go whole or, after an
+    /// Sends bytes that contain `requests` requests, and receives meanwhile. They are sent completely or, after an
     /// error, not at all.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Conversation {
         }
     }
 
-    /// The next frame of an answer. A caller that stops waiting loses none.
+    /// The next frame of an answer. Cancel-safe.
     ///
     /// # Errors
     /// `Cancelled` if `cancel` is cancelled; [`abandon`](Self::abandon) is then the caller's to call.
@@ -236,7 +236,7 @@ impl Conversation {
         self.receive_owed(true, cancel).await
     }
 
-    /// The same; where the server does not owe a frame yet, it may take as long as it likes.
+    /// As [`receive`](Self::receive), but without a timeout while the server does not owe a frame.
     ///
     /// # Errors
     /// As of [`receive`](Self::receive).
@@ -260,7 +260,7 @@ impl Conversation {
         Ok(frame)
     }
 
-    /// The next frame if it is here already.
+    /// The next frame, if it has arrived.
     ///
     /// # Errors
     /// If the conversation is over.
@@ -275,12 +275,12 @@ impl Conversation {
         Ok(frame)
     }
 
-    /// How many requests have no answer yet.
+    /// The number of unanswered requests.
     pub(crate) fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// How many requests the server holds unanswered.
+    /// The largest number of unanswered requests that the server accepts.
     pub(crate) fn max_outstanding(&self) -> usize {
         self.hello.max_outstanding as usize
     }

@@ -8,7 +8,7 @@ impl Conversation {
     /// The absolute path of `path` in the working directory.
     ///
     /// # Errors
-    /// If there is a NUL in it, or it is too long.
+    /// If it contains a NUL, or is too long.
     pub fn absolute(&self, path: &[u8]) -> Result<RemotePath, PathError> {
         self.cwd.join(path)
     }

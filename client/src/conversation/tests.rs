@@ -100,7 +100,7 @@ async fn a_request_done_before_the_cancel_arrived_is_not_reported_as_cancelled()
 #[tokio::test]
 async fn many_questions_are_asked_ahead_of_a_server_that_holds_few() {
     let talk = connect(hello(5), |mut peer| async move {
-        // It says nothing before it has heard as many as it holds.
+        // It does not answer before it has received as many requests as it accepts.
         for round in 0..8 {
             for _ in 0..if round == 0 { 5 } else { 3 } {
                 peer.hear_request().await;
@@ -124,7 +124,7 @@ async fn many_questions_are_asked_ahead_of_a_server_that_holds_few() {
 
 #[tokio::test]
 async fn replies_are_read_while_much_is_sent() {
-    // The peer says more than its window before it reads on: whoever only sent would wait for ever.
+    // The peer sends more than the window before it reads again: a client that only sends would wait for ever.
     const ROUNDS: usize = 40;
     let talk = connect(hello(4096), |mut peer| async move {
         for _ in 0..ROUNDS {

@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(completed("put ~/f", all), text("~/file "));
         assert_eq!(completed("put ~", all), text("~/"));
         assert_eq!(completed("put '~'/f", all), text("\\~/file "));
-        // On the server it is a name like any other.
+        // On the server, `~` is an ordinary name.
         assert_eq!(completed("get ~/f", all), text("\\~/file "));
         assert_eq!(completed("rm -d", all), text("./-dash "));
         assert_eq!(completed("rm -- -d", all), text("-dash "));

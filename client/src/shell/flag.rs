@@ -76,7 +76,7 @@ pub(super) const DELTA_LETTER: char = '\u{18}';
 /// The number of connections of a transfer.
 pub const JOBS_LETTER: char = 'j';
 
-/// The same, as an option.
+/// The number of connections, as an option.
 pub(super) const JOBS_FLAG: Flag = Flag {
     short: JOBS_LETTER,
     also: None,
@@ -198,12 +198,12 @@ impl Flag {
         Flag { short, also: None, long: "", value: None, help }
     }
 
-    /// The same, with a second letter.
+    /// This option, with a second letter.
     pub(super) const fn or(self, also: char) -> Flag {
         Flag { also: Some(also), ..self }
     }
 
-    /// The same, with a word.
+    /// This option, with a word.
     pub(super) const fn word(self, long: &'static str) -> Flag {
         Flag { long, ..self }
     }

@@ -50,7 +50,7 @@ fn sentences(text: &str) -> String {
     })
 }
 
-/// A name and its description, beside it if there is room, otherwise below it.
+/// A name and its description, next to it if there is room, otherwise below it.
 fn row(out: &mut String, name: &str, what: &str, indent: usize, width: usize) {
     let column = indent + FIRST_COLUMN;
     if name.width() + 2 > FIRST_COLUMN || column + SECOND_COLUMN > width {
@@ -111,7 +111,7 @@ mod tests {
                 assert!(line.width() <= width, "{width}: {line}");
             }
         }
-        // Nothing is lost on the way.
+        // Wrapping loses no word.
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(overview(40)), words(overview(200)));
         assert!(

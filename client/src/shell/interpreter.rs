@@ -92,13 +92,13 @@ impl Shell {
         self.run(invocation).await
     }
 
-    /// The same shell with the connection of its conversation: transfers reconnect if it is lost.
+    /// This shell with the connection of its conversation: transfers reconnect if it is lost.
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
     }
 
-    /// The same shell with this default number of connections of a transfer.
+    /// This shell with this default number of connections of a transfer.
     #[must_use]
     pub fn with_jobs(self, jobs: Jobs) -> Shell {
         Shell { jobs, ..self }
@@ -235,7 +235,7 @@ impl Shell {
         Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// The same, with the entries that the server sent meanwhile.
+    /// As [`remote_paths`](Self::remote_paths), with the entries that the server has sent for them.
     pub(super) async fn remote_entries(
         &mut self,
         words: &[Word],
@@ -269,7 +269,7 @@ impl Shell {
         }
     }
 
-    /// The same for local names.
+    /// As [`argument_word`](Self::argument_word), for local names.
     fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
         let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
         Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })

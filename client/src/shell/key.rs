@@ -1,4 +1,4 @@
-//! `key`: the keys that log in to one's own account.
+//! `key`: the keys that log in to the user's account.
 
 use super::error::unexpected_reply;
 use super::event::OutputEvent;
@@ -99,7 +99,7 @@ impl Shell {
         }
     }
 
-    /// The keys that are installed if none is named.
+    /// The keys to install if none are named.
     async fn usual_keys(&self) -> Result<Vec<PublicKey>, ShellError> {
         let (keys, notes) = match &self.connection {
             Some(connection) => connection.keys_to_install().await,
@@ -137,7 +137,7 @@ fn read_keys(path: &Path) -> Result<Vec<PublicKey>, String> {
     if keys.is_empty() { Err(format!("{shown} holds no public keys: {KEY_LINE}")) } else { Ok(keys) }
 }
 
-/// The format of a file of public keys.
+/// The format of a public key file, for messages.
 const KEY_LINE: &str = "a line of it is \"ssh-ed25519 AAAA… comment\"";
 
 /// The key of a line, without options that have no effect here.

@@ -1,4 +1,4 @@
-//! `ls`, and what `lls` shares with it.
+//! `ls`, and the code that it shares with `lls`.
 
 use super::event::{OutputEvent, Side};
 use super::failures::Failures;
@@ -65,7 +65,7 @@ impl Shell {
                 {
                     written = page.below_path(path, whole);
                     if written.is_err() {
-                        // Nobody reads any more: the server can stop.
+                        // Nobody reads the output any more, so the server can stop.
                         cancel.cancel();
                     }
                 }

@@ -46,7 +46,7 @@ impl Shell {
         let done = transfer::get_stream(self.context(&progress), &source, Box::new(io::stdout())).await?;
         match done.output {
             Ok(()) => {}
-            // The reader has enough, and knows it.
+            // The reader closed the output, so it needs no message.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(ShellError::Reported),
             Err(error) => {
                 return Err(ShellError::Failed(format!("standard output cannot be written: {error}")));

@@ -89,7 +89,7 @@ impl Asker {
         Asker { forbidden: batch, terminal, program, asking: Arc::default() }
     }
 
-    /// One that never asks.
+    /// An `Asker` that never asks.
     #[must_use]
     pub(super) fn silent() -> Asker {
         Asker { forbidden: true, terminal: false, program: None, asking: Arc::default() }

@@ -275,7 +275,7 @@ mod tests {
             assert!(!home.path().join(".ssh").exists());
         }
         check(home.path(), UnknownHost::Accept).check(&first).await.unwrap();
-        // Now it is known, and a different key is a change, whatever was answered.
+        // The host is known by now, so a different key is a change, whatever the policy.
         check(home.path(), UnknownHost::Refuse).check(&first).await.unwrap();
         let changed = check(home.path(), UnknownHost::Accept).check(&second).await.unwrap_err();
         let said = changed.to_string();

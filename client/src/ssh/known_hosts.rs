@@ -176,7 +176,7 @@ mod tests {
         PrivateKey::random(&mut rng, Algorithm::Ed25519).unwrap().public_key().clone()
     }
 
-    /// What a file of these lines says of `name`; `KEY` stands for the key.
+    /// The keys of `name` in a file with these lines; `KEY` stands for the key.
     fn known(lines: &str, key: &PublicKey, name: &str) -> KnownHost {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("known_hosts");

@@ -107,8 +107,8 @@ impl StreamLayer for LossMonitor {
         let Some(limit) = self.limit.filter(|_| written.is_pending()) else {
             self.stalled = None;
             return written.map(|written| match self.noted(written) {
-                // The reason that the server gave before it hung up is still to be read, and then the end: an error
-                // here would keep russh from reading it. Nothing counts as sent that the server has not answered.
+                // The reason that the server gave before it hung up has not been read yet. An error here would keep
+                // russh from reading it. Nothing counts as sent before the server has answered it.
                 Err(error) if has_hung_up(&error) => Ok(data.len()),
                 written => written,
             });
@@ -160,7 +160,7 @@ mod tests {
         let (near, mut far) = duplex(1000);
         let mut near =
             LayeredStream::new(near, LossMonitor::new(Some(Duration::from_secs(120)), loss.clone()));
-        // However long it takes in all, as long as some of it is taken.
+        // The total time does not matter as long as the peer keeps reading.
         let writing = async {
             near.write_all(&[0; 5000]).await.unwrap();
             near

@@ -39,7 +39,7 @@ impl<T> CappedList<T> {
         }
     }
 
-    /// Adds those of another part of the transfer.
+    /// Adds the items of another part of the transfer.
     pub(super) fn add(&mut self, other: CappedList<T>) {
         self.extend(other.first);
         self.more += other.more;

@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Clones are of the same connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LossLines {
-    /// How often this connection had each line to print.
+    /// How often this connection wanted to print each line.
     own: Arc<Mutex<HashMap<String, u64>>>,
-    /// How often each was printed.
+    /// How often each line was printed.
     printed: Arc<Mutex<HashMap<String, u64>>>,
 }
 
 impl LossLines {
-    /// Those of another connection of the same transfer.
+    /// The lines of another connection of the same transfer.
     pub(super) fn beside(&self) -> LossLines {
         LossLines { own: Arc::default(), printed: Arc::clone(&self.printed) }
     }
 
-    /// Whether a line is to be printed: no other connection has printed it as often as this one has it to print.
+    /// Whether to print a line: it has not yet been printed as often as this connection wants to print it.
     pub(super) fn is_news(&self, line: &str) -> bool {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);

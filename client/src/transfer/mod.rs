@@ -54,9 +54,9 @@ use summary::{CONTENT_DIFFERS, IS_DIRECTORY, NAMED_TWICE};
 /// The largest number of links in a path: Linux's limit.
 const MAX_LINKS: usize = 40;
 
-/// What makes a get a get and a put a put.
+/// The steps in which get and put differ.
 trait Transfer {
-    /// What the connections do.
+    /// The work that the connections share.
     type Work: SharedWork;
 
     /// Finds the next work; `None` at the end.
@@ -76,7 +76,7 @@ trait Transfer {
     ) -> Result<TransferSummary, ConversationError>;
 }
 
-/// Does a transfer from its beginning to its end.
+/// Executes a transfer to its end.
 async fn run(
     mut ctx: TransferContext<'_>,
     mut transfer: impl Transfer,
@@ -100,18 +100,18 @@ async fn steps(
     Ok(summary)
 }
 
-/// How a transfer is done.
+/// The options of a transfer.
 #[derive(Clone, Copy, Debug)]
 pub struct TransferOptions {
-    /// Directories, too, with all that is in them.
+    /// Whether directories are transferred, with their contents.
     pub recursive: bool,
-    /// Permission bits and modification times are taken over.
+    /// Whether permission bits and modification times are kept.
     pub preserve: bool,
-    /// Symbolic links in a tree are followed, rather than to be made again as they are.
+    /// Whether symbolic links in a tree are followed instead of copied.
     pub follow: bool,
-    /// A get replaces a local file that differs, rather than to save beside it.
+    /// Whether a get replaces a local file that differs instead of saving under a new name.
     pub force: bool,
-    /// How many connections share the work.
+    /// The number of connections that share the work.
     pub jobs: Jobs,
     /// Whether new versions are sent as differences.
     pub delta: Delta,
@@ -121,7 +121,7 @@ pub struct TransferOptions {
 }
 
 impl TransferOptions {
-    /// The usual portion: some megabytes of names, and some seconds of work.
+    /// The default batch: some megabytes of names, and some seconds of work.
     pub const DEFAULT_BATCH_ENTRIES: usize = 50_000;
 }
 
@@ -160,7 +160,7 @@ async fn remote_entry(
     }
 }
 
-/// Whether there is a directory at a path on the server.
+/// Whether a path on the server is a directory.
 async fn remote_is_directory(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,
@@ -168,7 +168,7 @@ async fn remote_is_directory(
     Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
 }
 
-/// A local path's bytes, as well as the system lets us have them.
+/// The bytes of a local path, as far as the system provides them.
 fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }

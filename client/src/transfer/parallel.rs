@@ -187,7 +187,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         result
     }
 
-    /// Runs an additional worker on a thread of its own. A lost connection is not an error: the others continue.
+    /// Runs an additional worker on its own thread. A lost connection is not an error: the others continue.
     fn run_thread(
         self,
         reconnect: Box<dyn Reconnect>,

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 const PASSPHRASE: &str = "open sesame";
 
-/// What a program writes into `out`; none if it is not on this machine or cannot do it.
+/// The content that a program writes to `out`; `None` if the program is missing or cannot do it.
 fn made(dir: &Path, program: &str, arguments: &[&str], out: &str) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -12,7 +12,8 @@ fn made(dir: &Path, program: &str, arguments: &[&str], out: &str) -> Option<Stri
     done.then(|| std::fs::read_to_string(dir.join(out)).unwrap())
 }
 
-/// A wrong passphrase is called wrong, none is asked for, and the right one opens the key.
+/// Checks that a wrong passphrase is reported as wrong, a missing one as required, and that the right one decrypts the
+/// key.
 fn assert_opens(text: &str, what: &str) {
     assert_eq!(decode(text, None).unwrap_err(), Encrypted, "{what}");
     for wrong in 0..40 {
@@ -74,7 +75,7 @@ fn pkcs8_opens_or_names_its_encryption() {
         (&["-v1", "PBE-MD5-DES", "-provider", "legacy", "-provider", "default"], "PBES1 (MD5 and DES)"),
         (&["-v1", "PBE-SHA1-DES", "-provider", "legacy", "-provider", "default"], "PBES1 (SHA-1 and DES)"),
     ] {
-        // OpenSSL 3 writes the oldest only with its legacy provider.
+        // OpenSSL 3 writes the oldest formats only with its legacy provider.
         let Some(text) = pkcs8(options) else { continue };
         let error = decode(&text, Some(PASSPHRASE)).unwrap_err();
         assert!(matches!(&error, Encryption(found) if found.contains(names)), "{options:?}: {error}");
@@ -96,7 +97,7 @@ fn keys_of_ssh_keygen_open() {
             return eprintln!("skipped: keys_of_ssh_keygen_open: ssh-keygen");
         };
         if form == "RFC4716" {
-            // OpenSSH's own form, whose key takes a second to derive: once is enough.
+            // OpenSSH's own format takes a second to derive the key, so it is tested once.
             assert_eq!(decode(&text, Some("barley")).unwrap_err(), WrongPassphrase);
             decode(&text, Some(PASSPHRASE)).unwrap();
         } else {

@@ -103,8 +103,8 @@ pub(super) fn version(metadata: &Metadata) -> Version {
 }
 
 impl Version {
-    /// Whether its size and modification time equal those of another version. If the versions differ nevertheless, it
-    /// was renamed, linked or got a new mode, or it was written to and its time set back.
+    /// Whether its size and modification time equal those of another version. If the versions still differ, the file
+    /// was renamed, linked or got a new mode, or it was written to and its time was set back.
     pub(super) fn looks_like(&self, other: &Version) -> bool {
         (self.size, self.mtime) == (other.size, other.mtime)
     }

@@ -1,4 +1,4 @@
-//! What every implementation of a local directory does. The portable one is compiled and tested on Unix as well.
+//! Tests of every implementation of a local directory. The portable one is compiled and tested on Unix as well.
 
 use super::{LocalEntry, mtime, set_mtime};
 use sshome_wire::Time;
@@ -51,7 +51,7 @@ macro_rules! local_directory_tests {
                 assert_eq!(sub.look(b"missing", false).unwrap(), None);
                 sub.remove(b"name").unwrap();
                 assert_eq!(sub.remove(b"name").unwrap_err().kind(), io::ErrorKind::NotFound);
-                // The umask applies, and takes nothing from the owner here.
+                // The umask applies, but leaves the owner's bits.
                 assert_eq!(sub.new_file_mode(0o644) & 0o600, 0o600);
                 assert!(open_files() >= 64);
             }

@@ -4,7 +4,7 @@ use crate::conversation::ConversationError;
 use crate::transfer::{Failure, FinishedLink, TransferContext};
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request, Status};
 
-/// Checks whether links with the same targets exist already. Returns how many do, and the failures of the others.
+/// Checks which of the links exist already with the same targets. Returns their number, and the failures of the others.
 pub(super) async fn judge(
     ctx: &mut TransferContext<'_>,
     refused: &[(RemotePath, Vec<u8>, Reply)],

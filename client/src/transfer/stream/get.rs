@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 /// The result of writing a file to the output.
 #[derive(Debug)]
 pub struct StreamedFile {
-    /// The summary, as of any transfer.
+    /// The summary.
     pub summary: TransferSummary,
-    /// Whether the output took all of it. If not, the summary has no meaning.
+    /// Whether everything could be written to the output. If not, the summary is meaningless.
     pub output: io::Result<()>,
 }
 

@@ -1,5 +1,5 @@
-//! Deletes what exists only on the server: last, deepest first, and only if nothing failed. Each entry is looked at again
-//! just before.
+//! Deletes entries that exist only on the server: last, deepest first, and only if nothing failed. Each entry is
+//! checked again just before.
 
 use super::{DeleteOptions, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Fewer entries than this may be deleted without `--max-delete`, however few the destination has.
 const MIN_DELETE_LIMIT: u64 = 100;
 
-/// Entries that are looked at together before they are removed. A change in between is not noticed.
+/// Entries that are checked together before they are removed. A change in between is not noticed.
 const ENTRIES_PER_CHECK: usize = 500;
 
 /// Entries that exist only on the server.

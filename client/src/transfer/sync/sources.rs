@@ -1,4 +1,4 @@
-//! What the user named: sources, and their paths on the server.
+//! The sources that the user named, and their paths on the server.
 
 use super::SyncOptions;
 use crate::conversation::ConversationError;
@@ -29,7 +29,7 @@ pub(super) async fn find(
     retries: &mut Retries,
     path: &RemotePath,
 ) -> Result<(RemotePath, Option<Entry>), ConversationError> {
-    // Of a path that does not exist yet, only its end can be made canonical here.
+    // Without a final `.`, a path that does not exist yet can be made canonical, too.
     let path = &match path.split() {
         Some((directory, b".")) => directory,
         _ => path.clone(),

@@ -71,11 +71,11 @@ async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
     assert!(world.path("www/empty").is_dir());
     assert_eq!(world.get(&["/www"], "copy", RECURSIVE).await.unwrap().files, 2);
     assert_eq!(world.read("copy/d/b"), b"2");
-    // Once more: nothing to do, and nothing sent.
+    // The second time there is nothing to do, and nothing is sent.
     let sent = *model.sent.lock().unwrap();
     let again = world.get(&["/www"], "", RECURSIVE).await.unwrap();
     assert_eq!((again.files, again.unchanged, *model.sent.lock().unwrap()), (0, 2, sent));
-    // The top has no name: what is in it goes into the directory itself.
+    // The top has no name, so its entries are stored in the directory itself.
     assert_eq!(world.get(&["/"], "all", RECURSIVE).await.unwrap().files, 2);
     assert_eq!(world.read("all/www/d/b"), b"2");
     std::fs::create_dir(world.path("there")).unwrap();
@@ -153,7 +153,7 @@ async fn of_several_files_with_one_name_the_first_is_fetched() {
             assert!(summary.failures[0].why.starts_with("will not overwrite just-created "));
             assert_eq!((world.read("x"), world.names()), (b"/1/x".to_vec(), vec!["x".to_owned()]));
         }
-        // One that is named twice is no mistake.
+        // Naming a source twice is not an error.
         let summary = world.get(&["/1/x", "/1/x"], "", options).await.unwrap();
         assert_eq!((summary.unchanged, summary.skipped.len(), summary.failures.len()), (1, 1, 0));
     }
@@ -171,7 +171,7 @@ async fn files_saved_under_a_new_name_are_never_replaced() {
             summary.saved_as[..],
             [SavedFile { wanted: world.path("a"), saved: world.path("a.new.2") }]
         );
-        // The second time the same content is there.
+        // The second time, the content exists already.
         assert_eq!(world.names(), ["a", "a.new", "a.new.1", "a.new.2", "a.new.3"]);
     }
     let read = |name: &str| String::from_utf8(world.read(name)).unwrap();
@@ -181,7 +181,7 @@ async fn files_saved_under_a_new_name_are_never_replaced() {
 
 #[tokio::test]
 async fn no_file_of_a_get_replaces_another() {
-    // `a` would be saved as `a.new`, which the server has, too: in either order, fetched or already local.
+    // `a` would be saved as `a.new`, a name that the server has as well: in either order, fetched or already local.
     for (order, theirs) in [(["/a", "/a.new"], "x"), (["/a.new", "/a"], "x"), (["/a", "/a.new"], "its own")] {
         let model = Model::with(&[("/a", b"of a"), ("/a.new", b"its own")]);
         let mut world = World::with(&model).await;

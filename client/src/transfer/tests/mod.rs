@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What a test's transfers work with.
+/// The server, the connection and the directory of a test.
 struct World {
     talk: Talk,
     cancel: CancellationToken,
     progress: ProgressDisplay,
-    /// How often a put is tried again.
+    /// The number of retries of a put.
     retries: u32,
     place: tempfile::TempDir,
 }
@@ -79,7 +79,7 @@ impl World {
     }
 }
 
-/// Tries as often as this without a pause, and never reconnects.
+/// Retries this many times without a pause, and never reconnects.
 struct Patient(u32);
 
 impl Reconnect for Patient {
@@ -120,7 +120,7 @@ const PLAIN: TransferOptions = TransferOptions {
 const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 const FORCE: TransferOptions = TransferOptions { force: true, ..PLAIN };
 
-/// Bytes that are nowhere the same.
+/// Bytes without repetitions.
 fn content(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! A server that keeps its files in memory, and that fails where a test wants it to.
+//! A server that keeps its files in memory, and fails where a test wants it to.
 
 use crate::conversation::peer::{ScriptedPeer, Talk, connect, hello};
 use sshome_wire::{
@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
-/// What is on the server; `None` is a directory.
+/// The files on the server; `None` is a directory.
 pub(super) type Files = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The server, seen from the test.
 #[derive(Clone, Default)]
 pub(super) struct Model {
     pub(super) files: Arc<Mutex<Files>>,
-    /// Gets answered with data.
+    /// The number of gets that were answered with data.
     pub(super) sent: Arc<Mutex<usize>>,
     /// Puts of this name are refused before their data.
     pub(super) refuses: Option<&'static [u8]>,
-    /// Gets of this name arrive with a bit turned round.
+    /// Gets of this name arrive with a flipped bit.
     pub(super) spoils: Option<&'static [u8]>,
     /// Raised when the data of a file of this name begin.
     pub(super) interrupts: Option<&'static [u8]>,
@@ -29,11 +29,11 @@ pub(super) struct Model {
     pub(super) lengths: Option<(u64, u64)>,
     /// Answers to gets and puts are preceded by progress.
     pub(super) works: bool,
-    /// So many puts and directories are refused because the server is busy.
+    /// This many puts and directories are refused because the server is busy.
     pub(super) busy: Arc<Mutex<usize>>,
-    /// Puts are answered with this.
+    /// The status with which puts are answered.
     pub(super) answers: Option<Status>,
-    /// Entries that listings have besides, whatever they are called.
+    /// Additional entries of listings, with any names.
     pub(super) lies: Vec<Entry>,
 }
 

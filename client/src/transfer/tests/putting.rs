@@ -27,7 +27,7 @@ async fn a_tree_goes_into_a_directory_or_to_a_new_name() {
     assert_eq!(model.file("/www/site/d1/1"), Some(b"1".to_vec()));
     assert_eq!(world.put(&["site"], "/new", RECURSIVE).await.unwrap().files, 3000);
     assert_eq!(model.file("/new/d0/2996"), Some(b"2996".to_vec()));
-    // Directories that are there already are fine.
+    // Existing directories are no failures.
     assert_eq!(world.put(&["site"], "/www", RECURSIVE).await.unwrap().failures[..], []);
 }
 

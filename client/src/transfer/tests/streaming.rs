@@ -31,7 +31,7 @@ async fn hear_stream(peer: &mut ScriptedPeer, length: u64) {
 
 #[tokio::test]
 async fn reading_stops_when_the_replay_buffer_is_full() {
-    /// Counts what is read of it, and has no end.
+    /// An endless stream that counts the bytes read from it.
     struct Endless(Arc<Mutex<u64>>);
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -45,7 +45,7 @@ async fn reading_stops_when_the_replay_buffer_is_full() {
     let done = put_to(Endless(Arc::clone(&read)), move |mut peer| async move {
         hear_stream(&mut peer, 32 * MIB).await;
         peer.say(Frame::Stored(Stored { bytes: 8 * MIB })).await;
-        // Just that much more can be kept now; and as nothing else comes, this would wait for ever.
+        // The client can buffer exactly that much more. If it sent less, this would wait for ever.
         let mut more = 0;
         while more < 8 * MIB {
             let Some(Frame::Data(data)) = peer.hear().await else { panic!("no data") };
@@ -123,7 +123,7 @@ async fn a_success_before_the_end_is_an_error() {
     assert!(matches!(error, ConversationError::Protocol(_)), "{error}");
 }
 
-/// Writes where a test can look.
+/// An output that a test can read.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -145,7 +145,7 @@ async fn the_output_must_match_the_file_on_the_server() {
         (0, 3, digest(b"abc"), None),
         (0, 3, digest(b"abd"), Some(Status::DigestMismatch)),
         (0, 4, digest(b"abc"), Some(Status::DigestMismatch)),
-        // Nothing is known here that it could pass over.
+        // The client has no blocks that the server could skip.
         (BLOCK_BYTES, BLOCK_BYTES + 3, digest(b"abc"), Some(Status::Changed)),
     ] {
         let mut talk = connect(hello(4096), move |mut peer| async move {

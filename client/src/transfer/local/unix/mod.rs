@@ -261,7 +261,7 @@ mod tests {
         let open = || top.subdirectory(b"d").unwrap();
         assert!(open().open_to_fill(0o555, true).unwrap());
         assert_eq!(mode(), 0o755);
-        // The next get after a killed one, and one after a completed one.
+        // The next get after a killed one, and the next after a completed one.
         let noted = open().open_to_fill(0o555, false).unwrap();
         if noted {
             open().finish(Some(0o555), mtime).unwrap();
@@ -270,7 +270,7 @@ mod tests {
         open().finish(Some(0o550), mtime).unwrap();
         let seen = place.path().join("d").metadata().unwrap();
         assert_eq!((mode(), seen.mtime(), seen.mtime_nsec()), (0o550, -7, 5));
-        // It is the user's own now, if it has another mode.
+        // With a different mode, the directory is the user's.
         assert!(!open().open_to_fill(0o555, false).unwrap() && mode() == 0o550);
         assert!(!open().open_to_fill(0o755, false).unwrap() && mode() == 0o550);
     }

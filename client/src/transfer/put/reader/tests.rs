@@ -57,7 +57,7 @@ fn a_large_file_that_changes_ends_with_410() {
     let items = items(&path);
     let reading = std::thread::spawn(move || read(items, manner(), out));
     assert!(begun(&mut messages));
-    // The reader is three pieces ahead at the most, and a quarter of the file is five.
+    // The reader is at most three pieces ahead, and a quarter of the file has five.
     File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
     let last = std::iter::from_fn(|| messages.blocking_recv()).last();
     let Some(UploadMessage::Last { bytes, failed: Some(failure), .. }) = last else { panic!("{last:?}") };
