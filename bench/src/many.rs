@@ -69,8 +69,8 @@ pub(crate) fn run(shrink: u64, stage: &Stage, servers: &Servers) -> Result<Strin
 
 fn table(name: &str, steps: &[ManySample], taken: Duration) -> String {
     let mut out = format!(
-        "{name}, once, {:.1} s in all, in equal steps; the first has the listing in it:\n\n\
-         | files | this step | rate | peak memory: client, server |\n|---:|---:|---:|---:|\n",
+        "{name}, once: {:.1} s in total, in equal steps. The first step includes the listing:\n\n\
+         | files so far | time of the step | rate | peak memory: client, server |\n|---:|---:|---:|---:|\n",
         taken.as_secs_f64()
     );
     let mut before = 0;

@@ -92,8 +92,8 @@ pub(crate) fn clients(outcomes: &[Measurement], run: &str) -> Table {
 
 fn table(outcomes: &[Measurement], run: &str, kind: &str, ours: &str, of: impl Fn(Contest) -> bool) -> Table {
     let head = format!(
-        "| workload | {kind} | median | fastest – slowest | rate | processor: client, server | \
-         peak memory: client, server | {ours}'s rate | {ours}'s processor | measured |\n\
+        "| workload | {kind} | median | fastest – slowest | rate | processor time: client, server | \
+         peak memory: client, server | speedup of {ours} | processor time of {ours} | measured |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---|"
     );
     let row = |outcome: &Measurement| {
@@ -165,9 +165,8 @@ pub(crate) fn surroundings(stage: &Stage) -> String {
     let [rsync, sshfs, rclone] = [("rsync", "--version"), ("sshfs", "--version"), ("rclone", "version")]
         .map(|(name, option)| version(name, option));
     format!(
-        "The tools alternate; client and server on the same {cores} cores ({}), Linux {}, \
-         files on tmpfs, over loopback. {}. Logging in is part of every run. Memory of several processes \
-         is their sum.",
+        "The tools alternate. Client and server run on the same {cores} cores ({}), Linux {}, with files on tmpfs, \
+         over loopback. {}. Every run includes the login. The memory of several processes is their sum.",
         model.map_or("unknown processor", |(_, model)| model),
         kernel.trim(),
         [sshome, ssh, rsync, sshfs, rclone].into_iter().flatten().collect::<Vec<_>>().join("; "),

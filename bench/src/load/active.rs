@@ -33,11 +33,16 @@ enum Whose {
 
 /// The rows of the table, in its order.
 pub(crate) const BESIDE: [Beside; 5] = [
-    Beside { name: "nothing", gets: 0, puts: 0, whose: Whose::Own },
+    Beside { name: "none", gets: 0, puts: 0, whose: Whose::Own },
     Beside { name: "8 gets of another user", gets: 8, puts: 0, whose: Whose::Others(1) },
     Beside { name: "8 puts of another user", gets: 0, puts: 8, whose: Whose::Others(1) },
     Beside { name: "8 gets of the same user", gets: 8, puts: 0, whose: Whose::Own },
-    Beside { name: "100 gets and 100 puts of 10 others", gets: 100, puts: 100, whose: Whose::Others(USERS) },
+    Beside {
+        name: "100 gets and 100 puts of 10 other users",
+        gets: 100,
+        puts: 100,
+        whose: Whose::Others(USERS),
+    },
 ];
 
 /// The measurement.

@@ -52,7 +52,7 @@ impl Report {
     }
 
     fn idle_table(&self, run: &str) -> Table {
-        let head = "| server, subsystem | sessions | server alone | with all of them | each | each, after 1 MiB \
+        let head = "| server, subsystem | sessions | server alone | with all sessions | per session | per session, after 1 MiB \
                     each way | measured |\n|---|---:|---:|---:|---:|---:|---|";
         let row = |weight: &Weight| Row {
             workload: weight.crowd.name.to_owned(),
@@ -62,8 +62,8 @@ impl Report {
     }
 
     fn active_table(&self, run: &str) -> Table {
-        let head = "| beside | server, subsystem | `ls`: median | 99 % within | slowest | how many | gets: all \
-                    together | least – median – most | puts: all together | least – median – most | measured |\n\
+        let head = "| load | server, subsystem | `ls`: median | 99th percentile | slowest | count | gets: total | per session: \
+                    least – median – most | puts: total | per session: least – median – most | measured |\n\
                     |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|";
         let mut rows = Vec::new();
         for beside in BESIDE {

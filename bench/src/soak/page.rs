@@ -4,7 +4,7 @@ use super::clients::Worker;
 use super::series::{ProcessSample, Series};
 use std::fmt::Write;
 
-const TABLE_HEAD: &str = "| until minute | memory: mean | most | most descriptors | most threads | files compared | of | \
+const TABLE_HEAD: &str = "| until minute | memory: mean | peak | peak descriptors | peak threads | files compared | data compared | \
                     sessions kicked | commands cut | settings applied | rejected |\n\
                     |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
@@ -26,7 +26,7 @@ pub(super) fn text(
     };
     let _ = write!(
         text,
-        "\nClients: {}. No byte was wrong. Before the first client: {}; after the last: {}. {verdict}",
+        "\nClients: {}. No byte was wrong. Before the first client: {}. After the last: {}. {verdict}",
         users.join(", "),
         held(begin),
         held(end),

@@ -95,7 +95,7 @@ impl Series {
         let (_, last) = samples.split_at(samples.len() - third);
         let (memory, before) = (mean(last), mean(first));
         let said = format!(
-            "Memory, from the first third after a warm-up to the last: {:.1} MiB, then {:.1} MiB on average.",
+            "Mean memory in the first third after a warm-up: {:.1} MiB. In the last third: {:.1} MiB.",
             before / f64::from(1 << 20),
             memory / f64::from(1 << 20)
         );
@@ -103,7 +103,7 @@ impl Series {
         let (now, before) = (median_descriptors(last), median_descriptors(first));
         ensure!(
             now <= before + MORE_DESCRIPTORS,
-            "descriptors grow: half of the looks saw {before} in the first third after the warm-up, {now} in the last"
+            "descriptors grow: their median was {before} in the first third after the warm-up, and {now} in the last"
         );
         Ok(said)
     }
@@ -167,7 +167,7 @@ mod tests {
     fn a_constant_series_passes_and_a_growing_one_fails() {
         let steady = series(|look| sample(100 + look % 10, 50));
         assert!(steady.verdict().is_ok());
-        // The beginning may be anything.
+        // The samples of the warm-up do not count.
         assert!(series(|look| sample(if look < 50 { 1 } else { 100 }, 50)).verdict().is_ok());
         assert!(series(|look| sample(100 + look, 50)).verdict().is_err());
         assert!(series(|look| sample(100, 50 + look as usize)).verdict().is_err());
