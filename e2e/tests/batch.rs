@@ -200,7 +200,7 @@ async fn a_failing_job_prints_the_reason_and_never_asks() {
     assert!(unknown.err.contains("no terminal"), "{unknown:?}");
     let refused = cron.run(&[], "nobody@127.0.0.1", &["pwd"]);
     assert_eq!(refused.code, Some(5), "{refused:?}");
-    assert!(refused.err.contains("there is no terminal to ask at"), "{refused:?}");
+    assert!(refused.err.contains("there is no terminal to ask on"), "{refused:?}");
     cron.write("no-questions", "pwd\n");
     let refused = cron.run(&["-b", "no-questions"], "nobody@127.0.0.1", &[]);
     assert_eq!(refused.code, Some(5), "{refused:?}");

@@ -77,7 +77,7 @@ async fn an_askpass_program_supplies_the_password() {
 
     let nobody = pwd(client.keyless().unwrap(), &client, &[]);
     assert_eq!(nobody.code, Some(5), "{nobody}");
-    assert!(nobody.err().contains("there is no terminal to ask at"), "{nobody}");
+    assert!(nobody.err().contains("there is no terminal to ask on"), "{nobody}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub(crate) struct ServerCli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Serve until Ctrl-C or SIGTERM; also what happens without a command
+    /// Serve until Ctrl-C or SIGTERM; the default command
     Serve(Listen),
     /// Add, change and remove users
     #[command(subcommand)]
@@ -35,7 +35,7 @@ pub(crate) enum AdminCommand {
     Check(Listen),
     /// Show the running server's sessions, transfers, homes and penalties
     Status {
-        /// Print it as JSON, for programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -56,7 +56,7 @@ pub(crate) enum AdminCommand {
     Home(HomeCommand),
     /// List addresses with failed logins to the running server
     Penalties {
-        /// Print it as JSON, for programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -76,7 +76,7 @@ pub(crate) enum QuotaCommand {
     Scan {
         /// The user; all users by default
         user: Option<String>,
-        /// Print it as JSON, for programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -86,7 +86,7 @@ pub(crate) enum QuotaCommand {
 pub(crate) enum HomeCommand {
     /// Reopen a home that is unavailable or was replaced while the server runs; ends its sessions
     Reopen {
-        /// Whose
+        /// The user
         user: String,
     },
 }
@@ -102,7 +102,7 @@ pub(crate) struct Listen {
 pub(crate) enum UserCommand {
     /// Add a user
     Add {
-        /// 1 to 32 of a-z, 0-9, ".", "_" and "-"
+        /// The user's name: 1 to 32 of a-z, 0-9, ".", "_" and "-"
         name: String,
         /// Read a password from standard input
         #[arg(long)]
@@ -114,37 +114,37 @@ pub(crate) enum UserCommand {
         #[arg(long, value_name = "SIZE")]
         quota: Option<String>,
     },
-    /// Remove a user; the home stays as it is
+    /// Remove a user; the home is kept
     Remove {
-        /// Who
+        /// The user
         name: String,
     },
     /// List all users
     List {
-        /// Print it as JSON, for programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
     /// Change a user's settings; the value "default" removes a setting, so that [defaults] applies
     Set {
-        /// Whose
+        /// The user
         name: String,
         #[command(flatten)]
         settings: Box<UserSettings>,
     },
-    /// Disable a user and end the user's sessions; the home is not changed
+    /// Disable a user and end their sessions; the home is not changed
     Disable {
-        /// Who
+        /// The user
         name: String,
     },
     /// Enable a disabled user
     Enable {
-        /// Who
+        /// The user
         name: String,
     },
     /// Set a user's password
     Passwd {
-        /// Whose
+        /// The user
         name: String,
         /// Read the password from standard input instead of prompting
         #[arg(long)]
@@ -152,16 +152,16 @@ pub(crate) enum UserCommand {
     },
     /// Add, list and remove a user's keys
     Key {
-        /// Whose
+        /// The user
         name: String,
         #[command(subcommand)]
         command: KeyCommand,
     },
     /// Set a user's quota
     Quota {
-        /// Whose
+        /// The user
         name: String,
-        /// "100 MiB", "700 MB", a number of bytes, "unlimited"
+        /// How much the home may hold: "100 MiB", "700 MB", a number of bytes, "unlimited"
         size: String,
     },
 }
@@ -179,7 +179,7 @@ pub(crate) enum KeyCommand {
     List,
     /// Remove a key
     Remove {
-        /// Its fingerprint ("SHA256:…") or its comment
+        /// The key's fingerprint ("SHA256:…") or its comment
         #[arg(value_name = "FINGERPRINT|COMMENT")]
         key: String,
     },

@@ -29,7 +29,7 @@ pub enum HostKeyError {
         path: String,
     },
     /// The file is missing and cannot be created.
-    #[error("the host key {path} cannot be made: {why}")]
+    #[error("the host key {path} cannot be created: {why}")]
     NotMade {
         /// The file.
         path: String,
@@ -211,7 +211,7 @@ mod tests {
         close(0o500);
         let error = load_or_make(&keys.join("other"), Algorithms::Strict).unwrap_err().to_string();
         close(0o700);
-        assert!(error.contains("cannot be made: Permission denied") && error.contains("chmod"), "{error}");
+        assert!(error.contains("cannot be created: Permission denied") && error.contains("chmod"), "{error}");
     }
 
     #[test]

@@ -344,7 +344,10 @@ impl Server {
         listening.wait().await;
         connections.close();
         if tokio::time::timeout(self.shared.config.load().shutdown_grace, connections.wait()).await.is_err() {
-            tracing::warn!(connections = connections.len(), "the grace period is over: closing what is left");
+            tracing::warn!(
+                connections = connections.len(),
+                "the grace period is over: the remaining connections are closed"
+            );
         }
         self.shared.cut.cancel();
         connections.wait().await;

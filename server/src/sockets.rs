@@ -81,7 +81,7 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 want root: start as root with server.account set, or give the unit \
+            "ports below 1024 need root: start as root with server.account set, or give the unit \
              AmbientCapabilities=CAP_NET_BIND_SERVICE"
         }
         io::ErrorKind::AddrInUse => "another program listens there: `ss -ltnp` shows which",

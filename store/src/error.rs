@@ -108,7 +108,7 @@ pub enum Cause {
     #[error("it is a directory")]
     IsDirectory,
     /// A directory with entries.
-    #[error("it is not empty; rm -r removes it with all that is in it")]
+    #[error("it is not empty; rm -r removes it and its contents")]
     NotEmpty,
     /// A name or a path is too long.
     #[error("the name is too long")]
@@ -168,15 +168,15 @@ pub enum Cause {
     #[error("cancelled")]
     Cancelled,
     /// The store gave no answer in time: whether the change was made is unknown.
-    #[error("the store gave no answer in time; look whether the change was made before you repeat it")]
+    #[error("the store gave no answer in time; check whether the change was made before you repeat it")]
     Unanswered,
     /// The home could not be opened; the server tries again at each login and every minute.
-    #[error("your home is unavailable: tell the administrator, the server's log has the reason")]
+    #[error("your home is unavailable; tell the administrator: the server's log has the reason")]
     Unavailable,
     /// The home is not the one that was opened.
     #[error(
         "your home was replaced or unmounted on the server, so writes are refused; \
-         tell the administrator, the server's log has the path"
+         tell the administrator: the server's log has the path"
     )]
     Replaced,
     /// The home is being counted: see [`Home::counting`](crate::Home::counting).
@@ -271,7 +271,7 @@ fn text(path: &RemotePath, cause: &Cause) -> String {
         // It concerns the whole home.
         Cause::Unavailable | Cause::Replaced | Cause::Counting { .. } => cause.to_string(),
         Cause::Exists => format!("{path} exists already"),
-        Cause::NotEmpty => format!("{path} is not empty; rm -r removes it with all that is in it"),
+        Cause::NotEmpty => format!("{path} is not empty; rm -r removes it and its contents"),
         other => format!("{path}: {other}"),
     }
 }

@@ -50,7 +50,7 @@ pub enum Status {
     Changed,
     /// 411: cancelled.
     Cancelled,
-    /// 412: the outcome is unknown: look before you repeat it.
+    /// 412: the outcome is unknown: check before you repeat it.
     OutcomeUnknown,
     /// 413: the key of the login may add files, but not change what exists. For a client that announced
     /// [`Features::KEY_ACCESS`](crate::Features::KEY_ACCESS); others get 406.

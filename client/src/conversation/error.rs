@@ -15,7 +15,7 @@ pub enum ConversationError {
     #[error("the connection is lost: {0}")]
     Lost(String),
     /// The server violated the protocol, or speaks a different version.
-    #[error("the server does not keep to the protocol: {0}")]
+    #[error("the server violated the protocol: {0}")]
     Protocol(String),
     /// It was cancelled, and the server has stopped, too.
     #[error("cancelled")]

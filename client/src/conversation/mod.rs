@@ -372,7 +372,7 @@ impl Conversation {
 
 /// The error for an unexpected frame.
 pub(crate) fn unexpected(frame: &Frame) -> ConversationError {
-    ConversationError::Protocol(format!("it sent a {:?} frame where none belongs", frame.kind()))
+    ConversationError::Protocol(format!("it sent an unexpected {:?} frame", frame.kind()))
 }
 
 /// A frame's bytes.

@@ -95,7 +95,7 @@ pub enum CommandError {
     #[error("unknown command {0}: try \"help\"")]
     Unknown(String),
     /// It is a command of sftp that is not supported.
-    #[error("there is no {command} here: {instead}")]
+    #[error("{command} is not supported: {instead}")]
     Unsupported {
         /// The command.
         command: &'static str,

@@ -129,7 +129,9 @@ impl Shell {
     /// The local path of these bytes.
     pub(super) fn local_path(&self, path: &[u8]) -> Result<PathBuf, ShellError> {
         let found = names::path(path).map(|path| self.local.join(path));
-        found.ok_or_else(|| ShellError::Failed(format!("{}: this system has no such names", Escaped(path))))
+        found.ok_or_else(|| {
+            ShellError::Failed(format!("{}: this system does not allow such names", Escaped(path)))
+        })
     }
 
     fn relative(&self, path: &Path) -> Vec<u8> {

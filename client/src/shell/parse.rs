@@ -25,8 +25,8 @@ pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError>
 
 /// Commands of sftp that are not supported, with the alternative.
 const UNSUPPORTED: [(&str, &str); 4] = [
-    ("chgrp", "files here have no groups"),
-    ("chmod", "put -p keeps the mode that a file has on this side"),
+    ("chgrp", "files on the server have no groups"),
+    ("chmod", "put -p keeps the mode of the local file"),
     ("chown", "all files in a home belong to its user"),
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
@@ -148,10 +148,7 @@ mod tests {
     #[test]
     fn errors_include_the_usage() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
-        assert_eq!(
-            said("CHMOD 644 a"),
-            "there is no chmod here: put -p keeps the mode that a file has on this side"
-        );
+        assert_eq!(said("CHMOD 644 a"), "chmod is not supported: put -p keeps the mode of the local file");
         assert_eq!(said("sl"), "unknown command sl: try \"help\"");
         assert!(said("ls -lx").starts_with("ls: unknown option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("mv: missing argument"), "{}", said("mv a"));

@@ -74,7 +74,7 @@ impl Shell {
     pub(super) async fn link(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [target, path] = invocation.operands.as_slice() else { return Ok(()) };
         if invocation.command.verb == Verb::Ln && !invocation.has('s') {
-            let words = "this server has only symbolic links: use ln -s, or cp to copy the file";
+            let words = "ln makes symbolic links only: use ln -s, or cp to copy the file";
             return Err(ShellError::Failed(words.to_owned()));
         }
         // The target of a link is not expanded.

@@ -66,7 +66,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         completes: REMOTE_PATHS,
         flags: &[RECURSIVE_FLAG],
         summary: "copy on the server",
-        details: "Into TO if that is a directory. The data stays on the server.",
+        details: "If TO is a directory, the copies go into it. The data stays on the server.",
     },
     CommandSpec {
         verb: Verb::Df,
@@ -82,8 +82,8 @@ pub static COMMANDS: &[CommandSpec] = &[
         ],
         summary: "show the quota and its use",
         details: "\
-\"reserved\" is held by running and partial uploads. \"replacing\" is the part of it that takes the place of files
-to be replaced, and does not count. \"left\" can still be stored. A home has one quota, so PATH (accepted for
+\"reserved\" is the space of running and partial uploads. \"replacing\" is the part of it that will replace existing
+files; it is not charged. \"left\" can still be stored. A home has one quota, so PATH (accepted for
 sftp) makes no difference.",
     },
     CommandSpec {
@@ -165,10 +165,10 @@ In sftp -f requests an fsync: sshome always syncs a file before get ends.",
         flags: &[],
         summary: "manage the keys that log in to your account",
         details: "\
-key install FILE.pub lets the file's keys log in, from the next login on. Without a file those that -i or
-~/.ssh/config names; if none is named, the agent's; if it has none, those in ~/.ssh with a usual name.
-key list shows fingerprint, type, who has set it, and comment. key remove takes fingerprints or files; a key
-that the administrator has set stays, and so does the last way to log in. Open sessions stay open.",
+key install FILE.pub lets the file's keys log in, from the next login on. Without a file it installs the keys
+named by -i or ~/.ssh/config; if there are none, the agent's; if it has none, those in ~/.ssh with a usual name.
+key list shows fingerprint, type, who installed it, and comment. key remove takes fingerprints or files. It refuses
+keys that the administrator has set, and the last way to log in. Sessions of a removed key end at once.",
     },
     CommandSpec {
         verb: Verb::Lcd,
@@ -210,9 +210,9 @@ that the administrator has set stays, and so does the last way to log in. Open s
         usage: "TARGET LINK",
         operands: (2, 2),
         completes: REMOTE_PATHS,
-        flags: &[Flag::new('s', "symbolic link (the only kind there is)")],
+        flags: &[Flag::new('s', "symbolic link (the only kind that ln creates)")],
         summary: "create a link on the server",
-        details: "Without -s sftp makes a second name for the file; this server has only symbolic links.",
+        details: "In sftp, ln without -s creates a hard link. Here it is an error: use -s, or cp to copy the file.",
     },
     CommandSpec {
         verb: Verb::Lpwd,
@@ -234,7 +234,7 @@ that the administrator has set stays, and so does the last way to log in. Open s
         completes: REMOTE_PATHS,
         flags: LISTING_FLAGS,
         summary: "list files on the server",
-        details: "Names that begin with a dot are shown with -a. The order is that of the bytes.",
+        details: "Names that begin with a dot are shown with -a. Names are sorted by their bytes.",
     },
     CommandSpec {
         verb: Verb::Mkdir,
@@ -256,7 +256,7 @@ that the administrator has set stays, and so does the last way to log in. Open s
         completes: REMOTE_PATHS,
         flags: &[],
         summary: "rename or move on the server",
-        details: "Into TO if that is a directory. An existing file TO is replaced.",
+        details: "If TO is a directory, FROM moves into it. An existing file TO is replaced.",
     },
     CommandSpec {
         verb: Verb::Progress,
@@ -371,7 +371,7 @@ df -v lists them.",
         completes: REMOTE_PATHS,
         flags: &[Flag::new('L', "follow the link")],
         summary: "show all attributes of a file, one per line",
-        details: "Times are local.",
+        details: "Times are in the local time zone.",
     },
     CommandSpec {
         verb: Verb::Symlink,
@@ -393,6 +393,6 @@ df -v lists them.",
         completes: None,
         flags: &[],
         summary: "print the versions of the program and the protocol",
-        details: "sshome --version prints the program's as well.",
+        details: "sshome --version also prints that of the program.",
     },
 ];

@@ -21,7 +21,7 @@ pub enum WordsError {
     #[error("the line ends in a backslash, which quotes nothing")]
     Backslash,
     /// `$'…'` contains an unknown escape.
-    #[error("unknown escape in $'…': it knows \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' and \\\"")]
+    #[error("unknown escape in $'…': use \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' or \\\"")]
     Escape,
 }
 

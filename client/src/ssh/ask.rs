@@ -32,7 +32,7 @@ impl fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     /// There is no terminal.
-    #[error("there is no terminal to ask at")]
+    #[error("there is no terminal to ask on")]
     NobodyThere,
     /// The configuration forbids it.
     #[error("BatchMode forbids asking")]

@@ -110,7 +110,7 @@ impl HostCheck {
             let answer = match self.asker.line(question).await {
                 Ok(answer) => answer,
                 Err(AskError::NobodyThere) => {
-                    return Err(self.unknown(key, "no terminal to ask at; --accept-new accepts unknown keys"));
+                    return Err(self.unknown(key, "no terminal to ask on; --accept-new accepts unknown keys"));
                 }
                 Err(error) => return Err(self.unknown(key, &error.to_string())),
             };

@@ -23,17 +23,17 @@ async fn a_hostile_source_writes_nothing_outside_the_target() {
     fs::write(home.join("above"), b"old").unwrap();
     symlink("..", home.join("target/up")).unwrap();
     for (records, why) in [
-        (&b"C0644 3 ../above\nnew\0"[..], "a name that leads elsewhere"),
-        (b"C0644 3 /above\nnew\0", "a name that leads elsewhere"),
-        (b"C0644 3 ..\nnew\0", "a name that leads elsewhere"),
-        (b"C0644 3 .\nnew\0", "a name that leads elsewhere"),
-        (b"D0755 0 ..\nC0644 3 above\nnew\0", "a name that leads elsewhere"),
-        (b"D0755 0 up/\nC0644 3 above\nnew\0", "a name that leads elsewhere"),
+        (&b"C0644 3 ../above\nnew\0"[..], "a name that is a path"),
+        (b"C0644 3 /above\nnew\0", "a name that is a path"),
+        (b"C0644 3 ..\nnew\0", "a name that is a path"),
+        (b"C0644 3 .\nnew\0", "a name that is a path"),
+        (b"D0755 0 ..\nC0644 3 above\nnew\0", "a name that is a path"),
+        (b"D0755 0 up/\nC0644 3 above\nnew\0", "a name that is a path"),
         (b"E\nC0644 3 above\nnew\0", "an end of no directory"),
         (b"D0755 0 d\nE\nE\nC0644 3 above\nnew\0", "an end of no directory"),
-        (b"C0644 99999999999999999999 f\n", "a size that is none"),
-        (b"C0644 -3 f\n", "a size that is none"),
-        (b"rm -rf /\n", "a record of no known kind"),
+        (b"C0644 99999999999999999999 f\n", "an invalid size"),
+        (b"C0644 -3 f\n", "an invalid size"),
+        (b"rm -rf /\n", "an unknown kind of record"),
     ] {
         let outcome = run(&host, "ann", "scp -r -t target", records).await.unwrap();
         assert_eq!(outcome.code, Some(1), "{}", records.escape_ascii());
@@ -103,7 +103,7 @@ async fn endless_lines_and_folders_end() {
     }
     let outcome = run(&host, "ann", "scp -r -t .", &b"D0755 0 d\n".repeat(3000)).await.unwrap();
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.out().contains("too many directories in one another"));
+    assert!(outcome.out().contains("directories are nested too deeply"));
     assert_eq!(run(&host, "ann", "rm -r d", b"").await.unwrap().code, Some(0));
 }
 
@@ -134,7 +134,7 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     // A link to the top of the home leads round and round, and is left out.
     let sent = run(&host, "ann", "scp -r -f /", &[0; 100]).await.unwrap();
     assert_eq!(sent.code, Some(1));
-    assert!(sent.out().contains("/slash leads back to where it is; left out"), "{sent}");
+    assert!(sent.out().contains("/slash links to a directory that contains it; skipped"), "{sent}");
     assert!(sent.out().contains("C0640 7 f\ncontent\0"));
 }
 
@@ -152,7 +152,7 @@ async fn a_usage_error_is_reported_in_the_scp_protocol() {
         (&host, "scp -r -t 'x", "a ' is never closed"),
         (&host, "scp -x -f f", "usage: "),
         (&host, "scp -t", "usage: "),
-        (&host, "scp -t a b", "an scp client says -f, or -t and one name"),
+        (&host, "scp -t a b", "scp needs -f, or -t and one name"),
         (&host, "scp -pf", "usage: "),
         (&host, "scp -f none", "no such file: /none"),
         (&reader, "scp -t f", "this account is read-only"),
@@ -253,7 +253,7 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     // A name with the end of a line is left out, and the others come.
     fs::write(home.join(std::ffi::OsStr::from_bytes(b"folder/new\nline")), b"x").unwrap();
     let partly = copy(&["-r", &remote("folder")], "partly");
-    assert!(partly.code == Some(1) && partly.err().contains("scp cannot carry this name"), "{partly}");
+    assert!(partly.code == Some(1) && partly.err().contains("scp cannot transfer this name"), "{partly}");
     assert_eq!(fs::read(work.join("partly/two")).unwrap(), noise(300_000, "two"));
 }
 

@@ -66,7 +66,7 @@ pub enum OwnKeysError {
     #[error("{0} is the only way to log in to this account: install another key first")]
     LastWayIn(String),
     /// The file contains an invalid line.
-    #[error("the installed keys cannot be read, line {line} {error}: the administrator has to look at them")]
+    #[error("the installed keys cannot be read, line {line} {error}: ask the administrator to correct them")]
     Broken {
         /// The line, from 1 on.
         line: usize,

@@ -64,7 +64,7 @@ pub enum AdminError {
     #[error("there is no user {}: `sshomed user list` lists them", escaped(.0))]
     NoUser(String),
     /// There is one already.
-    #[error("there is a user {0} already: use `sshomed user passwd|key|set {0}`, or choose another name")]
+    #[error("the user {0} already exists: use `sshomed user passwd|key|set {0}`, or choose another name")]
     UserExists(String),
     /// The user name is invalid.
     #[error("{}", escaped(.0))]
@@ -108,7 +108,7 @@ pub enum AdminError {
     #[error("{}: holds no key: give the file that ends in .pub", shown(.0))]
     EmptyKeyFile(PathBuf),
     /// The user has the key already.
-    #[error("{user} has the key {fingerprint} already")]
+    #[error("{user} already has the key {fingerprint}")]
     KeyExists {
         /// The user.
         user: String,

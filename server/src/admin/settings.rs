@@ -32,7 +32,7 @@ pub struct UserSettings {
     /// Whether the user may install keys: "true" or "false"
     #[arg(long, value_name = "BOOLEAN")]
     pub own_keys: Option<String>,
-    /// "in-place", or "atomic": a file is seen when it is whole
+    /// "in-place", or "atomic": a file appears only when it is complete
     #[arg(long, value_name = "HOW")]
     pub sftp_uploads: Option<String>,
     /// Upload rate of the user: "10 MiB/s", "unlimited"

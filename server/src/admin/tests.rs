@@ -107,7 +107,7 @@ fn an_invalid_user_is_not_added() {
         (
             "alex",
             plain(),
-            "there is a user alex already: use `sshomed user passwd|key|set alex`, or choose another name",
+            "the user alex already exists: use `sshomed user passwd|key|set alex`, or choose another name",
         ),
         (
             "../x",

@@ -35,7 +35,7 @@ impl DiskTrouble {
             DiskTrouble::ReadOnly => {
                 ("the disk is mounted read-only", "remount it, or set access = \"read-only\"")
             }
-            DiskTrouble::Fails => ("the disk fails", "look at the kernel's log, and restore lost files"),
+            DiskTrouble::Fails => ("the disk fails", "check the kernel's log, and restore lost files"),
         }
     }
 }

@@ -101,7 +101,7 @@ pub(super) const USER_SETTINGS: &[Setting] = &[
     setting(
         "temporary-names",
         r#"["*-restic-temp-*", "*.partial"]"#,
-        "names of uploads that such keys may remove within a quarter of an hour",
+        "names of uploads that such keys may remove within 15 minutes",
     ),
     without_default("root", "home of the user; default: `homes`/NAME"),
 ];

@@ -16,7 +16,7 @@ pub enum ConfineError {
     #[error(transparent)]
     Account(#[from] AccountError),
     /// A folder cannot be created.
-    #[error("{}: cannot be made: {}", sshome_store::shown(.folder), permission::CannotCreate(.folder, .error))]
+    #[error("{}: cannot be created: {}", sshome_store::shown(.folder), permission::CannotCreate(.folder, .error))]
     Folder {
         /// The folder.
         folder: PathBuf,

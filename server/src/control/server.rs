@@ -225,7 +225,9 @@ async fn answer(
             none if none.is_empty() && source != "all" => {
                 let source = sshome_wire::display::Escaped(source.as_bytes());
                 ControlResponse::Error {
-                    message: format!("{source} has no penalty: `sshomed penalties` lists those that have"),
+                    message: format!(
+                        "{source} has no penalty: `sshomed penalties` lists the addresses that have one"
+                    ),
                 }
             }
             sources => {

@@ -66,7 +66,7 @@ pub enum Error {
         why: String,
     },
     /// The store gave no answer in time.
-    #[error("{0}; it may or may not have been done: look before you repeat it")]
+    #[error("{0}; it may or may not have been done: check before you repeat it")]
     Unknown(StoreError),
     /// An error of the account's keys.
     #[error("{}", Escaped(.0.to_string().as_bytes()))]

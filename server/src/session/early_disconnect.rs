@@ -35,7 +35,7 @@ pub(super) fn before_login(
         }
         _ if PROXY_HEADERS.iter().any(|header| opening.starts_with(header)) => {
             if has_line {
-                let why = "it begins with a PROXY header, which is not read here: turn it off at the proxy";
+                let why = "it begins with a PROXY header, which is not supported: turn it off at the proxy";
                 tracing::info!(%peer, why, "no SSH client");
             }
             "no-ssh"
@@ -83,7 +83,7 @@ pub(super) fn during_login(
 fn reason(error: &Error) -> String {
     match error {
         Error::SshKey(ssh_key::Error::Encoding(ssh_encoding::Error::Label(label))) => {
-            format!("the client's key or signature is of an algorithm that is not known here: {label}")
+            format!("the client's key or signature has an algorithm that is not supported: {label}")
         }
         Error::SshKey(ssh_key::Error::Encoding(error)) => undecodable("a key or a signature", error),
         Error::SshKey(error) => format!("a key or a signature that the client sent is not accepted: {error}"),

@@ -112,7 +112,7 @@ impl Transport {
         // A connection that the shutdown ends is no offence.
         let ended_by_us = shared.stopping.is_cancelled();
         if !ended_by_us && permit.end(cut == Some(DisconnectReason::TooLong), std::time::Instant::now()) {
-            tracing::warn!(%peer, "too many connections from there end without a login: refused for some time");
+            tracing::warn!(%peer, "too many connections from this address ended without a login: it is refused for some time");
         }
     }
 

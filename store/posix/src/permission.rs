@@ -149,7 +149,7 @@ pub fn explained(path: &Path, access: Access, error: Errno) -> String {
         Errno::ACCESS => match obstacle(path, access, &account()) {
             Some(why) => format!("{plain}: {why}"),
             None => format!(
-                "{plain}: it lies outside of what the server confined itself to at its start: restart needed"
+                "{plain}: it is outside the sandbox, which the server set at its start: restart needed"
             ),
         },
         Errno::ROFS => format!("{plain}: mount it read-write, or set access = \"read-only\" for the user"),

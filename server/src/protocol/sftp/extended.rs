@@ -83,7 +83,7 @@ impl SftpConversation {
     }
 
     fn unknown(&self) -> SftpResult {
-        Err(SftpError::new(StatusCode::OpUnsupported, "this extension is not known here"))
+        Err(SftpError::new(StatusCode::OpUnsupported, "this extension is not supported"))
     }
 
     /// Reports the home as a filesystem whose size is the quota.

@@ -52,7 +52,7 @@ impl SftpHandles {
         match self.get(handle)? {
             OpenHandle::File(file) => Ok(file),
             OpenHandle::Directory(_) => {
-                Err(SftpError::new(StatusCode::Failure, "the handle is a directory's"))
+                Err(SftpError::new(StatusCode::Failure, "the handle is of a directory"))
             }
         }
     }
@@ -60,7 +60,7 @@ impl SftpHandles {
     pub(super) fn directory(&mut self, handle: &[u8]) -> Result<&mut DirectoryHandle, SftpError> {
         match number(handle).and_then(|number| self.open.get_mut(&number)) {
             Some(OpenHandle::Directory(directory)) => Ok(directory),
-            Some(OpenHandle::File(_)) => Err(SftpError::new(StatusCode::Failure, "the handle is a file's")),
+            Some(OpenHandle::File(_)) => Err(SftpError::new(StatusCode::Failure, "the handle is of a file")),
             None => Err(unknown()),
         }
     }

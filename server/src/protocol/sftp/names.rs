@@ -11,7 +11,7 @@ use sshome_wire::RemotePath;
 use sshome_wire::sftp::{Response, SftpAttributes, SftpName, StatusCode};
 
 const KEYS_NOT_USED: &str =
-    "keys in this file log nobody in here: run ssh-copy-id without -s, or sshome key install";
+    "keys in this file do not log in to this server: run ssh-copy-id without -s, or sshome key install";
 
 /// The directory whose mode `ssh-copy-id -s` sets first, and the file that it writes then.
 const KEYS_FOLDER: &[u8] = b"/.ssh";

@@ -20,7 +20,7 @@ pub(super) type SftpResult = Result<SftpOutcome, SftpError>;
 /// empty path is an error, as for the kernel.
 pub(super) fn at(path: &[u8]) -> Result<RemotePath, SftpError> {
     match path {
-        b"" => Err(SftpError::new(StatusCode::NoSuchFile, "an empty path names nothing; . is the home")),
+        b"" => Err(SftpError::new(StatusCode::NoSuchFile, "the path is empty; use . for the home")),
         path => Ok(RemotePath::root().join(path)?),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn reason(root: &Path, access: fs::Access, error: Error) -> String {
     let why = permission::explained(path, access, errno);
     match errno {
         Errno::NOENT | Errno::NOTDIR => {
-            format!("{why}; mount or make it: only homes/NAME is made by the server")
+            format!("{why}; mount or create it: the server creates only homes/NAME")
         }
         _ => why,
     }

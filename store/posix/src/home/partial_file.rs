@@ -171,7 +171,7 @@ impl UploadRecord {
                 _ => return Err(RecordError::Torn),
             },
             VERSION_WITHOUT_DIGEST => rest,
-            _ => return Err(RecordError::Unreadable("it is of another version".to_owned())),
+            _ => return Err(RecordError::Unreadable("it was written by a different version".to_owned())),
         };
         let (target, source): (Vec<u8>, RecordedSource) =
             postcard::from_bytes(fields).map_err(|_| RecordError::Torn)?;

@@ -20,7 +20,7 @@ pub(super) fn begin(arguments: Arguments) -> Result<Box<dyn CommandTask>> {
             Ok(Box::new(ScpSink::new(target, directory, recursive, preserve)))
         }
         (false, true, _) => Ok(Box::new(ScpSource::new(arguments.operands, recursive, preserve))),
-        _ => Err(Error::Protocol("an scp client says -f, or -t and one name".to_owned())),
+        _ => Err(Error::Protocol("scp needs -f, or -t and one name".to_owned())),
     }
 }
 

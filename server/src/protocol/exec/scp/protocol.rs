@@ -112,7 +112,7 @@ impl ScpRecord {
                 let (mode, _, name) = entry(rest)?;
                 Ok(ScpRecord::Directory { mode, name })
             }
-            _ => Err(protocol("a record of no known kind")),
+            _ => Err(protocol("an unknown kind of record")),
         }
     }
 
@@ -144,7 +144,7 @@ pub(in crate::protocol::exec) fn failure(error: &Error) -> Vec<u8> {
 
 /// The error for a protocol violation.
 pub(super) fn protocol(why: &str) -> Error {
-    Error::Protocol(format!("this is not what an scp client sends: {why}"))
+    Error::Protocol(format!("invalid input for scp: {why}"))
 }
 
 /// `MODE SIZE NAME`
@@ -152,12 +152,12 @@ fn entry(rest: &[u8]) -> Result<(u32, u64, Vec<u8>)> {
     let mut parts = rest.splitn(3, |byte| *byte == b' ');
     let (mode, size, name) = (parts.next(), parts.next(), parts.next());
     let mode = mode.filter(|mode| (1..=6).contains(&mode.len())).and_then(|mode| digits(mode, 8));
-    let mode = mode.ok_or_else(|| protocol("a mode that is none"))?;
+    let mode = mode.ok_or_else(|| protocol("an invalid mode"))?;
     let size = size.and_then(|size| digits(size, 10)).filter(|size| i64::try_from(*size).is_ok());
-    let size = size.ok_or_else(|| protocol("a size that is none"))?;
+    let size = size.ok_or_else(|| protocol("an invalid size"))?;
     let name = name.unwrap_or_default();
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
-        return Err(protocol("a name that leads elsewhere"));
+        return Err(protocol("a name that is a path"));
     }
     Ok(((mode & 0o7777) as u32, size, name.to_vec()))
 }
@@ -167,10 +167,10 @@ fn times(rest: &[u8]) -> Result<ScpRecord> {
     let parts: Option<Vec<u64>> = rest.split(|byte| *byte == b' ').map(|part| digits(part, 10)).collect();
     match parts.as_deref() {
         Some([seconds, micros @ 0..1_000_000, _, 0..1_000_000]) => {
-            let seconds = i64::try_from(*seconds).map_err(|_| protocol("a time that is none"))?;
+            let seconds = i64::try_from(*seconds).map_err(|_| protocol("an invalid time"))?;
             Ok(ScpRecord::Times(Time { seconds, nanoseconds: (*micros * 1000) as u32 }))
         }
-        _ => Err(protocol("a time that is none")),
+        _ => Err(protocol("an invalid time")),
     }
 }
 

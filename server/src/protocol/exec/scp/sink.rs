@@ -111,7 +111,7 @@ impl ScpSink {
         let times = self.times.take().map(|time| (time, time));
         let path = self.place_of(name)?;
         if self.levels.len() >= MAX_DEPTH {
-            return Err(Error::Protocol(format!("{path}: too many directories in one another")));
+            return Err(Error::Protocol(format!("{path}: directories are nested too deeply")));
         }
         let kept = match self.preserve {
             true => SetAttributes { mode: Some(mode & 0o777), times, ..SetAttributes::default() },

@@ -131,7 +131,7 @@ impl ScpSource {
     fn item(&self, user: &User, path: RemotePath, name: Vec<u8>) -> Result<(FileInfo, ScpItem)> {
         let DirectoryEntry { info, .. } = service::stat(user, &path, true)?;
         if name.contains(&b'\n') {
-            return Err(Error::Protocol(format!("{path}: scp cannot carry this name; sftp does")));
+            return Err(Error::Protocol(format!("{path}: scp cannot transfer this name; use sftp")));
         }
         let mode = info.mode;
         if !info.is_directory() {
@@ -144,10 +144,10 @@ impl ScpSource {
         }
         let id = info.id;
         if self.levels.iter().any(|level| level.id == id) {
-            return Err(Error::Protocol(format!("{path} leads back to where it is; left out")));
+            return Err(Error::Protocol(format!("{path} links to a directory that contains it; skipped")));
         }
         if self.levels.len() >= MAX_DEPTH {
-            return Err(Error::Protocol(format!("{path}: too many directories in one another; left out")));
+            return Err(Error::Protocol(format!("{path}: directories are nested too deeply; skipped")));
         }
         let listing = Listing::begin(user, &path, false)?;
         let level = ScpLevel { path, id, listing, names: VecDeque::new() };
