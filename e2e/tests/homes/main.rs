@@ -45,7 +45,7 @@ fn harms() -> Vec<Harm> {
     let mut harms = vec![
         Harm {
             what: "missing",
-            says: "mount or make it",
+            says: "mount or create it",
             harm: |_| {},
             mend: |root| fs::create_dir(root).unwrap(),
         },
