@@ -22,7 +22,7 @@ impl Features {
     pub const KEY_ACCESS: Features = Features(4);
 
     /// Delta transfers: the requests `Describe`, `PutDelta` and `GetDelta`.
-    pub const DELTA: Features = Features(16);
+    pub const DELTA: Features = Features(32);
 
     /// All features that this crate supports.
     pub const ALL: Features =

@@ -121,7 +121,7 @@ impl Shell {
             self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
         self.out.count_matched(summary.matched);
-        warn_more(summary.saved_as.more(), "files that were saved beside others");
+        warn_more(summary.saved_as.more(), "files that were saved under new names");
         if !self.out.is_quiet() {
             for resumed in summary.resumed.iter() {
                 self.out.note(&format!("{resumed}\n"))?;
