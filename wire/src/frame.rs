@@ -1,11 +1,12 @@
 //! Frames: a big-endian `u32` length, a `u8` kind, a body. The length counts kind and body.
 //!
 //! A control body is a serde type in postcard and must decode to its last byte. A data body is raw file data. It is
-//! passed on in the pieces in which it arrives, never copied and never collected.
+//! passed on in the pieces in which it arrives, never copied and never collected. Compressed data arrives whole.
 
 use crate::chunks::Chunks;
 use crate::{
-    Blocks, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, Reply, Request, Stored,
+    Blocks, CompressedData, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, Reply,
+    Request, Stored,
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -52,6 +53,8 @@ pub enum FrameKind {
     Parts = 12,
     /// How much of a stream is stored and need not be sent again.
     Stored = 13,
+    /// Bytes of a file, compressed.
+    CompressedData = 14,
     /// A range of an old version of the file, in place of data.
     Copy = 15,
     /// Chunks of a file, from the side that has an old version.
@@ -77,6 +80,7 @@ impl TryFrom<u8> for FrameKind {
             Blocks,
             Parts,
             Stored,
+            CompressedData,
             Copy,
             Description,
         ];
@@ -102,6 +106,7 @@ pub enum Frame {
     Blocks(Blocks),
     Parts(Vec<Part>),
     Stored(Stored),
+    CompressedData(CompressedData),
     Copy(CopyRange),
     Description(Description),
 }
@@ -144,6 +149,7 @@ impl Frame {
             Frame::Blocks(_) => FrameKind::Blocks,
             Frame::Parts(_) => FrameKind::Parts,
             Frame::Stored(_) => FrameKind::Stored,
+            Frame::CompressedData(_) => FrameKind::CompressedData,
             Frame::Copy(_) => FrameKind::Copy,
             Frame::Description(_) => FrameKind::Description,
         }
@@ -167,6 +173,7 @@ impl Frame {
             Frame::Blocks(body) => control(body),
             Frame::Parts(body) => control(body),
             Frame::Stored(body) => control(body),
+            Frame::CompressedData(data) => Some(data.body()),
             Frame::Copy(body) => control(body),
             Frame::Description(body) => control(body),
         };
@@ -178,7 +185,16 @@ impl Frame {
         Ok(())
     }
 
-    fn decode(kind: FrameKind, body: &[u8]) -> Result<Frame, FrameError> {
+    fn decode(kind: FrameKind, body: Bytes) -> Result<Frame, FrameError> {
+        match kind {
+            FrameKind::CompressedData => {
+                CompressedData::decode(body).map(Frame::CompressedData).ok_or(FrameError::BadBody(kind))
+            }
+            _ => Frame::decode_control(kind, &body),
+        }
+    }
+
+    fn decode_control(kind: FrameKind, body: &[u8]) -> Result<Frame, FrameError> {
         match kind {
             FrameKind::Hello => whole(kind, body).map(Frame::Hello),
             FrameKind::Request => whole(kind, body).map(Frame::Request),
@@ -194,7 +210,9 @@ impl Frame {
             FrameKind::Stored => whole(kind, body).map(Frame::Stored),
             FrameKind::Copy => whole(kind, body).map(Frame::Copy),
             FrameKind::Description => whole(kind, body).map(Frame::Description),
-            FrameKind::Cancel | FrameKind::Abort | FrameKind::Data => Err(FrameError::BadBody(kind)),
+            FrameKind::Cancel | FrameKind::Abort | FrameKind::Data | FrameKind::CompressedData => {
+                Err(FrameError::BadBody(kind))
+            }
         }
     }
 }
@@ -301,7 +319,7 @@ impl Decoder {
                 DecoderState::Control(kind, length) => {
                     let Some(body) = self.chunks.take(length) else { return Ok(None) };
                     self.state = DecoderState::Head;
-                    return Frame::decode(kind, &body).map(Some);
+                    return Frame::decode(kind, body).map(Some);
                 }
                 DecoderState::Data(left) => {
                     let Some(piece) = self.chunks.piece(left) else { return Ok(None) };

@@ -21,12 +21,31 @@ impl Features {
     /// The client understands [`Status::Protected`].
     pub const KEY_ACCESS: Features = Features(4);
 
+    /// Frames of [`CompressedData`](crate::CompressedData), in both directions.
+    pub const COMPRESSION: Features = Features(8);
+
+    /// Of a client with [`COMPRESSION`](Features::COMPRESSION): all data that it gets is compressed, even if the link is
+    /// fast.
+    pub const COMPRESS_ALWAYS: Features = Features(16);
+
     /// Delta transfers: the requests `Describe`, `PutDelta` and `GetDelta`.
     pub const DELTA: Features = Features(32);
 
     /// All features that this crate supports.
-    pub const ALL: Features =
-        Features(Features::REAL_PATH.0 | Features::CREDIT.0 | Features::KEY_ACCESS.0 | Features::DELTA.0);
+    pub const ALL: Features = Features(
+        Features::REAL_PATH.0
+            | Features::CREDIT.0
+            | Features::KEY_ACCESS.0
+            | Features::COMPRESSION.0
+            | Features::COMPRESS_ALWAYS.0
+            | Features::DELTA.0,
+    );
+
+    /// These without `other`.
+    #[must_use]
+    pub fn without(self, other: Features) -> Features {
+        Features(self.0 & !other.0)
+    }
 
     /// Whether it contains all of these.
     #[must_use]

@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod blocks;
 mod chunks;
+mod compressed_data;
 pub mod display;
 pub mod frame;
 mod hello;
@@ -27,6 +28,9 @@ mod status;
 mod transfer;
 
 pub use blocks::{BLOCK_BYTES, BlockHasher};
+pub use compressed_data::{
+    COMPRESSED_HEAD_BYTES, COMPRESSIBLE_BYTES, CompressedData, MAX_WINDOW_BYTES, compressed_data_head,
+};
 pub use frame::{Decoder, Frame, FrameError, FrameKind, MAX_FRAME};
 pub use hello::{Features, Hello, PROTOCOL_VERSION};
 pub use listing::{Entries, Entry, FileKind, Time};

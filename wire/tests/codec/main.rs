@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a failure is the test failing
 
 mod answers;
+mod compressed_data;
 mod paths;
 mod requests;
 mod roundtrip;

@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
-    Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored,
+    Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features,
+    FileKind, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored,
     StreamId, Time, Usage,
 };
 
@@ -32,7 +32,14 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
             let chunk = |(digest, length)| Chunk { digest, length };
             Frame::Description(Description { chunks: chunks.into_iter().map(chunk).collect() })
         }),
+        vec(any::<u8>(), 0..300).prop_map(|content| Frame::CompressedData(compressed(&content))),
     ]
+}
+
+/// A zstd frame with any bytes behind its header, which has a window of 1 KiB and no length.
+fn compressed(content: &[u8]) -> CompressedData {
+    let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0], content].concat();
+    CompressedData::new(content.len() as u32 + 1, zstd.into()).unwrap()
 }
 
 fn part() -> impl Strategy<Value = Part> {
