@@ -28,6 +28,7 @@ pub struct Metrics {
     connections_refused: Counter,
     without_login: Family<OneLabel, Counter>,
     bytes: Family<OneLabel, Counter>,
+    saved: Family<OneLabel, Counter>,
     transfers: Family<TwoLabels, Counter>,
     quota_refusals: Counter,
     log_lines_lost: Counter,
@@ -105,6 +106,7 @@ impl Metrics {
             connections_refused: Counter::default(),
             without_login: Family::default(),
             bytes: Family::default(),
+            saved: Family::default(),
             transfers: Family::default(),
             quota_refusals: Counter::default(),
             log_lines_lost: Counter::default(),
@@ -132,6 +134,8 @@ impl Metrics {
         let help = "Connections that ended without a login, by reason";
         registry.register("connections_without_login", help, m.without_login.clone());
         registry.register_with_unit("transferred", "Bytes of files", Unit::Bytes, m.bytes.clone());
+        let help = "Bytes of files that were not sent because compression made them shorter";
+        registry.register_with_unit("compression_saved", help, Unit::Bytes, m.saved.clone());
         registry.register("files", "Files transferred, by direction and result", m.transfers.clone());
         registry.register("quota_refusals", "Writes refused by a quota", m.quota_refusals.clone());
         let help = "Lines of the log that could not be written, or not in time";
@@ -241,6 +245,13 @@ impl Metrics {
         self.bytes.get_or_create(&[("direction", direction.name())]).inc_by(bytes);
     }
 
+    /// Counts bytes that compression saved.
+    pub(crate) fn saved(&self, direction: TransferDirection, bytes: u64) {
+        if bytes > 0 {
+            self.saved.get_or_create(&[("direction", direction.name())]).inc_by(bytes);
+        }
+    }
+
     pub(crate) fn transfer(&self, direction: TransferDirection, result: &'static str) {
         self.transfers.get_or_create(&[("direction", direction.name()), ("result", result)]).inc();
     }
@@ -263,6 +274,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.login("password", false);
         metrics.bytes(TransferDirection::Upload, 5);
+        metrics.saved(TransferDirection::Upload, 3);
         metrics.transfer(TransferDirection::Upload, "done");
         metrics.request("sshome", "ls", Duration::from_millis(1));
         let ann =
@@ -280,6 +292,7 @@ mod tests {
         for line in [
             "sshomed_logins_total{method=\"password\",result=\"refused\"} 1",
             "sshomed_transferred_bytes_total{direction=\"upload\"} 5",
+            "sshomed_compression_saved_bytes_total{direction=\"upload\"} 3",
             "sshomed_files_total{direction=\"upload\",result=\"done\"} 1",
             "sshomed_request_duration_seconds_count{way=\"sshome\",request=\"ls\"} 1",
             "sshomed_sessions{user=\"ann\"} 2",

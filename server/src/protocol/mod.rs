@@ -14,6 +14,7 @@ pub mod sftp;
 pub use blocking_pool::{BlockingPool, SlicePriority};
 use bytes::Bytes;
 use inline_executor::InlineExecutor;
+use sshome_ssh::LinkMeter;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,11 @@ pub trait ChannelOutput: Send + Sync {
     /// memory is not scarce.
     fn output_limit(&self) -> Option<usize> {
         None
+    }
+
+    /// How long output waits for the link.
+    fn link(&self) -> LinkMeter {
+        LinkMeter::default()
     }
 
     /// How soon the slices of this channel run.

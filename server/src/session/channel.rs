@@ -6,8 +6,10 @@ use crate::protocol::{Arrival, ChannelInput, ChannelOutput, Gone, SlicePriority}
 use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use sshome_ssh::LinkMeter;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The input of a channel. Dropping it releases the memory that is counted for it.
@@ -115,6 +117,10 @@ impl ChannelOutput for ChannelWriter {
         self.flow.output_limit()
     }
 
+    fn link(&self) -> LinkMeter {
+        self.flow.link().clone()
+    }
+
     fn priority(&self) -> SlicePriority {
         match self.flow.is_bulk() {
             true => SlicePriority::Bulk,
@@ -156,7 +162,9 @@ impl ChannelWriter {
     ) -> Result<(), Gone> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(rates.piece()));
+            let begun = Instant::now();
             rates.send(piece.len()).await;
+            self.flow.link().waited(begun.elapsed());
             self.send_at_once(piece, stream).await?;
         }
         Ok(())

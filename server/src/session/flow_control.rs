@@ -2,6 +2,7 @@
 
 use super::memory_budget::UserMemoryBudget;
 use super::throttle::UserRateLimits;
+use sshome_ssh::LinkMeter;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub(super) struct FlowControl {
     /// Bytes that the kernel has accepted since the start.
     written: AtomicU64,
     drained: Notify,
+    /// How long output waits for the socket or a rate limit.
+    link: LinkMeter,
     /// Whether the connection has moved much recently.
     is_bulk: AtomicBool,
     /// Counts activity on channels: data in both directions, and window adjustments.
@@ -69,6 +72,7 @@ impl Default for FlowControl {
             queued: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             drained: Notify::new(),
+            link: LinkMeter::default(),
             is_bulk: AtomicBool::new(false),
             moves: AtomicU64::new(0),
             moved: AtomicU64::new(0),
@@ -173,9 +177,15 @@ impl FlowControl {
         }
     }
 
+    /// How long output waits for the socket or a rate limit.
+    pub(super) fn link(&self) -> &LinkMeter {
+        &self.link
+    }
+
     /// Notes bytes that the kernel has accepted.
     pub(super) fn wrote(&self, written: usize) {
         self.written.fetch_add(written as u64, Ordering::AcqRel);
+        self.link.wrote(written);
     }
 
     /// Sets the length of the send queue, in bytes.

@@ -71,7 +71,11 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
     /// Writes the queue, as far as the kernel accepts it now.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
-            ready!(self.poll_turn(cx));
+            if self.poll_turn(cx).is_pending() {
+                // Now it waits for other connections, not for the link.
+                self.flow.link().end_wait();
+                return Poll::Pending;
+            }
             let written = Pin::new(&mut self.stream).poll_write(cx, &self.queue)?;
             let written = ready!(self.written(written))?;
             self.queue.advance(written);
@@ -89,6 +93,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
         match written {
             Poll::Pending => {
                 self.pass.release();
+                self.flow.link().begin_wait();
                 Poll::Pending
             }
             Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

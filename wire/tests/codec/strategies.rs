@@ -5,9 +5,9 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
-    Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features,
-    FileKind, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request, Status, Stored,
-    StreamId, Time, Usage,
+    Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry,
+    Features, FileKind, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request,
+    Status, Stored, StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.

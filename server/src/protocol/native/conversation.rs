@@ -10,6 +10,7 @@ use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
 use super::request::change_of;
 use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
+use sshome_ssh::LinkMeter;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Description, Digest, Features, Frame, FrameError, Hello, MAX_CHUNKS, PROTOCOL_VERSION,
@@ -88,9 +89,9 @@ pub(super) struct NativeConversation {
 }
 
 impl NativeConversation {
-    /// Begins with the server's hello as output.
-    pub(super) fn new(user: User) -> NativeConversation {
-        let mut output = NativeOutput::default();
+    /// Begins with the server's hello as output, which is sent over this link.
+    pub(super) fn new(user: User, link: LinkMeter) -> NativeConversation {
+        let mut output = NativeOutput::new(link);
         output.frame(&hello(Status::Authenticated, greeting(&user)));
         NativeConversation {
             user,
@@ -269,6 +270,7 @@ impl NativeConversation {
             Frame::Description(more) => self.describe(&more),
             Frame::Data(data) => self.data(&data),
             Frame::Copy(range) => self.copy_range(range),
+            Frame::CompressedData(data) => self.compressed_data(&data),
             Frame::End(end) => self.end(&end),
             Frame::Abort => self.abort(),
             other => Err(violation(&format!("a {:?} frame is the server's to send", other.kind()))),
@@ -342,7 +344,7 @@ impl NativeConversation {
             return Err(violation(&text));
         }
         self.features = hello.features;
-        self.output.announce(hello.features);
+        self.output.announce(hello);
         tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
         Ok(())
     }
@@ -374,7 +376,7 @@ impl NativeConversation {
                 // The client cancelled right after its hello.
                 Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
                     (self.greeted, self.features) = (true, hello.features);
-                    self.output.announce(hello.features);
+                    self.output.announce(&hello);
                 }
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! Delta downloads: the client describes its old version of a file, and gets copies in place of what that contains.
 
-use super::output::{NativeOutput, data_buffer};
+use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{Download, Error, StepLimit, User};
 use sshome_delta::{DescriptionError, Encoder, Index, Key, Step};
 use sshome_wire::frame::DATA_BYTES;
@@ -50,14 +50,15 @@ impl DeltaEncoder {
         DeltaEncoder { encoder: Encoder::new(key, index), _permit: permit }
     }
 
-    /// Reads on and encodes, until the output is `full` bytes long or a step's share was read. Returns whether the file is
+    /// Reads on and encodes, until about `most` bytes of output or a step's share was read. Returns whether the file is
     /// at its end.
     pub(super) fn step(
         &mut self,
         file: &mut Download,
         output: &mut NativeOutput,
-        full: usize,
+        most: usize,
     ) -> Result<bool, Error> {
+        let full = output.len() + GET_STEP_BYTES.min(most);
         let (limit, start) = (StepLimit::bytes(STEP_BYTES), file.position());
         loop {
             let at_end = file.read(self.encoder.buffer())? == 0;
@@ -65,7 +66,7 @@ impl DeltaEncoder {
                 match step {
                     Step::Copy(range) => output.frame(&Frame::Copy(range)),
                     Step::Literal(bytes) => bytes.chunks(DATA_BYTES).for_each(|piece| {
-                        let mut buffer = data_buffer(piece.len() as u64);
+                        let mut buffer = output.data_buffer(piece.len() as u64, most);
                         buffer.extend_from_slice(piece);
                         output.data(buffer);
                     }),

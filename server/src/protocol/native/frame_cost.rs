@@ -6,6 +6,8 @@ use sshome_wire::Frame;
 pub(super) fn cost(frame: &Frame) -> usize {
     let body = match frame {
         Frame::Data(data) => data.len(),
+        // It is decompressed only when it is written.
+        Frame::CompressedData(data) => data.zstd().len(),
         Frame::Request(request) => request.weight(),
         Frame::End(end) => end.message.len(),
         Frame::Blocks(blocks) => size_of_val(blocks.digests.as_slice()),

@@ -2,7 +2,7 @@
 
 use super::delta::DeltaEncoder;
 use super::entry::{entry, frames};
-use super::output::{NativeOutput, data_buffer};
+use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{
     ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, Result, STEP_BYTES,
     STEP_ENTRIES, StepLimit, User,
@@ -14,8 +14,9 @@ use sshome_wire::{
     Status,
 };
 
-/// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
-const GET_STEP_BYTES: usize = 512 << 10;
+/// The data that one step of a get reads, in bytes. It is more than its output if it is compressed, which takes some
+/// milliseconds.
+const GET_STEP_READ_BYTES: u64 = 2 << 20;
 
 /// A request in progress. Dropping it cancels it.
 pub(super) trait NativeJob: Send {
@@ -131,13 +132,14 @@ impl NativeJob for GetJob {
         }
         let full = output.len() + GET_STEP_BYTES.min(most);
         if let Some(delta) = &mut self.delta {
-            return match delta.step(&mut self.file, output, full)? {
+            return match delta.step(&mut self.file, output, most)? {
                 true => self.end(output).map(Some),
                 false => Ok(None),
             };
         }
-        while output.len() < full {
-            let mut buffer = data_buffer(self.file.size() - self.file.position());
+        let end = self.file.position().saturating_add(GET_STEP_READ_BYTES);
+        while output.len() < full && self.file.position() < end {
+            let mut buffer = output.data_buffer(self.file.size() - self.file.position(), most);
             while self.file.read(&mut buffer)? > 0 {}
             if buffer.len() == HEADER_BYTES {
                 return self.end(output).map(Some);

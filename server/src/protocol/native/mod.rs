@@ -39,7 +39,8 @@ pub async fn serve(
     let executors = Executors { slice_permits: user.slice_permits(), pool, inline };
     // To a client that resumes on another connection, this one is gone.
     let gone = outgoing.closed().child_token();
-    let served = drive(incoming, outgoing, NativeConversation::new(user), executors, gone.clone(), stopping);
+    let conversation = NativeConversation::new(user, outgoing.link());
+    let served = drive(incoming, outgoing, conversation, executors, gone.clone(), stopping);
     let mut served = pin!(served);
     tokio::select! {
         biased;

@@ -1,9 +1,15 @@
 use bytes::{Bytes, BytesMut};
+use sshome_ssh::{CompressionMode, DataCompressor, LinkMeter};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
-use sshome_wire::{Blocks, Digest, End, Features, Frame, FrameError, Header, Reply, Status};
+use sshome_wire::{Blocks, Digest, End, Features, Frame, FrameError, Header, Hello, Reply, Status};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Data shorter than this is merged with its neighbours, in bytes: a packet of its own costs more than the copy.
 const MIN_OWN_CHUNK_BYTES: usize = 16 << 10;
+
+/// The output of one step of a get, in bytes: small enough to be in the processor's cache when it is sent.
+pub(super) const GET_STEP_BYTES: usize = 512 << 10;
 
 /// The output of a slice: encoded frames.
 #[derive(Default)]
@@ -15,9 +21,18 @@ pub(super) struct NativeOutput {
     has_protected: bool,
     /// Whether a file is being sent: its header was sent, and its end was not.
     sends_file: bool,
+    compressor: DataCompressor,
+    link: LinkMeter,
+    /// Bytes that compression saved.
+    saved: Arc<AtomicU64>,
 }
 
 impl NativeOutput {
+    /// The output of a connection over this link.
+    pub(super) fn new(link: LinkMeter) -> NativeOutput {
+        NativeOutput { link, ..NativeOutput::default() }
+    }
+
     /// Bytes of output.
     pub(super) fn len(&self) -> usize {
         self.length
@@ -30,9 +45,17 @@ impl NativeOutput {
         std::mem::take(&mut self.chunks)
     }
 
-    /// Records the client's features.
-    pub(super) fn announce(&mut self, features: Features) {
-        self.has_protected = features.has(Features::KEY_ACCESS);
+    /// Takes how many bytes compression saved since the last call.
+    pub(super) fn take_saved(&mut self) -> u64 {
+        self.saved.swap(0, Ordering::Relaxed)
+    }
+
+    /// Records what the client understands.
+    pub(super) fn announce(&mut self, hello: &Hello) {
+        self.has_protected = hello.features.has(Features::KEY_ACCESS);
+        let mode = CompressionMode::of_client(hello.features);
+        let max_frame = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
+        self.compressor = DataCompressor::new(mode, max_frame, self.link.clone(), Arc::clone(&self.saved));
     }
 
     pub(super) fn reply(&mut self, mut reply: Reply) {
@@ -80,12 +103,24 @@ impl NativeOutput {
         self.length += self.small.len() - before;
     }
 
-    /// Adds a data frame. `buffer` begins with room for the frame's head, see [`data_buffer`].
+    /// A buffer for the frame's head and up to `length` bytes of data, limited to the size of one frame, and to `most` if that
+    /// is more than a short one.
+    pub(super) fn data_buffer(&self, length: u64, most: usize) -> Vec<u8> {
+        let longest = self.compressor.data_bytes().min(most.max(DATA_BYTES));
+        let length = usize::try_from(length).unwrap_or(longest).min(longest);
+        let mut buffer = Vec::with_capacity(HEADER_BYTES + length);
+        buffer.extend_from_slice(&[0; HEADER_BYTES]);
+        buffer
+    }
+
+    /// Adds a frame of data, compressed if that pays off. `buffer` begins with room for the frame's head, see
+    /// [`data_buffer`](NativeOutput::data_buffer).
     pub(super) fn data(&mut self, mut buffer: Vec<u8>) {
         let head = data_head((buffer.len() - HEADER_BYTES.min(buffer.len())) as u32);
         if let Some(room) = buffer.first_chunk_mut::<HEADER_BYTES>() {
             *room = head;
         }
+        let buffer = self.compressor.frame(buffer);
         self.length += buffer.len();
         if buffer.len() < MIN_OWN_CHUNK_BYTES {
             self.small.extend_from_slice(&buffer);
@@ -100,12 +135,4 @@ impl NativeOutput {
             self.chunks.push(self.small.split().freeze());
         }
     }
-}
-
-/// A buffer for the frame's head and up to `length` bytes of data, limited to the size of one frame.
-pub(super) fn data_buffer(length: u64) -> Vec<u8> {
-    let length = usize::try_from(length).unwrap_or(DATA_BYTES).min(DATA_BYTES);
-    let mut buffer = Vec::with_capacity(HEADER_BYTES + length);
-    buffer.extend_from_slice(&[0; HEADER_BYTES]);
-    buffer
 }

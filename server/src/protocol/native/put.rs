@@ -2,8 +2,10 @@
 
 use super::conversation::{NativeConversation, ReceiveState, violation};
 use super::publish_group::refusal;
+use crate::metrics::TransferDirection;
 use crate::service;
-use sshome_wire::{CopyRange, End, Frame, Reply, Status, Stored};
+use sshome_ssh::decompress;
+use sshome_wire::{CompressedData, CopyRange, End, Features, Frame, Reply, Status, Stored};
 
 impl NativeConversation {
     pub(super) fn data(&mut self, data: &[u8]) -> Result<(), Reply> {
@@ -36,6 +38,20 @@ impl NativeConversation {
                 Ok(())
             }
         }
+    }
+
+    /// Data is decompressed when it is written: what waits takes no more memory than has arrived.
+    pub(super) fn compressed_data(&mut self, data: &CompressedData) -> Result<(), Reply> {
+        if !self.features.has(Features::COMPRESSION) {
+            return Err(violation("compressed data from a client that did not announce it"));
+        }
+        if !matches!(self.receiving, ReceiveState::Upload(_)) {
+            return self.data(&[]);
+        }
+        let content = decompress(data).map_err(|error| violation(&error.to_string()))?;
+        let saved = content.len().saturating_sub(data.zstd().len()) as u64;
+        self.user.audit().metrics().saved(TransferDirection::Upload, saved);
+        self.data(&content)
     }
 
     pub(super) fn end(&mut self, end: &End) -> Result<(), Reply> {

@@ -1,6 +1,7 @@
 //! The conversation as the channel loop drives it.
 
 use super::{MAX_INLINE_FRAMES, NativeConversation, ReceiveState, SLICE_OUTPUT_BYTES, cost};
+use crate::metrics::TransferDirection;
 use crate::protocol::ChannelEnd;
 use crate::protocol::channel_loop::{ChannelProtocol, OutputChunk, SliceOutcome};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ impl ChannelProtocol for NativeConversation {
     }
 
     fn take_output(&mut self) -> Vec<OutputChunk> {
+        self.user.audit().metrics().saved(TransferDirection::Download, self.output.take_saved());
         self.output.take().into_iter().map(OutputChunk::Output).collect()
     }
 
