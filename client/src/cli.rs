@@ -2,6 +2,7 @@
 
 use crate::transfer::{DEFAULT_RETRIES, Jobs};
 use clap::Parser;
+use sshome_ssh::CompressionMode;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -50,6 +51,10 @@ pub struct ClientCli {
     /// Limit the rate in each direction to this many Kbit/s (minimum 64)
     #[arg(short = 'l', value_name = "KBITS", value_parser = clap::value_parser!(u64).range(64..))]
     pub limit: Option<u64>,
+    /// Compress file data in both directions: auto does so while the link is slower than compressing and the data
+    /// shrinks; zstd always tries
+    #[arg(long, value_name = "auto|never|zstd", default_value_t = CompressionMode::Auto)]
+    pub compress: CompressionMode,
     /// Print results and errors only: no progress, no greeting, no summary
     #[arg(short, long)]
     pub quiet: bool,
@@ -310,6 +315,7 @@ mod tests {
             &["sshome", "--timeout", "0", "host"],
             &["sshome", "-l", "8", "host"],
             &["sshome", "-j", "0", "host"],
+            &["sshome", "--compress", "zlib", "host"],
         ] {
             assert!(ClientCli::try_parse_from(arguments).is_err(), "{arguments:?}");
         }

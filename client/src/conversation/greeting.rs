@@ -1,16 +1,17 @@
 //! The hello frames: the client's, and the check of the server's.
 
 use super::ConversationError;
+use sshome_ssh::CompressionMode;
 use sshome_wire::{Features, Hello, MAX_FRAME, PROTOCOL_VERSION, Reply, Status};
 
 /// The smallest frame limit that a server may announce, in bytes: a request with two of the longest paths must fit.
 const MIN_FRAME_BYTES: u32 = 16 << 10;
 
-/// The client's hello.
-pub(super) fn ours() -> Hello {
+/// The hello of a client with this compression.
+pub(super) fn ours(compression: CompressionMode) -> Hello {
     Hello {
         version: PROTOCOL_VERSION,
-        features: Features::ALL,
+        features: Features::ALL.without(compression.withheld()),
         max_frame: MAX_FRAME,
         // The server sends no requests.
         max_outstanding: 0,

@@ -1,5 +1,6 @@
 //! The two directions of a conversation's channel: bytes out, frames in.
 
+use super::decompression::Decompression;
 use super::{ConversationError, IdleTimeout, LossReason};
 use bytes::Bytes;
 use russh::client::Msg;
@@ -17,6 +18,7 @@ const SEND_QUEUE_MESSAGES: usize = 4;
 pub(super) struct FrameReceiver {
     channel: ChannelReadHalf,
     decoder: Decoder,
+    pub(super) decompression: Decompression,
     /// Bytes that arrived since [`taken`](Self::taken) was called.
     taken: u64,
     /// `None` waits forever.
@@ -33,10 +35,11 @@ const MAX_STDERR_BYTES: usize = 1000;
 impl FrameReceiver {
     pub(super) fn new(channel: ChannelReadHalf) -> FrameReceiver {
         let (decoder, complaint) = (Decoder::new(), Vec::new());
-        FrameReceiver { channel, decoder, taken: 0, idle_timeout: None, complaint, loss: None }
+        let decompression = Decompression::default();
+        FrameReceiver { channel, decoder, decompression, taken: 0, idle_timeout: None, complaint, loss: None }
     }
 
-    /// The next frame. Cancel-safe.
+    /// The next frame. Compressed data is decompressed. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Frame, ConversationError> {
         self.next_owed(true).await
     }
@@ -44,8 +47,16 @@ impl FrameReceiver {
     /// The same. If the server does not owe a frame, there is no timeout.
     pub(super) async fn next_owed(&mut self, owed: bool) -> Result<Frame, ConversationError> {
         loop {
-            if let Some(frame) = self.decoder.next()? {
-                return Ok(frame);
+            if let Some(data) = self.decompression.finish().await? {
+                return Ok(data);
+            }
+            match self.decoder.next()? {
+                Some(Frame::CompressedData(data)) => match self.decompression.begin(data)? {
+                    Some(data) => return Ok(data),
+                    None => continue,
+                },
+                Some(frame) => return Ok(frame),
+                None => {}
             }
             let message = match &self.idle_timeout {
                 Some(idle_timeout) if owed => idle_timeout.wait(self.channel.wait()).await?,
@@ -73,9 +84,9 @@ impl FrameReceiver {
         }
     }
 
-    /// The number of bytes that arrived since the last call.
+    /// The number of bytes that arrived since the last call, after decompression.
     pub(super) fn taken(&mut self) -> u64 {
-        std::mem::take(&mut self.taken)
+        std::mem::take(&mut self.taken).saturating_add(self.decompression.grown())
     }
 
     fn complain(&mut self, data: &[u8]) {

@@ -4,7 +4,10 @@
 //! peer that cannot send would stop reading, and both would wait forever.
 
 mod abandon;
+mod compression;
 mod config;
+mod decompression;
+mod delta;
 mod error;
 mod greeting;
 mod idle_timeout;
@@ -26,12 +29,14 @@ pub use loss::LossReason;
 pub(crate) use parts::MAX_DIGESTS;
 
 use bytes::{Bytes, BytesMut};
+use compression::AgreedCompression;
 use link::{FrameReceiver, FrameSender};
 use receive_queue::ReceiveQueue;
 use russh::Channel;
 use russh::client::Msg;
+use sshome_ssh::CompressionMode;
 use sshome_wire::{
-    Features, Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
+    Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -53,20 +58,28 @@ pub struct Conversation {
     cwd: RemotePath,
     /// Whether the server is on this machine.
     is_local: bool,
+    compression: AgreedCompression,
 }
 
 impl Conversation {
-    /// Starts the subsystem on a session channel and greets the server.
+    /// Starts the subsystem on a session channel and greets the server. Data is compressed as `compression` says, if the
+    /// server can do that.
     ///
     /// # Errors
     /// If the server has no such subsystem, uses a different version, refuses, or does not answer within
     /// [`RESPONSE_TIMEOUT`].
-    pub async fn start(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
+    pub async fn start(
+        channel: Channel<Msg>,
+        compression: CompressionMode,
+    ) -> Result<Conversation, ConversationError> {
         let silent = |_| ConversationError::Lost("the server does not answer".into());
-        timeout(RESPONSE_TIMEOUT, Conversation::greet(channel)).await.map_err(silent)?
+        timeout(RESPONSE_TIMEOUT, Conversation::greet(channel, compression)).await.map_err(silent)?
     }
 
-    async fn greet(channel: Channel<Msg>) -> Result<Conversation, ConversationError> {
+    async fn greet(
+        channel: Channel<Msg>,
+        compression: CompressionMode,
+    ) -> Result<Conversation, ConversationError> {
         let (read, write) = channel.split();
         // Success is not awaited: the server reads in order, and a refusal arrives as a failure.
         let asked = write.request_subsystem(true, SUBSYSTEM).await;
@@ -74,12 +87,13 @@ impl Conversation {
         let outgoing = FrameSender::new(write);
         let mut incoming = FrameReceiver::new(read);
         if let Some(place) = outgoing.place().await {
-            place.send(encoded(&Frame::Hello(greeting::ours()))?);
+            place.send(encoded(&Frame::Hello(greeting::ours(compression)))?);
         }
         let hello = match incoming.next().await? {
             Frame::Hello(hello) => greeting::checked(hello)?,
             frame => return Err(unexpected(&frame)),
         };
+        let compression = AgreedCompression::new(compression, &hello, &mut incoming.decompression);
         let cwd = RemotePath::root();
         let receive_queue = ReceiveQueue::default();
         Ok(Conversation {
@@ -91,27 +105,13 @@ impl Conversation {
             hello,
             cwd,
             is_local: false,
+            compression,
         })
     }
 
     /// Limits the waits for the server. After a timeout the conversation is lost.
     pub fn set_idle_timeout(&mut self, idle_timeout: IdleTimeout) {
         self.incoming.idle_timeout = Some(idle_timeout);
-    }
-
-    /// Notes whether the server is on this machine.
-    pub(crate) fn set_local(&mut self, is_local: bool) {
-        self.is_local = is_local;
-    }
-
-    /// Whether the server is on this machine, as far as is known.
-    pub(crate) fn is_local(&self) -> bool {
-        self.is_local
-    }
-
-    /// Whether the server knows delta transfers.
-    pub(crate) fn has_delta(&self) -> bool {
-        self.hello.features.has(Features::DELTA)
     }
 
     /// Later losses are explained by the reason recorded there.

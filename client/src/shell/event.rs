@@ -194,6 +194,7 @@ pub(super) struct EntryEvent<'a> {
 pub(super) struct SummaryEvent {
     pub(super) files: u64,
     pub(super) bytes: u64,
+    pub(super) saved_by_compression: u64,
     pub(super) unchanged: u64,
     pub(super) matched: u64,
     pub(super) seconds: f64,

@@ -27,6 +27,7 @@ pub struct ShellOutput {
 struct Tally {
     files: u64,
     bytes: u64,
+    saved: u64,
     unchanged: u64,
     matched: u64,
     failures: u64,
@@ -159,9 +160,19 @@ impl ShellOutput {
     pub fn finish(&self, exit: Exit) {
         let summary = {
             let tally = self.tally();
-            let Tally { files, bytes, unchanged, matched, failures, .. } = *tally;
+            let Tally { files, bytes, saved, unchanged, matched, failures, .. } = *tally;
             let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
-            SummaryEvent { files, bytes, unchanged, matched, seconds, failures, exit_code }
+            let saved_by_compression = saved;
+            SummaryEvent {
+                files,
+                bytes,
+                saved_by_compression,
+                unchanged,
+                matched,
+                seconds,
+                failures,
+                exit_code,
+            }
         };
         // If nobody reads, the exit code remains.
         let _ = self.event(&OutputEvent::Summary(summary));
@@ -192,6 +203,11 @@ impl ShellOutput {
         tally.files += u64::from(transferred);
         tally.bytes += if transferred { bytes } else { 0 };
         tally.unchanged += u64::from(!transferred);
+    }
+
+    /// Counts bytes that compression saved for the summary.
+    pub(super) fn count_saved(&self, bytes: u64) {
+        self.tally().saved += bytes;
     }
 
     /// Counts files that need not be transferred for the summary.

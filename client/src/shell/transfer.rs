@@ -106,6 +106,7 @@ impl Shell {
     }
 
     pub(super) fn report(&self, summary: &TransferSummary, elapsed: Duration) -> Result<(), ShellError> {
+        self.out.count_saved(summary.saved);
         for Failure { what, why, .. } in summary.skipped.iter() {
             warn(format_args!("{what}: {why}"));
             self.out.event(&OutputEvent::Skipped { what, message: why })?;
@@ -173,6 +174,9 @@ fn line(summary: &TransferSummary, elapsed: Duration) -> String {
             out.push_str(&format!(", {count} {what}"));
         }
     }
+    if summary.saved > 0 {
+        out.push_str(&format!(", saved by compression: {}", Size(summary.saved)));
+    }
     out + "\n"
 }
 
@@ -187,6 +191,9 @@ mod tests {
         summary.matched = 2 << 20;
         let delta = "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s), 2.0 MiB of it in old versions\n";
         assert_eq!(line(&summary, Duration::from_millis(1500)), delta);
+        (summary.matched, summary.saved) = (0, 2 << 20);
+        let text = line(&summary, Duration::from_secs(1));
+        assert_eq!(text, "1 file, 3.0 MiB in 1.0 s (3.0 MiB/s), saved by compression: 2.0 MiB\n");
         summary = TransferSummary { unchanged: 2, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::ZERO), "0 files, 0 B in 0.0 s, 2 unchanged\n");
     }

@@ -33,7 +33,7 @@ use liveness::LossMonitor;
 use login::LoginCredential;
 use russh::client::Handle;
 use russh::keys::PublicKey;
-use sshome_ssh::{LayeredStream, TcpOptions};
+use sshome_ssh::{LayeredStream, LinkMeter, TcpOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -64,9 +64,10 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let accepted = AcceptedHostKey::default();
     let check = HostCheck::new(settings, asker.clone(), AcceptedHostKey::clone(&accepted))?;
     let loss = check.loss.clone();
-    let (mut handle, is_local) = handshake(settings, check, &asker).await?;
+    let link = LinkMeter::default();
+    let (mut handle, is_local) = handshake(settings, check, &asker, &link).await?;
     let credential = login::authenticate(&mut handle, settings, &asker).await?;
-    let (handle, mut conversation) = converse(handle, settings, loss).await?;
+    let (handle, mut conversation) = converse(handle, settings, loss, link).await?;
     conversation.set_local(is_local);
     let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, credential };
     Ok((connection, conversation))
@@ -77,10 +78,12 @@ async fn converse(
     handle: Handle<HostCheck>,
     settings: &Settings,
     loss: LossReason,
+    link: LinkMeter,
 ) -> Result<(Handle<HostCheck>, Conversation), LoginError> {
     match begin_in_time(&handle, settings).await {
         Ok(mut conversation) => {
             conversation.explain_loss_by(loss);
+            conversation.measure(link);
             Ok((handle, conversation))
         }
         Err(error) => Err(explained(error, handle).await),
@@ -89,7 +92,7 @@ async fn converse(
 
 async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
     let limit = settings.response_timeout();
-    let begun = timeout(limit, async { begin(handle).await }).await;
+    let begun = timeout(limit, async { begin(handle, settings).await }).await;
     let mut conversation = begun.map_err(|_| LoginError::TimeOut { place: settings.place(), limit })??;
     if let Some(limit) = settings.timeout {
         conversation.set_idle_timeout(IdleTimeout::new(limit, settings.throttle.clone()));
@@ -106,8 +109,8 @@ async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
     }
 }
 
-async fn begin(handle: &Handle<HostCheck>) -> Result<Conversation, LoginError> {
-    Ok(Conversation::start(handle.channel_open_session().await?).await?)
+async fn begin(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
+    Ok(Conversation::start(handle.channel_open_session().await?, settings.compression).await?)
 }
 
 impl Reconnect for Connection {
@@ -141,9 +144,10 @@ impl Connection {
         let asker = Asker::silent();
         let check = HostCheck::new(&self.settings, asker.clone(), AcceptedHostKey::clone(&self.accepted))?;
         let loss = check.loss.clone();
-        let (mut handle, is_local) = handshake(&self.settings, check, &asker).await?;
+        let link = LinkMeter::default();
+        let (mut handle, is_local) = handshake(&self.settings, check, &asker, &link).await?;
         login::authenticate_again(&mut handle, &self.settings, &mut self.credential, &asker).await?;
-        let (handle, mut conversation) = converse(handle, &self.settings, loss).await?;
+        let (handle, mut conversation) = converse(handle, &self.settings, loss, link).await?;
         conversation.set_local(is_local);
         self.handle = Some(handle);
         Ok(conversation)
@@ -179,6 +183,7 @@ async fn handshake(
     settings: &Settings,
     check: HostCheck,
     asker: &Asker,
+    link: &LinkMeter,
 ) -> Result<(Handle<HostCheck>, bool), LoginError> {
     let (place, limit, keepalive) = (settings.place(), settings.connect_timeout, settings.keepalive);
     let loss = check.loss.clone();
@@ -206,6 +211,8 @@ async fn handshake(
         let socket = LayeredStream::new(socket, LossMonitor::new(keepalive.limit(), loss));
         let socket = LayeredStream::new(socket, BannerFilter::new(said.clone()));
         let socket = settings.throttle.wrap(socket);
+        // The limit of the throttle counts as one of the link.
+        let socket = LayeredStream::new(socket, link.clone());
         let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
         begun.map(|handle| (handle, is_local)).map_err(|error| match error {
             LoginError::Ssh(error) => match said.refusal() {

@@ -5,6 +5,7 @@ use super::liveness::Keepalive;
 use crate::cli::ClientCli;
 use crate::conversation::RESPONSE_TIMEOUT;
 use crate::throttle::Throttle;
+use sshome_ssh::CompressionMode;
 use sshome_wire::display::Escaped;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// The traffic counter and rate limits.
     pub throttle: Throttle,
+    /// Which data is compressed.
+    pub compression: CompressionMode,
     /// Whether steps are logged.
     pub verbose: bool,
     /// Whether the server's banner is hidden.
@@ -200,6 +203,7 @@ impl Settings {
                 count: config.keepalive_count.unwrap_or(Keepalive::default().count),
             },
             retries: cli.retries,
+            compression: cli.compress,
             verbose: cli.verbose,
             quiet: cli.quiet,
             host: tokens.host,

@@ -15,6 +15,8 @@ pub struct TransferSummary {
     pub bytes: u64,
     /// Bytes that were not sent, because the destination had them in an old version of the file.
     pub matched: u64,
+    /// Bytes that were not sent because compression made the data shorter.
+    pub saved: u64,
     /// Files that were not transferred because the destination has the same content.
     pub unchanged: u64,
     /// Symbolic links that were made. One that existed counts as unchanged.
@@ -105,6 +107,7 @@ impl TransferSummary {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.matched = self.matched.saturating_add(other.matched);
+        self.saved = self.saved.saturating_add(other.saved);
         self.unchanged += other.unchanged;
         self.links += other.links;
         self.deleted += other.deleted;

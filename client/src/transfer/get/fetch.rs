@@ -79,6 +79,7 @@ pub(super) async fn fetch(
     let (left, failures) = fetching.stop(ctx);
     let mut summary = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
     summary.failures.extend(failures);
+    summary.saved = ctx.conversation.take_saved();
     Ok(FetchResult { summary, left, ended: handed_over.and(fetched) })
 }
 

@@ -3,7 +3,7 @@
 use super::message::UploadMessage;
 use super::reader::{ReceiverGone, UploadReader};
 use super::source::FileInPieces;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use sshome_delta::{Encoder, Step};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
 use sshome_wire::{Frame, RemotePath, Request, Status};
@@ -44,11 +44,11 @@ impl UploadReader {
                     }
                     Step::Literal(literal) => {
                         for piece in literal.chunks(piece) {
-                            let mut bytes = BytesMut::with_capacity(HEADER_BYTES + piece.len());
-                            bytes.put_slice(&data_head(u32::try_from(piece.len()).unwrap_or(0)));
-                            bytes.put_slice(piece);
-                            let length = piece.len() as u64;
-                            self.send(UploadMessage::Piece { bytes: bytes.freeze(), length })?;
+                            let mut bytes = Vec::with_capacity(HEADER_BYTES + piece.len());
+                            bytes.extend_from_slice(&data_head(u32::try_from(piece.len()).unwrap_or(0)));
+                            bytes.extend_from_slice(piece);
+                            let (bytes, length) = (self.compressor.frame(bytes).into(), piece.len() as u64);
+                            self.send(UploadMessage::Piece { bytes, length })?;
                         }
                     }
                 }

@@ -8,7 +8,8 @@ use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::pool::WorkItem;
 use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
-use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES};
+use sshome_ssh::DataCompressor;
+use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{BLOCK_BYTES, Digest, End, Frame, Payload, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::io;
@@ -54,15 +55,22 @@ struct FileState {
 }
 
 /// Reads all items and sends messages to `out`, until there are no more items or the receiver has ended.
-pub(super) fn read(items: UploadItems, manner: ReaderOptions, out: mpsc::Sender<UploadMessage>) {
+pub(super) fn read(
+    items: UploadItems,
+    manner: ReaderOptions,
+    compressor: DataCompressor,
+    out: mpsc::Sender<UploadMessage>,
+) {
     let (batch, asked) = (BytesMut::new(), Vec::new());
-    let mut reader = UploadReader { manner, out, batch, asked, in_pieces: 0, parts: None, made: None };
+    let mut reader =
+        UploadReader { manner, compressor, out, batch, asked, in_pieces: 0, parts: None, made: None };
     // The receiver knows why it ended.
     let _ = reader.run(items);
 }
 
 pub(super) struct UploadReader {
     pub(super) manner: ReaderOptions,
+    pub(super) compressor: DataCompressor,
     out: mpsc::Sender<UploadMessage>,
     /// Whole requests that are not sent yet.
     batch: BytesMut,
@@ -201,7 +209,7 @@ impl UploadReader {
         self.make_room(whole)?;
         let before = self.batch.len();
         self.batch.put_slice(&request);
-        match source.append_whole(from, &mut self.batch) {
+        match source.append_whole(from, &mut self.compressor, &mut self.batch) {
             Ok(digest) => {
                 let what = RequestKind::file(source.size, Some(digest));
                 self.asked.push(SentRequest::new(number, to, what));
@@ -261,15 +269,16 @@ impl UploadReader {
 
     /// Sends the rest of a file's bytes.
     fn send_whole(&mut self, file: &mut FileInPieces<'_>) -> Result<io::Result<()>, ReceiverGone> {
-        let piece = DATA_BYTES.min(self.manner.max_frame - 1);
         while file.left > 0 && self.is_wanted() {
+            let piece = self.compressor.data_bytes().min(self.manner.max_frame - 1);
             let length = piece.min(usize::try_from(file.left).unwrap_or(piece));
             let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
             if let Err(error) = file.source.append_data(length, &mut bytes, &mut file.hasher) {
                 return Ok(Err(error));
             }
             file.left -= length as u64;
-            self.send(UploadMessage::Piece { bytes: bytes.into(), length: length as u64 })?;
+            let bytes = self.compressor.frame(bytes).into();
+            self.send(UploadMessage::Piece { bytes, length: length as u64 })?;
         }
         Ok(Ok(()))
     }

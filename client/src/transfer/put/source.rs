@@ -4,6 +4,7 @@ use super::walk::unreadable;
 use crate::transfer::local::{self, Version};
 use crate::transfer::{Failure, path_bytes};
 use bytes::{BufMut, BytesMut};
+use sshome_ssh::DataCompressor;
 use sshome_wire::frame::{HEADER_BYTES, data_head};
 use sshome_wire::{
     BLOCK_BYTES, BlockHasher, Digest, End, Entry, FileKind, Frame, Put, RemotePath, Request, Status, Time,
@@ -95,15 +96,20 @@ impl LocalSource {
         Ok(theirs)
     }
 
-    /// Appends the frames of its data and its end. Returns the digest.
-    pub(super) fn append_whole(&self, path: &Path, out: &mut BytesMut) -> Result<Digest, Failure> {
+    /// Appends the frames of its data, compressed if that pays off, and of its end. Returns the digest.
+    pub(super) fn append_whole(
+        &self,
+        path: &Path,
+        compressor: &mut DataCompressor,
+        out: &mut BytesMut,
+    ) -> Result<Digest, Failure> {
         let mut hasher = BlockHasher::new();
         let length = usize::try_from(self.size).unwrap_or(usize::MAX);
         if length > 0 {
             let mut data = Vec::with_capacity(HEADER_BYTES + length);
             let read = self.append_data(length, &mut data, &mut hasher);
             read.map_err(|error| self.failure(path, &error))?;
-            out.put_slice(&data);
+            out.put_slice(&compressor.frame(data));
         }
         let digest = hasher.finish();
         self.check_unchanged(path, digest, || true)?;
@@ -238,7 +244,8 @@ mod tests {
         for now in ["12", "123456"] {
             let source = LocalSource::open(&path, false).unwrap();
             std::fs::write(&path, now).unwrap();
-            let failure = source.append_whole(&path, &mut BytesMut::new()).unwrap_err();
+            let failure =
+                source.append_whole(&path, &mut DataCompressor::default(), &mut BytesMut::new()).unwrap_err();
             assert_eq!(failure.status, Some(Status::Changed));
         }
     }

@@ -129,13 +129,15 @@ impl SharedWork for UploadWork {
         let (out, messages) = mpsc::channel(READ_AHEAD_MESSAGES);
         let items = UploadItems::new(Arc::clone(share));
         let unsettled = items.unsettled();
-        let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, out));
+        let compressor = ctx.conversation.compressor();
+        let reader = tokio::task::spawn_blocking(move || reader::read(items, manner, compressor, out));
         let mut done = UploadOutcome::default();
         // When this ends, the receiver of the reader's messages is dropped, and the reader ends.
         let sending =
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
         let sent = sending.patient(patient).run(ctx).await;
         let read = reader.await;
+        done.summary.saved = ctx.conversation.take_saved();
         share.keep(unsettled.take());
         self.lock().add(done);
         let failed =

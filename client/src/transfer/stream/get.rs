@@ -32,7 +32,7 @@ pub async fn get_stream(
     output: Box<dyn Write + Send>,
 ) -> Result<StreamedFile, ConversationError> {
     ctx.progress.begin(1, None);
-    let mut stream = StreamDownload { source, size_and_time: None, resumed: 0, under_way: 0 };
+    let mut stream = StreamDownload { source, size_and_time: None, resumed: 0, under_way: 0, saved: 0 };
     let mut state = Ok(());
     let done = stream.run(&mut ctx, OutputWriter::new(output), &mut state).await;
     let summary = ctx.finish(done).await?;
@@ -47,6 +47,8 @@ struct StreamDownload<'a> {
     resumed: u64,
     /// Bytes that arrived, or were skipped, on this connection.
     under_way: u64,
+    /// Bytes that compression saved.
+    saved: u64,
 }
 
 /// How the work of one connection ended.
@@ -78,6 +80,7 @@ impl StreamDownload<'_> {
                 Err(error) => Err(error),
             };
             drop(pieces);
+            self.saved += ctx.conversation.take_saved();
             sink = tokio::select! {
                 sink = writing => sink.map_err(|error| ConversationError::Local(error.to_string()))?,
                 // The reader of the output may be stuck.
@@ -191,6 +194,6 @@ impl StreamDownload<'_> {
                 status,
             });
         }
-        TransferSummary { files: 1, bytes: size, ..TransferSummary::default() }
+        TransferSummary { files: 1, bytes: size, saved: self.saved, ..TransferSummary::default() }
     }
 }

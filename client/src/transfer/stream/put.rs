@@ -4,9 +4,12 @@ use super::ExpectedContent;
 use super::reader::{self, StreamMessage};
 use super::replay_buffer::ReplayBuffer;
 use crate::conversation::{ConversationError, encoded, unexpected};
+use crate::transfer::blocking::blocking;
 use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, FinishedFile, ResumedFile, TransferContext, TransferSummary};
 use bytes::Bytes;
+use sshome_ssh::DataCompressor;
+use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
     BLOCK_BYTES, Digest, End, Frame, Payload, Put, RemotePath, Reply, Request, Status, Stored, StreamId,
 };
@@ -56,10 +59,13 @@ async fn run(
         begun: false,
         resumed: None,
         under_way: 0,
+        compressor: DataCompressor::default(),
+        saved: 0,
     };
     let mut retries = Retries::default();
     loop {
         let sent = stream.send(ctx).await;
+        stream.saved += ctx.conversation.take_saved();
         if sent.is_err() {
             ctx.progress.rewind(std::mem::take(&mut stream.under_way));
         }
@@ -99,6 +105,10 @@ struct StreamUpload {
     resumed: Option<u64>,
     /// Bytes that were sent, or skipped, on this connection.
     under_way: u64,
+    /// That of this connection.
+    compressor: DataCompressor,
+    /// Bytes that compression saved.
+    saved: u64,
 }
 
 /// Where to resume after a lost connection.
@@ -153,6 +163,7 @@ impl StreamUpload {
         let put = Put { path, size: self.size, mtime: None, source: None, mode: None, resume };
         let request = encoded(&Frame::Request(Request::PutStream { id: self.id, put }))?;
         self.begun = true;
+        self.compressor = ctx.conversation.compressor();
         ctx.conversation.send(request, 1, ctx.cancel).await
     }
 
@@ -185,7 +196,8 @@ impl StreamUpload {
         ctx: &mut TransferContext<'_>,
         frame: Bytes,
     ) -> Result<Option<Reply>, ConversationError> {
-        let length = frame.len().saturating_sub(sshome_wire::frame::HEADER_BYTES) as u64;
+        let length = frame.len().saturating_sub(HEADER_BYTES) as u64;
+        let frame = self.compressed(frame).await?;
         ctx.conversation.send(frame, 0, ctx.cancel).await?;
         self.under_way += length;
         ctx.progress.advance(length);
@@ -195,6 +207,19 @@ impl StreamUpload {
             }
         }
         Ok(None)
+    }
+
+    /// The frame to send in place of one of plain data. Compressing is work for another thread.
+    async fn compressed(&mut self, frame: Bytes) -> Result<Bytes, ConversationError> {
+        let data = frame.slice(HEADER_BYTES.min(frame.len())..);
+        if !self.compressor.attempts(data.len()) {
+            return Ok(self.compressor.compress(&data).map_or(frame, Bytes::from));
+        }
+        let mut compressor = std::mem::take(&mut self.compressor);
+        let work = move || (compressor.compress(&data), compressor);
+        let (compressed, compressor) = blocking(work).await?;
+        self.compressor = compressor;
+        Ok(compressed.map_or(frame, Bytes::from))
     }
 
     /// Processes a frame that arrives before the end was sent.
@@ -313,6 +338,7 @@ impl StreamUpload {
                 TransferSummary { failures: [failure].into_iter().collect(), ..TransferSummary::default() }
             }
         };
+        summary.saved = self.saved;
         summary.resumed.extend(self.resumed.map(|offset| ResumedFile::of(path, offset)));
         summary
     }

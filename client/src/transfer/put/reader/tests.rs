@@ -55,7 +55,7 @@ fn a_large_file_that_changes_ends_with_410() {
     std::fs::write(&path, vec![1; 5 << 20]).unwrap();
     let (out, mut messages) = mpsc::channel(1);
     let items = items(&path);
-    let reading = std::thread::spawn(move || read(items, manner(), out));
+    let reading = std::thread::spawn(move || read(items, manner(), DataCompressor::default(), out));
     assert!(begun(&mut messages));
     // The reader is at most three pieces ahead, and a quarter of the file has five.
     File::options().write(true).open(&path).unwrap().set_len(5 << 18).unwrap();
@@ -74,7 +74,7 @@ fn a_refused_file_is_not_read_any_further() {
     let settled = Arc::clone(&manner.settled);
     let (out, mut messages) = mpsc::channel(1);
     let items = items(&path);
-    let reading = std::thread::spawn(move || read(items, manner, out));
+    let reading = std::thread::spawn(move || read(items, manner, DataCompressor::default(), out));
     assert!(begun(&mut messages));
     settled.store(1, Ordering::Relaxed);
     assert!(std::iter::from_fn(|| messages.blocking_recv()).count() < 10);

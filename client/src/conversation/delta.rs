@@ -1,0 +1,21 @@
+//! Whether delta transfers are possible and likely to pay off.
+
+use super::Conversation;
+use sshome_wire::Features;
+
+impl Conversation {
+    /// Sets whether the server is on this machine.
+    pub(crate) fn set_local(&mut self, is_local: bool) {
+        self.is_local = is_local;
+    }
+
+    /// Whether the server is on this machine, as far as is known.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Whether the server knows delta transfers.
+    pub(crate) fn has_delta(&self) -> bool {
+        self.hello.features.has(Features::DELTA)
+    }
+}
