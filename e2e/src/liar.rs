@@ -39,6 +39,17 @@ impl Liar {
         greeting: &str,
         answer: impl Fn(Frame) -> Vec<Frame> + Send + Sync + 'static,
     ) -> Result<Liar> {
+        Liar::start_with(Hello { message: greeting.to_owned(), ..hello() }, answer).await
+    }
+
+    /// The same with any hello.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start_with(
+        hello: Hello,
+        answer: impl Fn(Frame) -> Vec<Frame> + Send + Sync + 'static,
+    ) -> Result<Liar> {
         let dir = TempDir::with_prefix("sshome-liar-")?;
         std::fs::create_dir(dir.path().join("keys"))?;
         let key = write_key(&dir.path().join("keys/host_ed25519"))?;
@@ -46,7 +57,6 @@ impl Liar {
         let config = Arc::new(Config { keys: vec![key], nodelay: true, ..Config::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let hello = Hello { message: greeting.to_owned(), ..hello() };
         let answer: Arc<Answer> = Arc::new(answer);
         let (leaving, left) = watch::channel(false);
         let running = tokio::spawn(async move {
