@@ -262,7 +262,7 @@ async fn a_server_that_sends_broken_or_unwanted_compressed_data_is_left() {
             None => assert_eq!((outcome.code, &outcome.stdout), (Some(0), &text(5000))),
             Some(words) => {
                 assert!(outcome.code != Some(0) && outcome.stdout.is_empty(), "{outcome}");
-                assert!(outcome.err().contains("does not keep to the protocol"), "{outcome}");
+                assert!(outcome.err().contains("violated the protocol"), "{outcome}");
                 assert!(outcome.err().contains(words), "{outcome}");
             }
         }
