@@ -105,6 +105,16 @@ pub(crate) trait Watcher: Send + Sync {
 
     /// Called after each change, before it is answered.
     fn changed(&self, _change: Change<'_>) {}
+
+    /// Whether names that differ only in their case are one, as on FAT.
+    fn ignores_case(&self) -> bool {
+        false
+    }
+
+    /// The steps in which times are stored, in seconds; 0 if exactly.
+    fn time_step(&self) -> u64 {
+        0
+    }
 }
 
 /// A mounted folder. It is unmounted when this is dropped.

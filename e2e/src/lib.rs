@@ -2,6 +2,7 @@
 
 mod administrator;
 mod client;
+mod coarse;
 mod exec;
 mod faulty;
 pub mod foreign;
@@ -21,6 +22,7 @@ pub mod tree;
 
 pub use administrator::Administrator;
 pub use client::{Client, Outcome};
+pub use coarse::CoarseDisk;
 pub use exec::{Commands, Exec, command, run};
 pub use faulty::Faulty;
 pub use fuse::DiskOperation;

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Names that programs have had problems with.
 pub const ODD_NAMES: [&[u8]; 20] = [
@@ -120,6 +121,55 @@ pub fn on_disk(home: &Path) -> (u64, u64) {
         }
     }
     (bytes, entries)
+}
+
+/// The paths of all entries of a tree.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn paths(top: &Path) -> Vec<String> {
+    let (mut found, mut pending) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(top.join(&directory)).unwrap() {
+            let entry = entry.unwrap();
+            let path = directory.join(entry.file_name());
+            found.push(path.to_str().unwrap().to_owned());
+            if entry.file_type().unwrap().is_dir() {
+                pending.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A line for each entry of a tree, with its kind, its time and its content.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn described(top: &Path) -> Vec<String> {
+    let describe = |name: &String| {
+        let path = top.join(name);
+        let seen = fs::symlink_metadata(&path).unwrap();
+        let time = (seen.mtime(), seen.mtime_nsec());
+        match seen.file_type() {
+            kind if kind.is_dir() => format!("{name}/ {time:?}"),
+            kind if kind.is_symlink() => format!("{name} -> {}", fs::read_link(&path).unwrap().display()),
+            _ => format!("{name} {time:?} {:?}", fs::read(&path).unwrap()),
+        }
+    };
+    paths(top).iter().map(describe).collect()
+}
+
+/// Sets a file's time to some hours ago.
+///
+/// # Panics
+/// If that is not possible.
+pub fn age(path: &Path, hours: u64) {
+    let time = SystemTime::now() - Duration::from_secs(3600 * hours);
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
 
 /// The names in a folder, sorted.

@@ -1,11 +1,10 @@
 //! `push`: only differences are sent, and nothing is deleted that should stay.
 
-use sshome_e2e::tree::noise;
+use sshome_e2e::tree::{age, described, noise, paths};
 use sshome_e2e::{Client, Host, Outcome};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
 
 /// A server, a client, and a local tree `t` with files, a link and directories.
 struct World {
@@ -52,47 +51,8 @@ impl World {
     }
 
     fn assert_same(&self) {
-        assert_eq!(contents(&self.local("")), contents(&self.remote("")));
+        assert_eq!(described(&self.local("")), described(&self.remote("")));
     }
-}
-
-/// The paths of all entries below a directory.
-fn names(top: &Path) -> Vec<String> {
-    let (mut found, mut pending) = (Vec::new(), vec![PathBuf::new()]);
-    while let Some(directory) = pending.pop() {
-        for entry in fs::read_dir(top.join(&directory)).unwrap() {
-            let entry = entry.unwrap();
-            let path = directory.join(entry.file_name());
-            found.push(path.to_str().unwrap().to_owned());
-            if entry.file_type().unwrap().is_dir() {
-                pending.push(path);
-            }
-        }
-    }
-    found
-}
-
-/// All entries of a tree with their kinds, times and contents.
-fn contents(top: &Path) -> Vec<String> {
-    let describe = |name: &String| {
-        let path = top.join(name);
-        let seen = fs::symlink_metadata(&path).unwrap();
-        let time = (seen.mtime(), seen.mtime_nsec());
-        match seen.file_type() {
-            kind if kind.is_dir() => format!("{name}/ {time:?}"),
-            kind if kind.is_symlink() => format!("{name} -> {}", fs::read_link(&path).unwrap().display()),
-            _ => format!("{name} {time:?} {:?}", fs::read(&path).unwrap()),
-        }
-    };
-    let mut all: Vec<String> = names(top).iter().map(describe).collect();
-    all.sort();
-    all
-}
-
-/// Sets a file's time to some hours ago.
-fn age(path: &Path, hours: u64) {
-    let time = SystemTime::now() - Duration::from_secs(3600 * hours);
-    fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,13 +91,13 @@ async fn only_what_differs_is_sent_and_each_change_is_listed() {
         "update /t/link",
     ];
     for options in [&["-n"][..], &["-i"]] {
-        let before = contents(&world.remote(""));
+        let before = described(&world.remote(""));
         let listed = world.run(&[options, &["t", "t"]].concat());
         let mut lines: Vec<_> = listed.out().lines().map(str::to_owned).collect();
         lines.pop();
         lines.sort();
         assert_eq!(lines, expected, "{listed}");
-        assert_eq!(contents(&world.remote("")) == before, options == ["-n"]);
+        assert_eq!(described(&world.remote("")) == before, options == ["-n"]);
     }
     world.assert_same();
 }
@@ -245,11 +205,11 @@ async fn nothing_is_deleted_if_anything_is_wrong() {
     let world = World::new().await;
     world.push(&[]);
     let refused = |arguments: &[&str], why: &str| {
-        let before = names(&world.host.home("ann")).len();
+        let before = paths(&world.host.home("ann")).len();
         let outcome = world.run(arguments);
         assert_eq!(outcome.code, Some(1), "{outcome}");
         assert!(outcome.err().contains(why), "{outcome}");
-        assert_eq!(names(&world.host.home("ann")).len(), before, "{outcome}");
+        assert_eq!(paths(&world.host.home("ann")).len(), before, "{outcome}");
     };
     let work = world.client.work();
     refused(&["--delete", "missing", "t"], "missing");

@@ -6,7 +6,7 @@ use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -104,20 +104,35 @@ impl Backing {
         FileHandle(number)
     }
 
+    /// The spelling in the folder of a name: a different one only on a disk that ignores case.
+    pub(super) fn meant(&self, parent: INodeNo, name: &OsStr) -> OsString {
+        let is_meant = |found: &OsString| found.eq_ignore_ascii_case(name);
+        let search = || {
+            fs::read_dir(self.path(parent).ok()?)
+                .ok()?
+                .flatten()
+                .map(|entry| entry.file_name())
+                .find(is_meant)
+        };
+        let found = if self.watcher.ignores_case() { search() } else { None };
+        found.unwrap_or_else(|| name.to_owned())
+    }
+
     /// What has this name, made known to the kernel once more.
     pub(super) fn find(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr> {
+        let name = self.meant(parent, name);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.node(parent)?, name, flags, Mode::empty()).map_err(kernel)?;
         let file = File::from(file);
         let metadata = file.metadata()?;
         let mut open = self.open();
         open.nodes.entry(metadata.ino()).or_insert_with(|| (Arc::new(file), 0)).1 += 1;
-        Ok(attributes(&metadata, open.root))
+        Ok(attributes(&metadata, open.root, self.watcher.time_step()))
     }
 
     pub(super) fn attributes(&self, ino: INodeNo) -> Result<FileAttr> {
         let metadata = self.node(ino)?.metadata()?;
-        Ok(attributes(&metadata, self.open().root))
+        Ok(attributes(&metadata, self.open().root, self.watcher.time_step()))
     }
 
     pub(super) fn create(
@@ -128,6 +143,7 @@ impl Backing {
         flags: i32,
     ) -> Result<(FileAttr, FileHandle)> {
         self.before(DiskOperation::Create)?;
+        let name = &*self.meant(parent, name);
         let directory = self.node(parent)?;
         let is_new = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).is_err();
         let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CREATE | OFlags::CLOEXEC;
@@ -195,9 +211,14 @@ impl Backing {
     }
 }
 
-fn attributes(metadata: &Metadata, root: u64) -> FileAttr {
+fn attributes(metadata: &Metadata, root: u64, step: u64) -> FileAttr {
     let time = |seconds: i64, nanoseconds: i64| {
-        UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0))
+        let seconds = seconds.unsigned_abs();
+        UNIX_EPOCH
+            + match step {
+                0 => Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0)),
+                step => Duration::from_secs(seconds / step * step),
+            }
     };
     let mtime = time(metadata.mtime(), metadata.mtime_nsec());
     FileAttr {

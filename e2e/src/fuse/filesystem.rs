@@ -56,18 +56,21 @@ impl Filesystem for Backing {
     }
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
+        let name = &*self.meant(parent, name);
         let make = |folder: &File| rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(mode));
         let made = self.make_name(DiskOperation::Make, parent, make);
         entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Directory(mode))));
     }
 
     fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let name = &*self.meant(parent, name);
         let made =
             self.make_name(DiskOperation::Make, parent, |folder| rustix::fs::symlinkat(target, folder, name));
         entry(reply, made.and_then(|()| self.created(parent, name, NewEntry::Link(target))));
     }
 
     fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let name = &*self.meant(parent, name);
         let made = self.path(ino).and_then(|path| {
             let follow = AtFlags::SYMLINK_FOLLOW;
             self.make_name(DiskOperation::Link, parent, |folder| {
@@ -80,11 +83,13 @@ impl Filesystem for Backing {
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = &*self.meant(parent, name);
         let unlink = |folder: &File| rustix::fs::unlinkat(folder, name, AtFlags::empty());
         answer(reply, self.remove_name(parent, name, unlink));
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = &*self.meant(parent, name);
         let remove = |folder: &File| rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR);
         answer(reply, self.remove_name(parent, name, remove));
     }
@@ -100,6 +105,7 @@ impl Filesystem for Backing {
         reply: ReplyEmpty,
     ) {
         let flags = rustix::fs::RenameFlags::from_bits_retain(flags.bits());
+        let (name, new) = (&*self.meant(parent, name), &*self.meant(to, new));
         let renamed = self.node(to).and_then(|to| {
             let rename = |from: &File| rustix::fs::renameat_with(from, name, &*to, new, flags);
             self.make_name(DiskOperation::Rename, parent, rename)
