@@ -28,6 +28,7 @@ pub enum Verb {
     Mkdir,
     Mv,
     Progress,
+    Pull,
     Push,
     Put,
     Pwd,

@@ -233,7 +233,7 @@ mod tests {
         assert!(
             matches!(completed("get -", &[]), Completion::Choice(all) if all.contains(&"--force".into()))
         );
-        assert_eq!(completed("pu", &[]), choice(&["push", "put"]));
+        assert_eq!(completed("pu", &[]), choice(&["pull", "push", "put"]));
         assert_eq!(completed("s", &[]), choice(&["stat", "symlink"]));
     }
 

@@ -21,6 +21,8 @@ pub(super) enum OutputEvent<'a> {
         action: &'static str,
         #[serde(flatten)]
         name: NameFields<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        local: Option<String>,
         kind: &'static str,
     },
     /// A partial file is resumed.
@@ -115,6 +117,8 @@ pub(super) enum OperationKind {
     Put,
     /// A synchronisation to the server.
     Push,
+    /// A synchronisation from the server.
+    Pull,
     /// A copy on the server.
     Cp,
     /// Digests on the server.

@@ -3,7 +3,7 @@
 use super::event::{
     FileEvent, LinkEvent, NameFields, OperationKind, OutputEvent, ProgressEvent, TargetFields,
 };
-use super::{ShellOutput, push};
+use super::{ShellOutput, sync};
 use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry, SyncChange};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,8 +133,8 @@ impl Observer for EventObserver {
 
     fn changes(&self, change: &SyncChange<'_>) {
         let kind = if change.is_directory { "directory" } else { "file" };
-        let (action, name) = (push::word(change.action), NameFields::new(change.path));
-        let _ = self.out.event(&OutputEvent::Change { action, name, kind });
+        let (action, name) = (sync::word(change.action), NameFields::new(change.path));
+        let _ = self.out.event(&OutputEvent::Change { action, name, local: change.local.map(text), kind });
     }
 }
 

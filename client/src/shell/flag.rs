@@ -118,15 +118,15 @@ pub(super) const B3_FLAG: Flag = Flag {
     help: "required BLAKE3 of the input of put -",
 };
 
-/// The options of `push`.
-pub(super) const PUSH_FLAGS: &[Flag] = &[
+/// The options of `push` and `pull`.
+pub(super) const SYNC_FLAGS: &[Flag] = &[
     Flag::new('n', "show what would be changed, and change nothing").word("dry-run"),
     Flag::new('i', "list each change: create, update or delete").word("itemize"),
     Flag::new('c', "compare digests of files of the same size, not their times").word("checksum"),
-    Flag::new('u', "keep files that are newer on the server").word("update"),
+    Flag::new('u', "keep files that are newer at the destination").word("update"),
     JOBS_FLAG,
     DELTA_FLAG,
-    Flag::new(DELETE_LETTER, "delete what exists only on the server").word("delete"),
+    Flag::new(DELETE_LETTER, "delete what exists only at the destination").word("delete"),
     Flag::new(DELETE_EXCLUDED_LETTER, "the same, and excluded names as well").word("delete-excluded"),
     Flag::with_value(
         MAX_DELETE_LETTER,
@@ -170,9 +170,8 @@ pub(super) const PUSH_FLAGS: &[Flag] = &[
         |text| value::scaled_size(text).map(drop),
         "leave out larger files",
     ),
-    Flag::new(EXISTING_LETTER, "send only files that exist on the server").word("existing"),
-    Flag::new(IGNORE_EXISTING_LETTER, "send only files that do not exist on the server")
-        .word("ignore-existing"),
+    Flag::new(EXISTING_LETTER, "transfer only files that exist at the destination").word("existing"),
+    Flag::new(IGNORE_EXISTING_LETTER, "transfer only files that do not exist there").word("ignore-existing"),
 ];
 
 fn pattern(text: &str) -> Result<(), String> {

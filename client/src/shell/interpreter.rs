@@ -141,8 +141,10 @@ impl Shell {
         // A command of `!` gets the signal itself, and this shell waits for its end.
         let others = invocation.command.verb == Verb::Shell;
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
-        let draws =
-            matches!(invocation.command.verb, Verb::Cp | Verb::Get | Verb::Hash | Verb::Push | Verb::Put);
+        let draws = matches!(
+            invocation.command.verb,
+            Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
+        );
         let is_shown = !(draws && self.progress);
         tokio::select! {
             biased;
@@ -171,6 +173,7 @@ impl Shell {
             Verb::Mkdir => self.mkdir(invocation).await,
             Verb::Mv => self.mv(invocation).await,
             Verb::Progress => self.toggle_progress(),
+            Verb::Pull => self.pull(invocation).await,
             Verb::Push => self.push(invocation).await,
             Verb::Put => self.put(invocation).await,
             Verb::Pwd => self.pwd().await,

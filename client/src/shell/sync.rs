@@ -1,4 +1,4 @@
-//! `push`.
+//! `push` and `pull`.
 
 use super::event::OperationKind;
 use super::flag::{
@@ -23,9 +23,9 @@ impl Shell {
         let target = target.bytes();
         let into_directory = target.ends_with(b"/");
         let target = self.conversation.absolute(&target).map_err(ConversationError::from)?;
-        let options = self.push_options(invocation)?;
+        let options = self.sync_options(invocation)?;
         let sources = self.local_paths(sources).await?;
-        let progress = self.push_progress(invocation.has('i') || options.dry_run);
+        let progress = self.sync_progress(OperationKind::Push, invocation.has('i') || options.dry_run);
         let begun = Instant::now();
         let context = self.context(&progress);
         let summary = transfer::push(context, &sources, &target, into_directory, &options).await?;
@@ -33,7 +33,24 @@ impl Shell {
         self.report(&summary, begun.elapsed())
     }
 
-    fn push_options(&self, invocation: &Invocation) -> Result<SyncOptions, ShellError> {
+    pub(super) async fn pull(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let Some((target, sources)) = invocation.operands.split_last() else { return Ok(()) };
+        let into_directory = target.bytes().ends_with(b"/");
+        let target = self.local_target(target)?;
+        let options = self.sync_options(invocation)?;
+        let mut paths = Vec::new();
+        for path in self.remote_paths(sources).await? {
+            paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
+        }
+        let progress = self.sync_progress(OperationKind::Pull, invocation.has('i') || options.dry_run);
+        let begun = Instant::now();
+        let context = self.context(&progress);
+        let summary = transfer::pull(context, &paths, &target, into_directory, &options).await?;
+        self.out.count_unchanged(summary.unchanged);
+        self.report(&summary, begun.elapsed())
+    }
+
+    fn sync_options(&self, invocation: &Invocation) -> Result<SyncOptions, ShellError> {
         let number = |flag| invocation.value(flag).and_then(|value| value.parse().ok());
         let deletes = invocation.has(DELETE_LETTER) || invocation.has(DELETE_EXCLUDED_LETTER);
         if !deletes && invocation.has(MAX_DELETE_LETTER) {
@@ -82,19 +99,19 @@ impl Shell {
         rules.build().map_err(|error| ShellError::Failed(error.to_string()))
     }
 
-    /// The progress of a push. With `itemize` people get a line for each change.
-    fn push_progress(&self, itemize: bool) -> ProgressDisplay {
+    /// The progress of a synchronisation. With `itemize` people get a line for each change.
+    fn sync_progress(&self, direction: OperationKind, itemize: bool) -> ProgressDisplay {
         match itemize && !self.out.is_for_programs() {
             true => {
                 ProgressDisplay::new(false).quiet(self.out.is_quiet()).observed_by(Arc::new(ItemizeObserver))
             }
-            false => self.watch(OperationKind::Push),
+            false => self.watch(direction),
         }
     }
 }
 
-/// Prints a line for each change. The format is stable: the action, a space, and the path, with a slash at the end of a
-/// directory.
+/// Prints a line for each change. The format is stable: the action, a space, and the path at the destination, with a slash
+/// at the end of a directory.
 #[derive(Debug)]
 struct ItemizeObserver;
 
@@ -110,10 +127,9 @@ impl Observer for ItemizeObserver {
 
     fn changes(&self, change: &SyncChange<'_>) {
         let slash = if change.is_directory { "/" } else { "" };
+        let path = change.local.map_or_else(|| Escaped(change.path).to_string(), names::shown);
         // A closed output is noticed with the summary.
-        let _ = super::output::print(
-            format!("{} {}{slash}\n", word(change.action), Escaped(change.path)).as_bytes(),
-        );
+        let _ = super::output::print(format!("{} {path}{slash}\n", word(change.action)).as_bytes());
     }
 }
 

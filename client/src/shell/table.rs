@@ -1,9 +1,9 @@
 //! The table of commands, in the order of their names.
 
+mod sync;
+
 use super::command::{CommandSpec, Operand, Verb};
-use super::flag::{
-    B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, PUSH_FLAGS, SIZE_FLAG, VERIFY_LETTER,
-};
+use super::flag::{B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
 
 const UNLIMITED_OPERANDS: usize = usize::MAX;
 const REMOTE_PATHS: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -269,21 +269,8 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
         summary: "turn the progress display on or off",
         details: "On a terminal it is on at the start, except with -q.",
     },
-    CommandSpec {
-        verb: Verb::Push,
-        name: "push",
-        aliases: &[],
-        usage: "LOCAL… REMOTE",
-        operands: (2, UNLIMITED_OPERANDS),
-        completes: Some((Operand::Local, Operand::Remote)),
-        flags: PUSH_FLAGS,
-        summary: "make a directory on the server like a local one",
-        details: "\
-push DIR REMOTE makes REMOTE like DIR; with several sources, REMOTE/NAME like each. A file becomes REMOTE, or goes
-into it if that is a directory or ends in /. Files with the same size and time are not sent; links are copied as links.
-Nothing is deleted without --delete, and nothing at all if anything failed or more than half of the entries (and more
-than 100) would go. Repeating an interrupted push resumes it.",
-    },
+    sync::PULL,
+    sync::PUSH,
     CommandSpec {
         verb: Verb::Put,
         name: "put",

@@ -15,7 +15,7 @@ use crate::ssh::Connection;
 use crate::transfer::{self, Failure, ProgressDisplay, TransferContext, TransferOptions, TransferSummary};
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 impl Shell {
@@ -25,8 +25,7 @@ impl Shell {
         }
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
-            Some(word) if self.arguments => self.local_path(&word.bytes())?,
-            Some(word) => self.local_path(&tilde::expand(word)?.bytes())?,
+            Some(word) => self.local_target(word)?,
             None => self.local.clone(),
         };
         if sources.len() > 1 && !target.is_dir() {
@@ -65,6 +64,15 @@ impl Shell {
         let begun = Instant::now();
         let summary = transfer::put(context, &paths, &target, options).await?;
         self.report(&summary, begun.elapsed())
+    }
+
+    /// The local path that a word means as the target of a transfer. A `~` in the program's arguments was expanded by the
+    /// other shell.
+    pub(super) fn local_target(&self, word: &Word) -> Result<PathBuf, ShellError> {
+        match self.arguments {
+            true => self.local_path(&word.bytes()),
+            false => self.local_path(&tilde::expand(word)?.bytes()),
+        }
     }
 
     pub(super) fn context<'a>(&'a mut self, progress: &'a ProgressDisplay) -> TransferContext<'a> {

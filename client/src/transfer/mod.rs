@@ -40,7 +40,9 @@ pub use put::put;
 pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
-pub use sync::{DeleteOptions, Filter, FilterError, FilterRules, SyncAction, SyncChange, SyncOptions, push};
+pub use sync::{
+    DeleteOptions, Filter, FilterError, FilterRules, SyncAction, SyncChange, SyncOptions, pull, push,
+};
 
 use crate::conversation::ConversationError;
 use blocking::blocking;

@@ -87,7 +87,8 @@ pub(super) fn is_unfinished(name: &[u8], exists: impl Fn(&[u8]) -> bool) -> bool
     is_part(name) || is_beside(name) && saved_beside()
 }
 
-fn is_part(name: &[u8]) -> bool {
+/// Whether a name is one for an unfinished file.
+pub(super) fn is_part(name: &[u8]) -> bool {
     name.starts_with(b".") && name.ends_with(PART_SUFFIX)
 }
 

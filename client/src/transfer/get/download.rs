@@ -19,7 +19,7 @@ use std::vec;
 pub(super) type FileNumbers = vec::IntoIter<usize>;
 
 /// The files to download, and the results so far.
-pub(super) struct DownloadWork {
+pub(in crate::transfer) struct DownloadWork {
     pub(super) plan: Arc<Plan>,
     pub(super) options: TransferOptions,
     /// Files that were not requested yet.
@@ -29,9 +29,9 @@ pub(super) struct DownloadWork {
     pub(super) reservations: Arc<NameReservations>,
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
-    pub(super) load: Load,
+    pub(in crate::transfer) load: Load,
     /// The total in bytes, if the lengths of all files are known.
-    pub(super) bytes: Option<u64>,
+    pub(in crate::transfer) bytes: Option<u64>,
     /// The partial downloads of files that were not requested yet.
     known: Mutex<HashMap<usize, LocalPart>>,
     summary: Mutex<TransferSummary>,

@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Directories that do not have their final times yet, nor, if they were made accessible, their final modes. Both are
 /// set once a directory is filled: a mode may forbid writing, and each new name changes the time.
 #[derive(Default)]
-pub(super) struct UnfinishedDirectories(Vec<UnfinishedDirectory>);
+pub(in crate::transfer) struct UnfinishedDirectories(Vec<UnfinishedDirectory>);
 
 struct UnfinishedDirectory {
     place: PlannedDirectory,
@@ -22,7 +22,10 @@ struct UnfinishedDirectory {
 
 impl UnfinishedDirectories {
     /// Adds directories, each after its parent, and whether they were made accessible to be filled.
-    pub(super) fn add<'a>(&mut self, folders: impl Iterator<Item = (&'a PlannedDirectory, bool)>) {
+    pub(in crate::transfer) fn add<'a>(
+        &mut self,
+        folders: impl Iterator<Item = (&'a PlannedDirectory, bool)>,
+    ) {
         self.0.extend(folders.map(|(place, opened)| UnfinishedDirectory { place: place.clone(), opened }));
     }
 
@@ -30,7 +33,7 @@ impl UnfinishedDirectories {
     ///
     /// # Errors
     /// If the thread that does it failed.
-    pub(super) async fn finish(
+    pub(in crate::transfer) async fn finish(
         &mut self,
         is_filled: impl Fn(&Path) -> bool,
     ) -> Result<Vec<Failure>, ConversationError> {

@@ -2,7 +2,7 @@
 
 use super::name_reservations::NameReservations;
 use super::plan::{Plan, PlannedLink};
-use super::publish::Publisher;
+use super::publish::{Publisher, place_new};
 use super::write_error::written;
 use crate::transfer::local::{LocalDirectory, LocalEntry};
 use crate::transfer::{Failure, FinishedLink, Observer, SavedFile, TransferOptions, TransferSummary, names};
@@ -62,7 +62,10 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<LinkResult,
     }
     let part = stage(&directory, link).map_err(|error| written(&error))?;
     let is_same = |name: &[u8]| directory.read_link(name).is_ok_and(|target| target == link.target);
-    let placed = publisher.place(&directory, &part, link.place, &link.name, is_same);
+    let placed = match link.is_new {
+        true => place_new(&directory, &part, &link.name).map(|()| None),
+        false => publisher.place(&directory, &part, link.place, &link.name, is_same),
+    };
     match placed {
         Ok(saved) if !is_same(saved.as_deref().unwrap_or(&link.name)) => Err(format!(
             "{} was replaced while it was made: another program writes to this directory",

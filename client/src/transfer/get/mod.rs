@@ -4,7 +4,7 @@
 //! [`resolve_links`]). The local directories are made, and files with the same content locally are skipped
 //! ([`prepare`]). The rest is requested ahead and received in order ([`fetch`]) by connections that share the list
 //! ([`download`]). Another thread writes ([`writer`], [`sink`]), verifies and publishes the files ([`publish`],
-//! [`store`]). An interrupted large file leaves a partial download, which the next get resumes ([`local_part`]). The
+//! [`store`]). `pull` compares before, and plans only what differs ([`planned`]). An interrupted large file leaves a partial download, which the next get resumes ([`local_part`]). The
 //! links of a batch are made last ([`links`]), and directories get their modes and times when they are filled
 //! ([`folders`]).
 
@@ -16,6 +16,7 @@ mod local_part;
 mod name_reservations;
 mod pending;
 mod plan;
+mod planned;
 mod prepare;
 mod publish;
 mod resolve_links;
@@ -27,14 +28,19 @@ mod walk;
 mod write_error;
 mod writer;
 
+pub(super) use download::DownloadWork;
+pub(super) use folders::UnfinishedDirectories;
+pub(super) use pending::{PendingDirectory, unfinished};
+pub(super) use plan::{DirectoryAttributes, Plan, PlannedDirectory, PlannedFile, PlannedLink};
+pub(super) use store::open as open_directory;
+
 use super::retries::Retries;
 use super::{Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes};
 use crate::conversation::ConversationError;
-use download::DownloadWork;
-use folders::UnfinishedDirectories;
 use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walk::DownloadWalk;
 
@@ -98,20 +104,8 @@ impl Transfer for GetTransfer<'_> {
         work: &DownloadWork,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
-        let (plan, options, mut summary) = (Arc::clone(&work.plan), self.options, work.summary());
-        if executed.is_ok() && !plan.links.is_empty() {
-            let (plan, reservations, observer) =
-                (Arc::clone(&plan), Arc::clone(&work.reservations), ctx.progress.observer());
-            summary.add(blocking(move || links::make(&plan, options, reservations, observer)).await?);
-        }
-        if options.preserve {
-            let folder = |(number, opened): &(usize, bool)| Some((plan.places.get(*number)?, *opened));
-            self.folders.add(work.folders.iter().filter_map(folder));
-            let unfinished = self.walk.as_ref().filter(|_| executed.is_ok()).map(DownloadWalk::unfinished);
-            let is_filled = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
-            summary.failures.extend(self.folders.finish(is_filled).await?);
-        }
-        executed.map(|()| summary)
+        let unfinished = self.walk.as_ref().map(DownloadWalk::unfinished);
+        conclude(ctx, work, &mut self.folders, unfinished, executed).await
     }
 }
 
@@ -156,6 +150,31 @@ impl GetTransfer<'_> {
         }
         Ok(Some(download))
     }
+}
+
+/// Completes an executed download: makes the links, and finishes the directories that are filled. `unfinished` are those
+/// that are not; after an error all are finished.
+pub(super) async fn conclude(
+    ctx: &TransferContext<'_>,
+    work: &DownloadWork,
+    folders: &mut UnfinishedDirectories,
+    unfinished: Option<HashSet<PathBuf>>,
+    executed: Result<(), ConversationError>,
+) -> Result<TransferSummary, ConversationError> {
+    let (plan, options, mut summary) = (Arc::clone(&work.plan), work.options, work.summary());
+    if executed.is_ok() && !plan.links.is_empty() {
+        let (plan, reservations, observer) =
+            (Arc::clone(&plan), Arc::clone(&work.reservations), ctx.progress.observer());
+        summary.add(blocking(move || links::make(&plan, options, reservations, observer)).await?);
+    }
+    if options.preserve {
+        let folder = |(number, opened): &(usize, bool)| Some((plan.places.get(*number)?, *opened));
+        folders.add(work.folders.iter().filter_map(folder));
+        let unfinished = unfinished.filter(|_| executed.is_ok());
+        let is_filled = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
+        summary.failures.extend(folders.finish(is_filled).await?);
+    }
+    executed.map(|()| summary)
 }
 
 async fn begin(

@@ -2,22 +2,24 @@
 
 use super::plan::{DirectoryAttributes, PlannedDirectory};
 use sshome_wire::PathError;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A directory that is to be listed. Directories with the same parent share its data.
 #[derive(Debug)]
-pub(super) struct PendingDirectory {
-    pub(super) place: Arc<PlannedDirectory>,
+pub(in crate::transfer) struct PendingDirectory {
+    place: Arc<PlannedDirectory>,
     /// Its name in that place, and its attributes; `None` if it is the place itself.
     child: Option<(Box<[u8]>, DirectoryAttributes)>,
 }
 
 impl PendingDirectory {
-    pub(super) fn top(place: PlannedDirectory) -> PendingDirectory {
+    pub(in crate::transfer) fn top(place: PlannedDirectory) -> PendingDirectory {
         PendingDirectory { place: Arc::new(place), child: None }
     }
 
-    pub(super) fn child(
+    pub(in crate::transfer) fn child(
         within: Arc<PlannedDirectory>,
         name: Box<[u8]>,
         attributes: DirectoryAttributes,
@@ -29,10 +31,27 @@ impl PendingDirectory {
     ///
     /// # Errors
     /// If its path is too long.
-    pub(super) fn place(&self) -> Result<PlannedDirectory, PathError> {
+    pub(in crate::transfer) fn place(&self) -> Result<PlannedDirectory, PathError> {
         match &self.child {
             Some((name, attributes)) => self.place.child(name, *attributes),
             None => Ok(PlannedDirectory::clone(&self.place)),
         }
     }
+}
+
+/// The local directories that are not filled: something remains to be stored in them, or below.
+pub(in crate::transfer) fn unfinished<'a>(
+    pending: impl Iterator<Item = &'a PendingDirectory>,
+) -> HashSet<PathBuf> {
+    let mut unfinished = HashSet::new();
+    let mut last: Option<&Arc<PlannedDirectory>> = None;
+    for PendingDirectory { place, .. } in pending {
+        if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
+            let local = place.local();
+            // If a directory is known, so are its parents.
+            let _ = local.ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
+        }
+        last = Some(place);
+    }
+    unfinished
 }

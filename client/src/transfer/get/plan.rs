@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 /// The plan of one batch of a get.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(in crate::transfer) struct Plan {
     /// Directories, each after its parent.
-    pub(super) places: Vec<PlannedDirectory>,
+    pub(in crate::transfer) places: Vec<PlannedDirectory>,
     /// Files, grouped by directory.
-    pub(super) files: Vec<PlannedFile>,
+    pub(in crate::transfer) files: Vec<PlannedFile>,
     /// Links that are made as links.
-    pub(super) links: Vec<PlannedLink>,
+    pub(in crate::transfer) links: Vec<PlannedLink>,
     /// Special files, which are skipped.
     pub(super) skipped: Vec<Failure>,
     /// Failures.
@@ -22,56 +22,60 @@ pub(super) struct Plan {
 
 /// A directory on the server, and its local counterpart.
 #[derive(Clone, Debug)]
-pub(super) struct PlannedDirectory {
+pub(in crate::transfer) struct PlannedDirectory {
     /// Its path on the server.
-    pub(super) remote: RemotePath,
+    pub(in crate::transfer) remote: RemotePath,
     /// The local directory that the user named. Links in its path are followed.
-    pub(super) base: PathBuf,
+    pub(in crate::transfer) base: PathBuf,
     /// The checked names below it. Links there are not followed.
-    pub(super) below: Vec<Vec<u8>>,
+    pub(in crate::transfer) below: Vec<Vec<u8>>,
     /// The attributes of the directory on the server, if it is part of a tree.
-    pub(super) attributes: Option<DirectoryAttributes>,
+    pub(in crate::transfer) attributes: Option<DirectoryAttributes>,
     /// The directories of the links that were followed on the way to it. Entering one of them again would be a cycle.
-    pub(super) link_parents: Arc<[RemotePath]>,
+    pub(in crate::transfer) link_parents: Arc<[RemotePath]>,
 }
 
 /// The attributes of a directory on the server.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct DirectoryAttributes {
+pub(in crate::transfer) struct DirectoryAttributes {
     /// Its permission bits.
-    pub(super) mode: u32,
+    pub(in crate::transfer) mode: u32,
     /// Its modification time.
-    pub(super) mtime: Time,
+    pub(in crate::transfer) mtime: Time,
 }
 
 impl DirectoryAttributes {
-    pub(super) fn of(entry: &Entry) -> DirectoryAttributes {
+    pub(in crate::transfer) fn of(entry: &Entry) -> DirectoryAttributes {
         DirectoryAttributes { mode: entry.mode, mtime: entry.mtime }
     }
 }
 
 /// A file to download.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PlannedFile {
+pub(in crate::transfer) struct PlannedFile {
     /// Its directory's number in the plan.
-    pub(super) place: usize,
+    pub(in crate::transfer) place: usize,
     /// Its name on the server.
-    pub(super) name: Box<[u8]>,
+    pub(in crate::transfer) name: Box<[u8]>,
     /// Its local name, if different.
-    pub(super) rename: Option<Box<[u8]>>,
+    pub(in crate::transfer) rename: Option<Box<[u8]>>,
     /// Its length in bytes, if a listing had it.
-    pub(super) size: Option<u64>,
+    pub(in crate::transfer) size: Option<u64>,
+    /// Whether a comparison found nothing of its name here: then nothing is replaced.
+    pub(in crate::transfer) is_new: bool,
 }
 
 /// A symbolic link.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PlannedLink {
+pub(in crate::transfer) struct PlannedLink {
     /// Its directory's number in the plan.
-    pub(super) place: usize,
+    pub(in crate::transfer) place: usize,
     /// Its name, checked.
-    pub(super) name: Vec<u8>,
+    pub(in crate::transfer) name: Vec<u8>,
     /// Its target.
-    pub(super) target: Vec<u8>,
+    pub(in crate::transfer) target: Vec<u8>,
+    /// Whether a comparison found nothing of its name here: then nothing is replaced.
+    pub(in crate::transfer) is_new: bool,
 }
 
 impl PlannedFile {
@@ -83,7 +87,7 @@ impl PlannedFile {
 
 impl Plan {
     /// Adds a file, to be stored as `name` in `base`.
-    pub(super) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8]) {
+    pub(in crate::transfer) fn add_file(&mut self, source: &RemotePath, base: PathBuf, name: &[u8]) {
         let Some((remote, own)) = source.split() else {
             return self.fail(source.as_bytes(), IS_DIRECTORY);
         };
@@ -105,17 +109,19 @@ impl Plan {
                 link_parents: Arc::default(),
             });
         }
-        self.files.push(PlannedFile { place: self.places.len() - 1, name: own.into(), rename, size: None });
+        let (place, name) = (self.places.len() - 1, own.into());
+        self.files.push(PlannedFile { place, name, rename, size: None, is_new: false });
     }
 
     /// Adds a link to a file, as that file. `size` is its length in bytes.
     pub(super) fn add_followed(&mut self, link: PlannedLink, size: u64) {
         let PlannedLink { place, name, .. } = link;
-        self.files.push(PlannedFile { place, name: name.into_boxed_slice(), rename: None, size: Some(size) });
+        let name = name.into_boxed_slice();
+        self.files.push(PlannedFile { place, name, rename: None, size: Some(size), is_new: false });
     }
 
     /// The number of planned entries.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::transfer) fn len(&self) -> usize {
         self.places.len() + self.files.len() + self.links.len() + self.skipped.len() + self.failures.len()
     }
 
@@ -182,14 +188,14 @@ pub(super) struct PlanCheckpoint {
 
 impl PlannedDirectory {
     /// Its local path, for messages and comparisons.
-    pub(super) fn local(&self) -> PathBuf {
+    pub(in crate::transfer) fn local(&self) -> PathBuf {
         let mut path = self.base.clone();
         path.extend(self.below.iter().map(|name| as_os_path(name)));
         path
     }
 
     /// The local path of a name in it, for messages.
-    pub(super) fn path(&self, name: &[u8]) -> PathBuf {
+    pub(in crate::transfer) fn path(&self, name: &[u8]) -> PathBuf {
         self.local().join(as_os_path(name))
     }
 
@@ -197,7 +203,7 @@ impl PlannedDirectory {
     ///
     /// # Errors
     /// If its path is too long.
-    pub(super) fn child(
+    pub(in crate::transfer) fn child(
         &self,
         name: &[u8],
         attributes: DirectoryAttributes,

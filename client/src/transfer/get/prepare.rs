@@ -2,6 +2,7 @@
 //! downloaded again.
 
 use super::plan::{Plan, PlannedDirectory, PlannedFile};
+use super::publish::appeared;
 use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::names;
@@ -83,7 +84,7 @@ fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut PreparedPlan,
 
 /// The failures that follow from a local directory in which nothing can be stored: of a tree as a whole, or of the
 /// files that were named one by one.
-fn unusable_because(plan: &Plan, number: usize, error: &io::Error) -> Vec<Failure> {
+pub(super) fn unusable_because(plan: &Plan, number: usize, error: &io::Error) -> Vec<Failure> {
     let Some(place) = plan.places.get(number) else { return Vec::new() };
     let why = why_unusable(place, error);
     if place.attributes.is_some() {
@@ -100,6 +101,7 @@ fn why_unusable(place: &PlannedDirectory, error: &io::Error) -> String {
         io::ErrorKind::NotADirectory => {
             format!("{directory} exists locally and is not a directory")
         }
+        io::ErrorKind::AlreadyExists => appeared(place.below.last().map_or(b"", |name| name)),
         io::ErrorKind::NotFound if !place.base.is_dir() => {
             format!("the local directory {} does not exist", names::shown(&place.base))
         }

@@ -132,7 +132,10 @@ impl Publisher {
         let planned = plan.files.get(staged.file).ok_or("it is not in the plan")?;
         let name = planned.local_name();
         let is_same = |beside: &[u8]| has_content(&staged.directory, beside, staged.size, staged.digest);
-        let saved = self.place(&staged.directory, &staged.part, planned.place, name, is_same)?;
+        let saved = match planned.is_new {
+            true => place_new(&staged.directory, &staged.part, name).map(|()| None)?,
+            false => self.place(&staged.directory, &staged.part, planned.place, name, is_same)?,
+        };
         let published = saved.as_deref().unwrap_or(name);
         let is_ours = || staged.directory.is_file_of(published, &staged.handle) || is_same(published);
         if staged.directory.is_shared() && !is_ours() {
@@ -212,6 +215,20 @@ impl Publisher {
             self.summary.saved_as.push(SavedFile { wanted, saved });
         }
     }
+}
+
+/// Renames `part` to its name, which nothing had when the directories were compared.
+pub(super) fn place_new(directory: &LocalDirectory, part: &[u8], name: &[u8]) -> Result<(), String> {
+    match directory.publish_new(part, name).map_err(|error| written(&error))? {
+        true => Ok(()),
+        false => Err(format!("not replaced: {}", appeared(name))),
+    }
+}
+
+/// Why a name is taken that was free when the directories were compared.
+pub(super) fn appeared(name: &[u8]) -> String {
+    let name = Escaped(name);
+    format!("{name} has appeared since the comparison, or this disk takes another name for the same")
 }
 
 /// Whether a local file has exactly this content. `false` if it cannot be read.

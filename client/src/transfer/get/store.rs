@@ -60,6 +60,23 @@ impl Store {
         Ok((directory, part, file))
     }
 
+    /// Makes a directory of the plan that is missing; its parent must exist. It is made accessible to be filled: returns
+    /// whether its mode has to be set afterwards.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if it is not missing.
+    pub(super) fn make_new(&mut self, place: usize) -> io::Result<bool> {
+        let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
+        let (name, above) = found.below.split_last().ok_or(io::ErrorKind::AlreadyExists)?;
+        let parent = open(&found.base, above)?;
+        if !parent.make(name)? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let directory = parent.subdirectory(name)?;
+        self.unsynced.add(&Rc::new(parent));
+        directory.open_to_fill(found.attributes.unwrap_or_default().mode, true)
+    }
+
     /// Makes a directory of the plan if it is missing; its parent must exist. With `preserve` it is made accessible to
     /// be filled: returns whether its mode has to be set afterwards.
     pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<bool> {
@@ -91,7 +108,7 @@ impl Store {
 }
 
 /// Opens a directory below the one that the user named.
-pub(super) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory> {
+pub(in crate::transfer) fn open(base: &Path, below: &[Vec<u8>]) -> io::Result<LocalDirectory> {
     let mut directory = LocalDirectory::open(base)?;
     for name in below {
         directory = directory.subdirectory(name)?;

@@ -110,7 +110,8 @@ impl TreeListing {
         match entry.kind {
             FileKind::File => {
                 let name = entry.name.into_boxed_slice();
-                plan.files.push(PlannedFile { place, name, rename: None, size: Some(entry.size) });
+                let size = Some(entry.size);
+                plan.files.push(PlannedFile { place, name, rename: None, size, is_new: false });
             }
             FileKind::Directory => {
                 if let Err(error) = parent.remote.join(&entry.name) {
@@ -125,7 +126,8 @@ impl TreeListing {
                 self.unlisted.insert(relative, Unlisted { parent: place, attributes });
             }
             FileKind::Symlink => {
-                plan.links.push(PlannedLink { place, name: entry.name, target: entry.target });
+                let (name, target) = (entry.name, entry.target);
+                plan.links.push(PlannedLink { place, name, target, is_new: false });
             }
             FileKind::Special => {
                 let skipped = Failure::of(&shown(), "it is not a regular file");

@@ -4,7 +4,7 @@
 //! the directories that were listed completely are the batch, and those that were named and not listed wait for the
 //! next one. They are taken depth first, so only the siblings of the directories on the current path wait.
 
-use super::pending::PendingDirectory;
+use super::pending::{self, PendingDirectory};
 use super::plan::{DirectoryAttributes, Plan, PlanCheckpoint, PlannedDirectory, PlannedLink};
 use super::resolve_links::{self, LinkTarget};
 use super::tree::TreeListing;
@@ -13,7 +13,7 @@ use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, TransferContext};
 use sshome_wire::{FileKind, Frame, Payload, Reply, Request};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The largest number of listings requested ahead.
@@ -85,17 +85,7 @@ impl DownloadWalk {
 
     /// The local directories that are not filled: something remains to be stored in them, or below.
     pub(super) fn unfinished(&self) -> HashSet<PathBuf> {
-        let mut unfinished = HashSet::new();
-        let mut last: Option<&Arc<PlannedDirectory>> = None;
-        for PendingDirectory { place, .. } in &self.pending {
-            if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
-                let local = place.local();
-                // If a directory is known, so are its parents.
-                let _ = local.ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
-            }
-            last = Some(place);
-        }
-        unfinished
+        pending::unfinished(self.pending.iter())
     }
 
     /// Adds the targets of the links.

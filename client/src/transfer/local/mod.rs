@@ -16,10 +16,26 @@ pub(super) use portable::{PortableDirectory as LocalDirectory, begin_writeback, 
 #[cfg(unix)]
 pub(super) use unix::{UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source};
 
-use sshome_wire::Time;
+use super::names;
+use sshome_wire::{Entry, FileKind, Time};
 use std::fs::{File, FileTimes, Metadata, Permissions};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The time that [`time_step`] sets: each part of it is the last one before a larger unit.
+const STEP_PROBE: Time = Time { seconds: 1_000_000_001, nanoseconds: 999_999_999 };
+
+/// The steps in which filesystems store times.
+const TIME_STEPS: [Duration; 8] = [
+    Duration::from_nanos(1),
+    Duration::from_nanos(100),
+    Duration::from_micros(1),
+    Duration::from_millis(1),
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// The type of a local name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +46,45 @@ pub(super) enum LocalEntry {
     Directory,
     /// A symbolic link or a special file.
     Other,
+}
+
+/// An entry of a local directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LocalStat {
+    /// Its attributes, in the terms of a listing of the server.
+    pub(super) entry: Entry,
+    /// The numbers of its filesystem and of itself on it; `None` if the system has none.
+    pub(super) identity: Option<(u64, u64)>,
+}
+
+/// The entry of a file with these attributes.
+pub(super) fn entry(name: Vec<u8>, metadata: &Metadata, target: Vec<u8>) -> Entry {
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => FileKind::File,
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_symlink() => FileKind::Symlink,
+        _ => FileKind::Special,
+    };
+    let mode = mode(metadata).unwrap_or(0o644);
+    Entry { name, kind, size: metadata.len(), mtime: mtime(metadata), mode, links: 1, target }
+}
+
+/// The steps in which a filesystem stores modification times, found by setting one: a nanosecond on most, 2 s on FAT.
+/// Its directory keeps its own time.
+///
+/// # Errors
+/// If no file can be made there.
+pub(super) fn time_step(directory: &LocalDirectory) -> io::Result<Duration> {
+    let name = names::unguessable_part(b"time");
+    let before = directory.mtime()?;
+    let file = directory.create(&name)?;
+    let stored = set_mtime(&file, STEP_PROBE).and_then(|()| Ok(mtime(&file.metadata()?)));
+    drop(file);
+    directory.remove(&name)?;
+    directory.finish(None, before)?;
+    let lost = distance(STEP_PROBE, stored?);
+    let step = TIME_STEPS.into_iter().find(|step| lost < step.as_nanos());
+    step.ok_or_else(|| io::Error::other("the disk does not store times"))
 }
 
 /// Sets a file's permission bits, if the system has them.
@@ -50,6 +105,12 @@ pub(super) fn set_mtime(file: &File, mtime: Time) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the time is out of range"));
     };
     file.set_times(FileTimes::new().set_modified(time))
+}
+
+/// How far two points in time are from each other, in nanoseconds.
+pub(super) fn distance(one: Time, other: Time) -> u128 {
+    let nanoseconds = |time: Time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
+    nanoseconds(one).abs_diff(nanoseconds(other))
 }
 
 /// A file's modification time.

@@ -1,8 +1,9 @@
 //! Directories as paths, for systems without calls that take a handle. Each use first checks that the name is not a link.
 //! A link that is planted between check and use is followed: on Unix the kernel excludes that.
 
-use super::{LocalEntry, busy};
+use super::{LocalEntry, LocalStat, busy, entry, identity, mtime};
 use sshome_wire::Time;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -148,9 +149,45 @@ impl PortableDirectory {
         Ok(fs::read_link(self.path(name)?)?.into_os_string().into_encoded_bytes())
     }
 
+    /// The entries, each with its attributes or why they cannot be read. One that is removed meanwhile is left out.
+    ///
+    /// # Errors
+    /// If the directory cannot be read to its end.
+    pub(in crate::transfer) fn entries(&self) -> io::Result<BTreeMap<Vec<u8>, io::Result<LocalStat>>> {
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(&self.0)? {
+            let name = crate::names::bytes(&entry?.file_name());
+            if let Some(stat) = self.stat(&name).transpose() {
+                found.insert(name, stat);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The attributes of an entry; `None` if it does not exist. A link is not followed.
+    pub(in crate::transfer) fn stat(&self, name: &[u8]) -> io::Result<Option<LocalStat>> {
+        let metadata = match fs::symlink_metadata(self.path(name)?) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let target = if metadata.is_symlink() { self.read_link(name)? } else { Vec::new() };
+        Ok(Some(LocalStat { entry: entry(name.to_vec(), &metadata, target), identity: identity(&metadata) }))
+    }
+
+    /// The directory's own modification time.
+    pub(in crate::transfer) fn mtime(&self) -> io::Result<Time> {
+        Ok(mtime(&fs::metadata(&self.0)?))
+    }
+
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         fs::remove_file(self.path(name)?)
+    }
+
+    /// Removes an empty directory below.
+    pub(in crate::transfer) fn remove_directory(&self, name: &[u8]) -> io::Result<()> {
+        fs::remove_dir(self.path(name)?)
     }
 
     /// Makes it accessible to be filled. This system has no permission bits that could prevent it.

@@ -1,7 +1,7 @@
 //! Tests of every implementation of a local directory. The portable one is compiled and tested on Unix as well.
 
 use super::{LocalEntry, mtime, set_mtime};
-use sshome_wire::Time;
+use sshome_wire::{FileKind, Time};
 use std::fs;
 use std::io::{self, Read, Write};
 
@@ -108,6 +108,29 @@ macro_rules! local_directory_tests {
                 assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
             }
 
+            #[test]
+            fn entries_are_listed_with_their_attributes_and_removed_by_their_kind() {
+                let (folder, directory) = directory();
+                fs::write(folder.path().join("file"), "1234").unwrap();
+                fs::create_dir(folder.path().join("folder")).unwrap();
+                let mut entries = directory.entries().unwrap();
+                assert_eq!(entries.len(), 2);
+                let mut entry = |name: &[u8]| entries.remove(name).unwrap().unwrap();
+                let (file, sub) = (entry(b"file"), entry(b"folder"));
+                let seen = fs::metadata(folder.path().join("file")).unwrap();
+                assert_eq!((file.entry.kind, file.entry.size), (FileKind::File, 4));
+                assert_eq!((file.entry.mtime, sub.entry.kind), (mtime(&seen), FileKind::Directory));
+                assert_eq!(directory.stat(b"file").unwrap(), Some(file));
+                assert_eq!(directory.stat(b"missing").unwrap(), None);
+                assert!(directory.remove(b"folder").is_err() && directory.remove_directory(b"file").is_err());
+                fs::write(folder.path().join("folder/x"), "").unwrap();
+                let full = directory.remove_directory(b"folder").unwrap_err();
+                assert_eq!(full.kind(), io::ErrorKind::DirectoryNotEmpty);
+                directory.subdirectory(b"folder").unwrap().remove(b"x").unwrap();
+                directory.remove_directory(b"folder").unwrap();
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            }
+
             #[cfg(unix)]
             #[test]
             fn planted_links_are_not_followed() {
@@ -124,6 +147,13 @@ macro_rules! local_directory_tests {
                 assert!(directory.read(b"part", false).is_err() && directory.read(b"part", true).is_ok());
                 let part = folder.path().join("part");
                 assert!(open_source(&part, false).is_err() && open_source(&part, true).is_ok());
+                let links = directory.entries().unwrap();
+                assert_eq!(links.len(), 3);
+                for stat in links.into_values().map(Result::unwrap) {
+                    assert_eq!(stat.entry.kind, FileKind::Symlink);
+                    assert_eq!(stat.entry.target, directory.read_link(&stat.entry.name).unwrap());
+                }
+                assert!(directory.remove_directory(b"sub").is_err() && outside.path().exists());
                 let target = directory.read_link(b"dangling").unwrap();
                 assert_eq!(target, outside.path().join("missing").into_os_string().into_encoded_bytes());
                 for planted in [b"part".as_slice(), b"dangling"] {

@@ -1,5 +1,7 @@
 //! A change of the destination.
 
+use std::path::Path;
+
 /// What is done to an entry of the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncAction {
@@ -18,6 +20,8 @@ pub struct SyncChange<'a> {
     pub action: SyncAction,
     /// The entry's path on the server.
     pub path: &'a [u8],
+    /// Its local path, if it is a local entry that changes.
+    pub local: Option<&'a Path>,
     /// Whether it is a directory.
     pub is_directory: bool,
 }

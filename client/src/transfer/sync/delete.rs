@@ -1,7 +1,7 @@
 //! Deletes entries that exist only on the server: last, deepest first, and only if nothing failed. Each entry is
 //! checked again just before.
 
-use super::{DeleteOptions, SyncAction, SyncOptions, report};
+use super::{SyncAction, SyncOptions, limits, report};
 use crate::conversation::ConversationError;
 use crate::transfer::retries::Retries;
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary};
@@ -9,10 +9,7 @@ use sshome_wire::{Entries, Entry, FileKind, Payload, RemotePath, Reply, Request,
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Fewer entries than this may be deleted without `--max-delete`, however few the destination has.
-const MIN_DELETE_LIMIT: u64 = 100;
-
-/// Entries that are checked together before they are removed. A change in between is not noticed.
+/// Entries that are looked at together before they are removed. A change in between is not noticed.
 const ENTRIES_PER_CHECK: usize = 500;
 
 /// Entries that exist only on the server.
@@ -64,7 +61,6 @@ pub(super) async fn run(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     extras: Extras,
-    limits: DeleteOptions,
     options: &SyncOptions,
     failures: &CappedList<Failure>,
 ) -> Result<TransferSummary, ConversationError> {
@@ -73,9 +69,9 @@ pub(super) async fn run(
     if entries.is_empty() {
         return Ok(summary);
     }
-    let refused = |why: String| Failure::of(target.as_bytes(), format!("nothing is deleted: {why}"));
+    let refused = |why: String| limits::refusal(target.as_bytes(), &why);
     if failures.count() > 0 {
-        summary.skipped.push(refused("first fix what failed".to_owned()));
+        summary.skipped.push(refused(limits::FIRST_FIX.to_owned()));
         return Ok(summary);
     }
     let (mut doomed, mut below) = (Vec::new(), 0);
@@ -84,7 +80,7 @@ pub(super) async fn run(
         match retries.persist(ctx, list).await? {
             Ok(tree) => {
                 below += tree.len() as u64 - 1;
-                doomed.extend(without_excluded(tree, limits, options));
+                doomed.extend(without_excluded(tree, options));
             }
             Err(reply) => {
                 summary.failures.push(Failure::refused(extra.path.as_bytes(), reply.status, &reply.message));
@@ -94,9 +90,7 @@ pub(super) async fn run(
         }
     }
     let (count, of) = (doomed.len() as u64, listed + below);
-    let max = limits.max.unwrap_or((of / 2).max(MIN_DELETE_LIMIT));
-    if count > max {
-        let why = format!("it would be {count} of {of} entries; --max-delete {count} allows that");
+    if let Err(why) = limits::check(options, count, of) {
         summary.failures.push(refused(why));
         return Ok(summary);
     }
@@ -148,11 +142,10 @@ async fn tree(
 /// Leaves out what the filter excludes, and the directories that contain such entries.
 fn without_excluded(
     tree: Vec<(RemotePath, Option<PathBuf>, Entry)>,
-    limits: DeleteOptions,
     options: &SyncOptions,
 ) -> Vec<(RemotePath, Entry)> {
     let (mut excluded, mut kept) = (HashSet::new(), HashSet::new());
-    for (path, relative, entry) in tree.iter().filter(|_| !limits.excluded) {
+    for (path, relative, entry) in tree.iter().filter(|_| !options.deletes_excluded()) {
         let is_directory = entry.kind == FileKind::Directory;
         let matches = relative.as_ref().is_none_or(|path| options.filter.excludes(path, is_directory));
         if matches || parent(path).is_some_and(|parent| excluded.contains(&parent)) {
@@ -203,8 +196,7 @@ async fn remove_unchanged(
             Payload::Stat(now) if is_unchanged(listed, &now) => unchanged.push((path, listed.kind)),
             _ if is_missing(reply.status) => {}
             Payload::Stat(_) => {
-                failures
-                    .push(Failure::of(path.as_bytes(), "not deleted: it has changed since it was listed"));
+                failures.push(Failure::of(path.as_bytes(), limits::CHANGED));
             }
             _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
         }
@@ -223,7 +215,7 @@ async fn remove_unchanged(
             && !is_missing(reply.status)
         {
             let message = match kind {
-                FileKind::Directory => "not deleted: something in it is new, or cannot be deleted",
+                FileKind::Directory => limits::NOT_EMPTY,
                 _ => &reply.message,
             };
             failures.push(Failure::refused(path.as_bytes(), reply.status, message));
@@ -234,7 +226,7 @@ async fn remove_unchanged(
 }
 
 /// Whether an entry is as it was listed. Removing its entries changes a directory's time.
-fn is_unchanged(listed: &Entry, now: &Entry) -> bool {
+pub(super) fn is_unchanged(listed: &Entry, now: &Entry) -> bool {
     listed.kind == now.kind
         && (listed.kind == FileKind::Directory || (listed.size, listed.mtime) == (now.size, now.mtime))
 }

@@ -1,28 +1,41 @@
 //! Lists directories on the server, several at once.
 
-use super::compare::RemoteListing;
+use super::compare::DirectoryListing;
 use crate::conversation::{ConversationError, batch, unexpected};
-use crate::transfer::TransferContext;
-use sshome_wire::{FileKind, Frame, Payload, RemotePath, Reply, Request};
+use crate::transfer::{Failure, TransferContext};
+use sshome_wire::{FileKind, Frame, Payload, RemotePath, Request};
 
-/// Lists directories. Those that do not exist have no listing.
+/// A directory on the server: `None` if it does not exist, or why it cannot be listed.
+pub(super) type RemoteListing = Result<Option<DirectoryListing>, Failure>;
+
+/// Lists directories. Those that do not exist have no listing. Stops after the directory that makes it `max_entries`: the
+/// result may be shorter than the list.
 ///
 /// # Errors
-/// Those of the conversation. A directory that the server refuses has its reply.
+/// Those of the conversation.
 pub(super) async fn list(
     ctx: &mut TransferContext<'_>,
     directories: &[Option<&RemotePath>],
-) -> Result<Vec<Result<Option<RemoteListing>, Reply>>, ConversationError> {
+    max_entries: usize,
+) -> Result<Vec<RemoteListing>, ConversationError> {
     let ls = |path: &RemotePath| Request::Ls { path: path.as_bytes().to_vec(), recursive: false };
     let requests = directories.iter().flatten().map(|path| Frame::Request(ls(path)));
     let (bytes, count) = batch(requests)?;
     ctx.conversation.send(bytes, count, ctx.cancel).await?;
-    let mut listed = Vec::new();
+    let (mut listed, mut entries) = (Vec::new(), 0);
     for directory in directories {
-        listed.push(match directory {
+        if entries >= max_entries {
+            break;
+        }
+        let listing = match directory {
             None => Ok(None),
             Some(path) => receive(ctx, path).await?.map(Some),
-        });
+        };
+        entries += listing.iter().flatten().map(|listing| listing.entries.len()).sum::<usize>();
+        listed.push(listing);
+    }
+    if ctx.conversation.outstanding() > 0 {
+        ctx.conversation.abandon(&mut |_| {}).await?;
     }
     Ok(listed)
 }
@@ -30,8 +43,8 @@ pub(super) async fn list(
 async fn receive(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,
-) -> Result<Result<RemoteListing, Reply>, ConversationError> {
-    let mut listing = RemoteListing::default();
+) -> Result<Result<DirectoryListing, Failure>, ConversationError> {
+    let mut listing = DirectoryListing::default();
     let reply = loop {
         match ctx.conversation.receive(ctx.cancel).await? {
             Frame::Entries(entries) => listing.entries.extend(entries.entries),
@@ -40,12 +53,12 @@ async fn receive(
             frame => return Err(unexpected(&frame)),
         }
     };
-    match &reply.payload {
-        _ if reply.status.is_error() => Ok(Err(reply)),
+    Ok(match &reply.payload {
+        _ if reply.status.is_error() => Err(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
         Payload::Stat(entry) if entry.kind == FileKind::Directory => {
             listing.mtime = entry.mtime;
-            Ok(Ok(listing))
+            Ok(listing)
         }
-        _ => Err(ConversationError::Local(format!("{path} is no longer a directory"))),
-    }
+        _ => Err(Failure::of(path.as_bytes(), "it is no longer a directory")),
+    })
 }

@@ -1,24 +1,38 @@
-//! `push`: makes a directory on the server like a local one. Only files that differ are sent.
+//! `push` makes a directory on the server like a local one, `pull` the reverse. Only files that differ are transferred.
 //!
 //! The two trees are walked side by side, a batch of directories at a time, so that memory use does not depend on their
-//! size ([`push`]). Files with the same size and modification time are the same ([`compare`]). The uploads of a batch are
-//! those of `put`. What exists only on the server is deleted last, and only if nothing failed ([`delete`]).
+//! size ([`push`], [`pull`]). Files with the same size and modification time are the same ([`compare`]). The transfers of a
+//! batch are those of `put` and `get`. What exists only at the destination is deleted last, and only if nothing failed
+//! ([`delete`], [`prune`]).
 
 mod change;
 mod compare;
 mod delete;
 mod digests;
 mod filter;
+mod limits;
 mod listing;
+mod local;
+mod prune;
+mod pull;
 mod push;
 mod sources;
+mod time_steps;
 
 pub use change::{SyncAction, SyncChange};
 pub use filter::{Filter, FilterError, FilterRules};
+pub use pull::pull;
 pub use push::push;
 
 use super::{Delta, Jobs, TransferContext};
 use sshome_wire::RemotePath;
+use std::path::Path;
+
+/// The largest number of directories that are listed at once.
+const MAX_PIPELINED_LISTINGS: usize = 64;
+
+/// The approximate number of entries in a batch; a directory is never divided.
+const BATCH_ENTRIES: usize = 50_000;
 
 /// How two trees are compared, and what may be changed.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +61,44 @@ pub struct SyncOptions {
     pub delta: Delta,
 }
 
+impl SyncOptions {
+    /// Whether names that the filter excludes are deleted.
+    fn deletes_excluded(&self) -> bool {
+        self.delete.is_some_and(|delete| delete.excluded)
+    }
+}
+
+/// Which side is made like the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// The server.
+    Push,
+    /// This machine.
+    Pull,
+}
+
+impl Direction {
+    /// Why an entry fails that has a counterpart of another kind: a directory, or something else.
+    fn conflict(self, is_directory: bool) -> &'static str {
+        match (self, is_directory) {
+            (Direction::Push, true) => {
+                "a file or link on the server has this directory's name; remove that first"
+            }
+            (Direction::Push, false) => "a directory on the server has this file's name; remove that first",
+            (Direction::Pull, true) => "a local file or link has this directory's name; remove that first",
+            (Direction::Pull, false) => "a local directory has this file's name; remove that first",
+        }
+    }
+
+    /// Why an entry with the name of an unfinished file is skipped.
+    fn unfinished(self) -> &'static str {
+        match self {
+            Direction::Push => "it belongs to an unfinished or unwanted get; rename it to push it",
+            Direction::Pull => "its name is one of an unfinished or unwanted get; rename it to pull it",
+        }
+    }
+}
+
 /// Limits on deletion.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeleteOptions {
@@ -59,6 +111,25 @@ pub struct DeleteOptions {
 /// Reports a planned change.
 fn report(ctx: &TransferContext<'_>, action: SyncAction, path: &RemotePath, is_directory: bool) {
     if let Some(observer) = ctx.progress.observer() {
-        observer.changes(&SyncChange { action, path: path.as_bytes(), is_directory });
+        observer.changes(&SyncChange { action, path: path.as_bytes(), local: None, is_directory });
     }
+}
+
+/// Reports a planned change of a local entry, with the path of its counterpart on the server.
+fn report_local(
+    ctx: &TransferContext<'_>,
+    action: SyncAction,
+    path: &[u8],
+    local: &Path,
+    is_directory: bool,
+) {
+    if let Some(observer) = ctx.progress.observer() {
+        observer.changes(&SyncChange { action, path, local: Some(local), is_directory });
+    }
+}
+
+/// The path of a name in a directory on the server, whatever the name is.
+fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
+    [directory, slash, name].concat()
 }

@@ -1,30 +1,29 @@
 //! Walks through the local trees and their counterparts, and uploads what differs.
 
-use super::compare::{Differences, DirectoryPair, RemoteListing, compare, is_same_time};
+mod pair;
+
+use super::compare::{Differences, DirectoryComparison, SourceEntry, SyncVerdict, is_same_time};
 use super::delete::{self, Extras, parent};
+use super::digests::{self, DigestResult, FilePair, LocalFile};
 use super::listing::list;
 use super::sources::{check_source, find};
-use super::{SyncAction, SyncOptions, digests, report};
+use super::{BATCH_ENTRIES, Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
+use crate::names;
 use crate::transfer::delta::OldVersion;
 use crate::transfer::jobs::Load;
+use crate::transfer::local::entry;
 use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, steps,
 };
+use pair::{ComparedPair, PendingPair, compare};
 use sshome_wire::{Entry, FileKind, RemotePath, Request};
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The largest number of directories that are listed at once.
-const MAX_PIPELINED_LISTINGS: usize = 64;
-
-/// The approximate number of entries in a batch; a directory is never divided.
-const BATCH_ENTRIES: usize = 50_000;
 
 /// Makes directories on the server like local ones.
 ///
@@ -55,8 +54,8 @@ async fn push_and_delete(
     let mut retries = Retries::default();
     let mut push = PushTransfer::begin(ctx, &mut retries, sources, target, options).await?;
     let mut summary = steps(ctx, &mut push, options.jobs).await?;
-    if let Some(limits) = options.delete {
-        summary.add(delete::run(ctx, &mut retries, push.extras, limits, options, &summary.failures).await?);
+    if options.delete.is_some() {
+        summary.add(delete::run(ctx, &mut retries, push.extras, options, &summary.failures).await?);
     }
     Ok(summary)
 }
@@ -80,24 +79,6 @@ struct PushTransfer<'a> {
     filled: FilledQueue,
     extras: Extras,
     is_first: bool,
-}
-
-/// A directory that remains to be compared.
-#[derive(Clone)]
-struct PendingPair {
-    local: PathBuf,
-    /// Its path below the source.
-    relative: PathBuf,
-    remote: RemotePath,
-    exists: bool,
-    /// The directory around it, if something in that changes: it is finished after this one.
-    within: Option<Arc<UploadDirectory>>,
-}
-
-/// A directory that was compared.
-struct ComparedPair {
-    pair: PendingPair,
-    differences: Differences,
 }
 
 impl<'a> PushTransfer<'a> {
@@ -171,19 +152,26 @@ impl<'a> PushTransfer<'a> {
             Some(_) => (SyncAction::Update, OldVersion::Exists),
             None => (SyncAction::Create, OldVersion::Missing),
         };
-        let has_same_size =
-            found.as_ref().is_some_and(|entry| entry.kind == FileKind::File && entry.size == metadata.len());
-        let mtime = crate::transfer::mtime(metadata);
-        let is_same = match found {
-            Some(_) if has_same_size && self.options.checksum => {
-                let pair = [(from.to_owned(), to.clone())];
-                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-                    digests::differing(ctx, &pair).await
-                };
-                retries.persist(ctx, ask).await? == [false]
+        let comparison = DirectoryComparison {
+            options: self.options,
+            direction: Direction::Push,
+            relative: Path::new(""),
+            source: path_bytes(from),
+            is_same_time: &is_same_time,
+        };
+        let is_same = match comparison.judge(&entry(Vec::new(), metadata, Vec::new()), found.as_ref()) {
+            SyncVerdict::Ignored => return Ok(()),
+            SyncVerdict::Unchanged => true,
+            SyncVerdict::Transferred => false,
+            SyncVerdict::Undecided => {
+                let name = names::bytes(from.file_name().unwrap_or_default());
+                let base = from.parent().map(Path::to_owned).unwrap_or_default();
+                let local = LocalFile { base, below: Vec::new(), name, follow: true };
+                let pair = Arc::new(vec![FilePair { local, remote: to.clone() }]);
+                let ask =
+                    async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pair).await;
+                matches!(retries.persist(ctx, ask).await?.as_slice(), [DigestResult::Same])
             }
-            Some(entry) => has_same_size && is_same_time(entry.mtime, mtime),
-            None => false,
         };
         if is_same {
             self.unchanged += 1;
@@ -205,28 +193,31 @@ impl<'a> PushTransfer<'a> {
         pairs.reverse();
         let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let directories = pairs.iter().map(|pair| pair.exists.then_some(&pair.remote));
-            list(ctx, &directories.collect::<Vec<_>>()).await
+            list(ctx, &directories.collect::<Vec<_>>(), BATCH_ENTRIES).await
         };
         let listed = retries.persist(ctx, list_pairs).await?;
+        // What was not listed waits for the next time.
+        self.pending.extend(pairs.drain(listed.len().min(pairs.len())..).rev());
         let (mut failures, mut known) = (Vec::new(), Vec::new());
         for (pair, listing) in pairs.into_iter().zip(listed) {
             match listing {
                 Ok(listing) => known.push((pair, listing)),
-                Err(reply) => {
-                    failures.push(Failure::refused(pair.remote.as_bytes(), reply.status, &reply.message))
-                }
+                Err(failure) => failures.push(failure),
             }
         }
         let options = self.options.clone();
-        let compared = blocking(move || {
-            let compare_one = |(pair, listing): (PendingPair, Option<RemoteListing>)| {
-                let (local, relative) = (pair.local.clone(), pair.relative.clone());
-                let differences = compare(&DirectoryPair { local, relative, listing }, &options);
-                ComparedPair { pair, differences }
-            };
+        let compare_all = move || {
+            let compare_one = |(pair, listing)| compare(pair, listing, &options);
             known.into_iter().map(compare_one).collect::<Vec<_>>()
-        });
-        Ok((compared.await?, failures))
+        };
+        let mut compared = Vec::new();
+        for one in blocking(compare_all).await? {
+            match one {
+                Ok(one) => compared.push(one),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Ok((compared, failures))
     }
 
     /// Decides by digests which of the undecided files are sent.
@@ -236,53 +227,39 @@ impl<'a> PushTransfer<'a> {
         retries: &mut Retries,
         compared: &mut [ComparedPair],
     ) -> Result<(), ConversationError> {
-        let mut paths = Vec::new();
-        for ComparedPair { pair, differences } in &*compared {
-            for one in &differences.undecided {
-                if let Ok(remote) = pair.remote.join(&crate::names::bytes(&one.name)) {
-                    paths.push((pair.local.join(&one.name), remote));
-                }
+        let mut pairs = Vec::new();
+        for ComparedPair { pair, differences, .. } in &*compared {
+            for SourceEntry { entry, .. } in &differences.undecided {
+                let (base, name) = (pair.local.clone(), entry.name.clone());
+                let local = LocalFile { base, below: Vec::new(), name, follow: false };
+                // It exists, so its path is not too long.
+                let remote = pair.remote.join(&entry.name).unwrap_or_else(|_| pair.remote.clone());
+                pairs.push(FilePair { local, remote });
             }
         }
-        if paths.is_empty() {
+        if pairs.is_empty() {
             return Ok(());
         }
-        let ask =
-            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::differing(ctx, &paths).await;
-        let mut differ = retries.persist(ctx, ask).await?.into_iter();
+        let pairs = Arc::new(pairs);
+        let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs).await;
+        let mut results = retries.persist(ctx, ask).await?.into_iter();
         for ComparedPair { differences, .. } in compared {
-            for one in std::mem::take(&mut differences.undecided) {
-                match differ.next() {
-                    Some(false) => differences.unchanged += 1,
-                    _ => differences.send.push(one),
-                }
-            }
+            differences.decide(&mut results);
         }
         Ok(())
     }
 
     /// Plans the uploads of a directory, and notes what remains to be compared below it.
     fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, plan: &mut BatchPlan) {
-        let ComparedPair { pair, differences } = compared;
-        self.extras.count(differences.remote_entries);
-        let Differences {
-            metadata,
-            send,
-            in_the_way,
-            directories,
-            extra,
-            unchanged,
-            skipped,
-            failures,
-            has_other_time,
-            ..
-        } = differences;
+        let ComparedPair { pair, metadata, differences, has_other_time } = compared;
+        self.extras.count(differences.destination_entries);
+        let Differences { transfer, in_the_way, directories, extra, unchanged, skipped, failures, .. } =
+            differences;
         plan.summary.unchanged += unchanged;
         plan.summary.skipped.extend(skipped);
         plan.summary.failures.extend(failures);
-        let Some(metadata) = metadata else { return };
-        let makes_directories = directories.iter().any(|(_, exists)| !exists) && !self.options.existing;
-        let changes = !pair.exists || !send.is_empty() || makes_directories;
+        let makes_directories = directories.iter().any(|one| !one.exists) && !self.options.existing;
+        let changes = !pair.exists || !transfer.is_empty() || makes_directories;
         // The home itself belongs to the administrator: it keeps its time.
         let filled = (pair.remote != RemotePath::root()).then_some(&self.filled);
         if !pair.exists {
@@ -298,25 +275,30 @@ impl<'a> PushTransfer<'a> {
         for entry in in_the_way {
             plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
         }
-        let mut names = Vec::new();
-        for one in send {
-            let Ok(path) = pair.remote.join(&crate::names::bytes(&one.name)) else {
+        let mut uploaded = Vec::new();
+        for SourceEntry { entry, exists } in transfer {
+            let (Ok(path), Some(name)) = (pair.remote.join(&entry.name), names::path(&entry.name)) else {
                 let why = "the server cannot have this name";
-                plan.summary.failures.push(Failure::of(path_bytes(&pair.local.join(&one.name)), why));
+                let what = [path_bytes(&pair.local), b"/", &entry.name].concat();
+                plan.summary.failures.push(Failure::of(&what, why));
                 continue;
             };
-            let action = if one.exists { SyncAction::Update } else { SyncAction::Create };
+            let action = if exists { SyncAction::Update } else { SyncAction::Create };
             report(ctx, action, &path, false);
-            plan.load = plan.load.and(one.size);
-            let old = if one.exists { OldVersion::Exists } else { OldVersion::Missing };
-            names.push((one.name, old));
+            let size = if entry.kind == FileKind::File { entry.size } else { 0 };
+            plan.load = plan.load.and(size);
+            let old = if exists { OldVersion::Exists } else { OldVersion::Missing };
+            uploaded.push((name.into_os_string(), old));
         }
-        plan.entries += names.len() + 1;
+        plan.entries += uploaded.len() + 1;
         let mtime = crate::transfer::mtime(&metadata);
-        self.extras.add(&pair.remote, &pair.relative, mtime, extra);
-        let wanted = |(_, exists): &(OsString, bool)| *exists || !self.options.existing;
-        for (name, exists) in directories.into_iter().rev().filter(wanted) {
-            match pair.remote.join(&crate::names::bytes(&name)) {
+        if self.options.delete.is_some() {
+            self.extras.add(&pair.remote, &pair.relative, mtime, extra);
+        }
+        let wanted = |one: &SourceEntry| one.exists || !self.options.existing;
+        for SourceEntry { entry, exists } in directories.into_iter().rev().filter(wanted) {
+            let name = names::path(&entry.name).unwrap_or_default();
+            match pair.remote.join(&entry.name) {
                 Ok(remote) => self.pending.push(PendingPair {
                     local: pair.local.join(&name),
                     relative: pair.relative.join(&name),
@@ -330,7 +312,8 @@ impl<'a> PushTransfer<'a> {
                 }
             }
         }
-        plan.uploads.extend(directory.map(|directory| PlannedUpload::Directory { directory, names }));
+        plan.uploads
+            .extend(directory.map(|directory| PlannedUpload::Directory { directory, names: uploaded }));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Directories as open handles, and the calls that take a name below one.
 
+mod entries;
 mod unfinished;
 
 use super::LocalEntry;
@@ -107,6 +108,11 @@ impl UnixDirectory {
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)
+    }
+
+    /// Removes an empty directory below.
+    pub(in crate::transfer) fn remove_directory(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Makes it accessible to its owner to be filled, if it is new, or if an earlier get gave it this mode or was about

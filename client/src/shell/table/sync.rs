@@ -1,0 +1,38 @@
+//! The rows of `pull` and `push`.
+
+use super::UNLIMITED_OPERANDS;
+use crate::shell::command::{CommandSpec, Operand, Verb};
+use crate::shell::flag::SYNC_FLAGS;
+
+pub(super) const PULL: CommandSpec = CommandSpec {
+    verb: Verb::Pull,
+    name: "pull",
+    aliases: &[],
+    usage: "REMOTE… LOCAL",
+    operands: (2, UNLIMITED_OPERANDS),
+    completes: Some((Operand::Remote, Operand::Local)),
+    flags: SYNC_FLAGS,
+    summary: "make a local directory like one on the server",
+    details: "\
+pull DIR LOCAL makes LOCAL like DIR; with several sources, LOCAL/NAME like each. A file becomes LOCAL, or goes
+into it if that is a directory or ends in /. Files with the same size and time are not fetched; one that differs
+replaces the local one. Links are copied as links, and local links are not followed.
+Nothing is deleted without --delete, and nothing at all if anything failed or more than half of the entries (and more
+than 100) would go. Repeating an interrupted pull resumes it.",
+};
+
+pub(super) const PUSH: CommandSpec = CommandSpec {
+    verb: Verb::Push,
+    name: "push",
+    aliases: &[],
+    usage: "LOCAL… REMOTE",
+    operands: (2, UNLIMITED_OPERANDS),
+    completes: Some((Operand::Local, Operand::Remote)),
+    flags: SYNC_FLAGS,
+    summary: "make a directory on the server like a local one",
+    details: "\
+push DIR REMOTE makes REMOTE like DIR; with several sources, REMOTE/NAME like each. A file becomes REMOTE, or goes
+into it if that is a directory or ends in /. Files with the same size and time are not sent; links are copied as links.
+Nothing is deleted without --delete, and nothing at all if anything failed or more than half of the entries (and more
+than 100) would go. Repeating an interrupted push resumes it.",
+};

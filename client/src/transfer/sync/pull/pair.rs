@@ -1,0 +1,126 @@
+//! A directory on the server and its local counterpart.
+
+use super::super::compare::{Differences, DirectoryComparison, DirectoryListing, is_same_time};
+use super::super::local::{self, LocalListing, unreadable};
+use super::super::time_steps::TimeSteps;
+use super::super::{Direction, SyncOptions, joined};
+use super::folds;
+use crate::transfer::get::{DirectoryAttributes, PlannedDirectory, open_directory};
+use crate::transfer::names::{check, is_beside, is_part};
+use crate::transfer::{Failure, path_bytes};
+use sshome_wire::{Entry, FileKind, RemotePath, Time};
+use std::path::PathBuf;
+
+/// A directory that is about to be compared.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) place: PlannedDirectory,
+    /// The number of names below the base that lead to the top of the tree.
+    pub(super) top: usize,
+    /// Whether it exists locally.
+    pub(super) exists: bool,
+}
+
+/// A directory that was compared.
+pub(super) struct ComparedPair {
+    pub(super) pair: Pair,
+    pub(super) differences: Differences,
+    /// Whether it has another time than its counterpart.
+    pub(super) has_other_time: bool,
+}
+
+impl Pair {
+    /// The path below the top of the tree, which the filter sees.
+    pub(super) fn relative(&self) -> PathBuf {
+        self.place.below.iter().skip(self.top).filter_map(|name| crate::names::path(name)).collect()
+    }
+
+    /// Compares a directory, whose listing has arrived, with its counterpart.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub(super) fn compare(
+        mut self,
+        listing: DirectoryListing,
+        options: &SyncOptions,
+        steps: &TimeSteps,
+    ) -> Result<ComparedPair, Failure> {
+        let path = self.place.local();
+        let open = || {
+            let directory = open_directory(&self.place.base, &self.place.below)?;
+            let (listing, mtime) = (local::list(&directory, &path)?, directory.mtime()?);
+            Ok((directory, listing, mtime))
+        };
+        let ours = self.exists.then(open).transpose().map_err(|error| unreadable(&path, &error))?;
+        let (mut source, mut failures) = usable(listing.entries, &self.place.remote);
+        let (directory, ours, our_mtime) = match ours {
+            Some((directory, mut ours, mtime)) => {
+                failures.extend(folds::resolve(&mut source, &mut ours, &self.place.remote, |name| {
+                    directory.stat(name).ok().flatten().and_then(|stat| stat.identity)
+                }));
+                (Some(directory), ours, Some(mtime))
+            }
+            None => (None, LocalListing::default(), None),
+        };
+        let is_same_time = |ours: Time, theirs: Time| match &directory {
+            Some(directory) => steps.is_same(directory, ours, theirs),
+            None => is_same_time(ours, theirs),
+        };
+        let comparison = DirectoryComparison {
+            options,
+            direction: Direction::Pull,
+            relative: &self.relative(),
+            source: self.place.remote.as_bytes(),
+            is_same_time: &is_same_time,
+        };
+        let mut differences = comparison.compare(source, directory.as_ref().map(|_| &*ours.entries));
+        failures.extend(ours.failures);
+        failures.extend(comparison.conflicts(&differences));
+        failures.extend(comparison.check_top(&differences).filter(|_| self.place.below.len() == self.top));
+        differences.failures.extend(failures);
+        if options.delete.is_some() {
+            keep_saved(&mut differences, &path);
+        }
+        // Not every system can set the time of a directory.
+        let has_other_time = cfg!(unix) && our_mtime.is_some_and(|ours| !is_same_time(ours, listing.mtime));
+        if let Some(DirectoryAttributes { mtime, .. }) = &mut self.place.attributes {
+            *mtime = listing.mtime;
+        }
+        Ok(ComparedPair { pair: self, differences, has_other_time })
+    }
+}
+
+/// The entries that can have a local counterpart, and the failures of the others.
+fn usable(entries: Vec<Entry>, directory: &RemotePath) -> (Vec<Entry>, Vec<Failure>) {
+    let mut failures = Vec::new();
+    let is_usable = |entry: &Entry| {
+        let why = match check(&entry.name) {
+            // It is skipped.
+            Err(_) if is_part(&entry.name) && !entry.name.contains(&b'/') && !entry.name.contains(&0) => {
+                return true;
+            }
+            Err(why) => why.to_owned(),
+            Ok(()) if crate::names::path(&entry.name).is_none() => {
+                "this system cannot have a file of this name".to_owned()
+            }
+            Ok(()) => match directory.join(&entry.name) {
+                Ok(_) => return true,
+                Err(error) => error.to_string(),
+            },
+        };
+        failures.push(Failure::of(&joined(directory.as_bytes(), &entry.name), why));
+        false
+    };
+    let usable = entries.into_iter().filter(is_usable).collect();
+    (usable, failures)
+}
+
+/// What a get may have saved beside another file is not deleted.
+fn keep_saved(differences: &mut Differences, path: &std::path::Path) {
+    let is_saved = |entry: &Entry| entry.kind != FileKind::Directory && is_beside(&entry.name);
+    for entry in differences.extra.extract_if(.., |entry| is_saved(entry)) {
+        let path = path.join(crate::names::path(&entry.name).unwrap_or_default());
+        let why = "not deleted: a get may have saved it";
+        differences.skipped.push(Failure::of(path_bytes(&path), why));
+    }
+}
