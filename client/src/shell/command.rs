@@ -11,6 +11,7 @@ const MAX_WORDS_IN_SYNOPSIS: usize = 3;
 #[allow(missing_docs)] // the table says it
 pub enum Verb {
     Cd,
+    Check,
     Cp,
     Df,
     Exit,

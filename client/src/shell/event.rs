@@ -25,6 +25,13 @@ pub(super) enum OutputEvent<'a> {
         local: Option<String>,
         kind: &'static str,
     },
+    /// A difference that a comparison has found: `only-local`, `only-remote` or `differs`.
+    Difference {
+        difference: &'static str,
+        #[serde(flatten)]
+        name: NameFields<'a>,
+        kind: &'static str,
+    },
     /// A partial file is resumed.
     Resumed {
         #[serde(flatten)]
@@ -119,6 +126,8 @@ pub(super) enum OperationKind {
     Push,
     /// A synchronisation from the server.
     Pull,
+    /// A comparison.
+    Check,
     /// A copy on the server.
     Cp,
     /// Digests on the server.

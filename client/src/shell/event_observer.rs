@@ -4,7 +4,7 @@ use super::event::{
     FileEvent, LinkEvent, NameFields, OperationKind, OutputEvent, ProgressEvent, TargetFields,
 };
 use super::{ShellOutput, sync};
-use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry, SyncChange};
+use crate::transfer::{FinishedFile, FinishedLink, Observer, Retry, SyncChange, TreeDifference};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,6 +135,12 @@ impl Observer for EventObserver {
         let kind = if change.is_directory { "directory" } else { "file" };
         let (action, name) = (sync::word(change.action), NameFields::new(change.path));
         let _ = self.out.event(&OutputEvent::Change { action, name, local: change.local.map(text), kind });
+    }
+
+    fn differs(&self, difference: &TreeDifference<'_>) {
+        let kind = if difference.is_directory { "directory" } else { "file" };
+        let (name, difference) = (NameFields::new(difference.path), sync::difference_word(difference.kind));
+        let _ = self.out.event(&OutputEvent::Difference { difference, name, kind });
     }
 }
 

@@ -118,6 +118,59 @@ pub(super) const B3_FLAG: Flag = Flag {
     help: "required BLAKE3 of the input of put -",
 };
 
+/// The placeholder of `--fast`.
+pub(super) const FAST_LETTER: char = '\u{19}';
+
+const EXCLUDE_FLAG: Flag = Flag::with_value(
+    EXCLUDE_LETTER,
+    "exclude",
+    "PATTERN",
+    pattern,
+    "leave out names that match, as in .gitignore",
+);
+
+const INCLUDE_FLAG: Flag = Flag::with_value(
+    INCLUDE_LETTER,
+    "include",
+    "PATTERN",
+    pattern,
+    "but not these; the last option that matches decides",
+);
+
+const EXCLUDE_FROM_FLAG: Flag = Flag::with_value(
+    EXCLUDE_FROM_LETTER,
+    "exclude-from",
+    "FILE",
+    |_| Ok(()),
+    "the same for the patterns in a file",
+);
+
+const MIN_SIZE_FLAG: Flag = Flag::with_value(
+    MIN_SIZE_LETTER,
+    "min-size",
+    "SIZE",
+    |text| value::scaled_size(text).map(drop),
+    "leave out smaller files",
+);
+
+const MAX_SIZE_FLAG: Flag = Flag::with_value(
+    MAX_SIZE_LETTER,
+    "max-size",
+    "SIZE",
+    |text| value::scaled_size(text).map(drop),
+    "leave out larger files",
+);
+
+/// The options of `check`.
+pub(super) const CHECK_FLAGS: &[Flag] = &[
+    Flag::new(FAST_LETTER, "trust size and time, and read no file").word("fast"),
+    EXCLUDE_FLAG,
+    INCLUDE_FLAG,
+    EXCLUDE_FROM_FLAG,
+    MIN_SIZE_FLAG,
+    MAX_SIZE_FLAG,
+];
+
 /// The options of `push` and `pull`.
 pub(super) const SYNC_FLAGS: &[Flag] = &[
     Flag::new('n', "show what would be changed, and change nothing").word("dry-run"),
@@ -135,41 +188,11 @@ pub(super) const SYNC_FLAGS: &[Flag] = &[
         |text| value::count(text).map(drop),
         "with --delete: delete at most N entries",
     ),
-    Flag::with_value(
-        EXCLUDE_LETTER,
-        "exclude",
-        "PATTERN",
-        pattern,
-        "leave out names that match, as in .gitignore",
-    ),
-    Flag::with_value(
-        INCLUDE_LETTER,
-        "include",
-        "PATTERN",
-        pattern,
-        "but not these; the last option that matches decides",
-    ),
-    Flag::with_value(
-        EXCLUDE_FROM_LETTER,
-        "exclude-from",
-        "FILE",
-        |_| Ok(()),
-        "the same for the patterns in a file",
-    ),
-    Flag::with_value(
-        MIN_SIZE_LETTER,
-        "min-size",
-        "SIZE",
-        |text| value::scaled_size(text).map(drop),
-        "leave out smaller files",
-    ),
-    Flag::with_value(
-        MAX_SIZE_LETTER,
-        "max-size",
-        "SIZE",
-        |text| value::scaled_size(text).map(drop),
-        "leave out larger files",
-    ),
+    EXCLUDE_FLAG,
+    INCLUDE_FLAG,
+    EXCLUDE_FROM_FLAG,
+    MIN_SIZE_FLAG,
+    MAX_SIZE_FLAG,
     Flag::new(EXISTING_LETTER, "transfer only files that exist at the destination").word("existing"),
     Flag::new(IGNORE_EXISTING_LETTER, "transfer only files that do not exist there").word("ignore-existing"),
 ];

@@ -143,7 +143,7 @@ impl Shell {
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(
             invocation.command.verb,
-            Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
+            Verb::Check | Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
         );
         let is_shown = !(draws && self.progress);
         tokio::select! {
@@ -158,6 +158,7 @@ impl Shell {
         match invocation.command.verb {
             Verb::Exit => return Ok(Flow::Leave),
             Verb::Cd => self.cd(invocation).await,
+            Verb::Check => self.check(invocation).await,
             Verb::Cp => self.cp(invocation).await,
             Verb::Df => self.df(invocation).await,
             Verb::Get => self.get(invocation).await,

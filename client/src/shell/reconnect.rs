@@ -101,6 +101,7 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Ls
         | Verb::Mkdir
         | Verb::Mv
+        | Verb::Check
         | Verb::Pull
         | Verb::Push
         | Verb::Put

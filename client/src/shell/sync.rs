@@ -1,8 +1,8 @@
-//! `push` and `pull`.
+//! `push`, `pull` and `check`.
 
 use super::event::OperationKind;
 use super::flag::{
-    DELETE_EXCLUDED_LETTER, DELETE_LETTER, EXCLUDE_FROM_LETTER, EXCLUDE_LETTER, EXISTING_LETTER,
+    DELETE_EXCLUDED_LETTER, DELETE_LETTER, EXCLUDE_FROM_LETTER, EXCLUDE_LETTER, EXISTING_LETTER, FAST_LETTER,
     IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER, MAX_SIZE_LETTER, MIN_SIZE_LETTER,
 };
 use super::invocation::Invocation;
@@ -10,8 +10,8 @@ use super::{Shell, ShellError, value};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::{
-    self, DeleteOptions, Filter, FilterRules, FinishedFile, FinishedLink, Observer, ProgressDisplay, Retry,
-    SyncAction, SyncChange, SyncOptions,
+    self, DeleteOptions, DifferenceKind, Filter, FilterRules, FinishedFile, FinishedLink, Observer,
+    ProgressDisplay, Retry, SyncAction, SyncChange, SyncOptions, TreeDifference,
 };
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
@@ -48,6 +48,35 @@ impl Shell {
         let summary = transfer::pull(context, &paths, &target, into_directory, &options).await?;
         self.out.count_unchanged(summary.unchanged);
         self.report(&summary, begun.elapsed())
+    }
+
+    pub(super) async fn check(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
+        let [local, remote] = invocation.operands.as_slice() else { return Ok(()) };
+        let local = self.local_target(local)?;
+        let remote = self.conversation.absolute(&remote.bytes()).map_err(ConversationError::from)?;
+        let compared = self.sync_options(invocation)?;
+        let options = SyncOptions { checksum: !invocation.has(FAST_LETTER), ..compared };
+        let progress = self.watch(OperationKind::Check);
+        let progress = match self.out.is_for_programs() {
+            true => progress,
+            false => progress.observed_by(Arc::new(ItemizeObserver)),
+        };
+        let context = self.context(&progress);
+        let summary = transfer::check(context, &local, &remote, &options).await?;
+        self.out.count_unchanged(summary.same);
+        self.report_exceptions(&summary.skipped, &summary.failures)?;
+        if !self.out.is_quiet() {
+            let plural = |count: u64, one, many| format!("{count} {}", if count == 1 { one } else { many });
+            let differences = plural(summary.differences, "difference", "differences");
+            self.out.note(&format!(
+                "{} the same, {differences}\n",
+                plural(summary.same, "file is", "files are")
+            ))?;
+        }
+        match summary.differences == 0 && summary.failures.is_empty() {
+            true => Ok(()),
+            false => Err(ShellError::Reported),
+        }
     }
 
     fn sync_options(&self, invocation: &Invocation) -> Result<SyncOptions, ShellError> {
@@ -110,7 +139,7 @@ impl Shell {
     }
 }
 
-/// Prints a line for each change. The format is stable: the action, a space, and the path at the destination, with a slash
+/// Prints a line for each change, and for each difference. The format is stable: the action, a space, and the path at the destination, with a slash
 /// at the end of a directory.
 #[derive(Debug)]
 struct ItemizeObserver;
@@ -130,6 +159,23 @@ impl Observer for ItemizeObserver {
         let path = change.local.map_or_else(|| Escaped(change.path).to_string(), names::shown);
         // A closed output is noticed with the summary.
         let _ = super::output::print(format!("{} {path}{slash}\n", word(change.action)).as_bytes());
+    }
+
+    fn differs(&self, difference: &TreeDifference<'_>) {
+        let TreeDifference { kind, path, is_directory } = *difference;
+        let slash = if is_directory { "/" } else { "" };
+        // As above.
+        let _ =
+            super::output::print(format!("{} {}{slash}\n", difference_word(kind), Escaped(path)).as_bytes());
+    }
+}
+
+/// The word for a difference, in lines and in events.
+pub(super) fn difference_word(kind: DifferenceKind) -> &'static str {
+    match kind {
+        DifferenceKind::OnlyLocal => "only-local",
+        DifferenceKind::OnlyRemote => "only-remote",
+        DifferenceKind::Differs => "differs",
     }
 }
 

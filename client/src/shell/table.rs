@@ -57,6 +57,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         summary: "change the directory on the server",
         details: "Without DIR it changes to the top of your home.",
     },
+    sync::CHECK_COMMAND,
     CommandSpec {
         verb: Verb::Cp,
         name: "cp",
@@ -269,8 +270,8 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
         summary: "turn the progress display on or off",
         details: "On a terminal it is on at the start, except with -q.",
     },
-    sync::PULL,
-    sync::PUSH,
+    sync::PULL_COMMAND,
+    sync::PUSH_COMMAND,
     CommandSpec {
         verb: Verb::Put,
         name: "put",

@@ -12,7 +12,9 @@ use crate::conversation::ConversationError;
 use crate::messages::warn;
 use crate::names;
 use crate::ssh::Connection;
-use crate::transfer::{self, Failure, ProgressDisplay, TransferContext, TransferOptions, TransferSummary};
+use crate::transfer::{
+    self, CappedList, Failure, ProgressDisplay, TransferContext, TransferOptions, TransferSummary,
+};
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -113,23 +115,33 @@ impl Shell {
         self.out.say(if self.progress { "progress is shown\n" } else { "progress is not shown\n" })
     }
 
-    pub(super) fn report(&self, summary: &TransferSummary, elapsed: Duration) -> Result<(), ShellError> {
-        self.out.count_saved(summary.saved);
-        for Failure { what, why, .. } in summary.skipped.iter() {
+    /// Reports what was skipped, and what failed.
+    pub(super) fn report_exceptions(
+        &self,
+        skipped: &CappedList<Failure>,
+        failures: &CappedList<Failure>,
+    ) -> Result<(), ShellError> {
+        for Failure { what, why, .. } in skipped.iter() {
             warn(format_args!("{what}: {why}"));
             self.out.event(&OutputEvent::Skipped { what, message: why })?;
         }
-        warn_more(summary.skipped.more(), "special files, which were skipped");
-        for (failure, text) in summary.failures.iter().zip(one_line_per_cause(&summary.failures)) {
+        warn_more(skipped.more(), "special files, which were skipped");
+        for (failure, text) in failures.iter().zip(one_line_per_cause(failures)) {
             self.out.not_transferred(failure, text.as_deref());
         }
-        self.out.not_listed(summary.failures.more());
+        self.out.not_listed(failures.more());
+        Ok(())
+    }
+
+    pub(super) fn report(&self, summary: &TransferSummary, elapsed: Duration) -> Result<(), ShellError> {
+        self.out.count_saved(summary.saved);
+        self.out.count_matched(summary.matched);
+        self.report_exceptions(&summary.skipped, &summary.failures)?;
         for saved in summary.saved_as.iter() {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
             let (wanted, saved) = (short(&saved.wanted), short(&saved.saved));
             self.out.note(&format!("saved as {saved}: {wanted} has other content\n"))?;
         }
-        self.out.count_matched(summary.matched);
         warn_more(summary.saved_as.more(), "files that were saved under new names");
         if !self.out.is_quiet() {
             for resumed in summary.resumed.iter() {

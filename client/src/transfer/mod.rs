@@ -17,6 +17,7 @@ mod jobs;
 mod local;
 mod loss_lines;
 mod names;
+mod observer;
 mod parallel;
 mod pool;
 mod put;
@@ -35,13 +36,15 @@ pub use delta::{Delta, DeltaError};
 pub use get::get;
 pub use jobs::{Jobs, JobsError};
 pub(crate) use local::mtime;
-pub use progress::{FinishedFile, FinishedLink, Observer, ProgressDisplay};
+pub use observer::{FinishedFile, FinishedLink, Observer};
+pub use progress::ProgressDisplay;
 pub use put::put;
 pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 pub use sync::{
-    DeleteOptions, Filter, FilterError, FilterRules, SyncAction, SyncChange, SyncOptions, pull, push,
+    CheckSummary, DeleteOptions, DifferenceKind, Filter, FilterError, FilterRules, SyncAction, SyncChange,
+    SyncOptions, TreeDifference, check, pull, push,
 };
 
 use crate::conversation::ConversationError;

@@ -1,10 +1,24 @@
-//! The rows of `pull` and `push`.
+//! The rows of `check`, `pull` and `push`.
 
 use super::UNLIMITED_OPERANDS;
 use crate::shell::command::{CommandSpec, Operand, Verb};
-use crate::shell::flag::SYNC_FLAGS;
+use crate::shell::flag::{CHECK_FLAGS, SYNC_FLAGS};
 
-pub(super) const PULL: CommandSpec = CommandSpec {
+pub(super) const CHECK_COMMAND: CommandSpec = CommandSpec {
+    verb: Verb::Check,
+    name: "check",
+    aliases: &[],
+    usage: "LOCAL REMOTE",
+    operands: (2, 2),
+    completes: Some((Operand::Local, Operand::Remote)),
+    flags: CHECK_FLAGS,
+    summary: "compare local files with those on the server",
+    details: "\
+Both sides read their files and compute BLAKE3 digests; nothing is transferred or changed. Each difference is a line:
+only-local, only-remote or differs, and the path below LOCAL and REMOTE. If there is one, the command fails.",
+};
+
+pub(super) const PULL_COMMAND: CommandSpec = CommandSpec {
     verb: Verb::Pull,
     name: "pull",
     aliases: &[],
@@ -21,7 +35,7 @@ Nothing is deleted without --delete, and nothing at all if anything failed or mo
 than 100) would go. Repeating an interrupted pull resumes it.",
 };
 
-pub(super) const PUSH: CommandSpec = CommandSpec {
+pub(super) const PUSH_COMMAND: CommandSpec = CommandSpec {
     verb: Verb::Push,
     name: "push",
     aliases: &[],

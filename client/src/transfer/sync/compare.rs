@@ -119,9 +119,7 @@ impl DirectoryComparison<'_> {
     pub(super) fn judge(&self, entry: &Entry, theirs: Option<&Entry>) -> SyncVerdict {
         let options = self.options;
         let is_file = entry.kind == FileKind::File;
-        let is_small = options.min_size.is_some_and(|min| entry.size < min);
-        let is_large = options.max_size.is_some_and(|max| entry.size > max);
-        if is_file && (is_small || is_large) {
+        if !options.allows_size(entry) {
             return SyncVerdict::Ignored;
         }
         let is_as_long = |theirs: &Entry| theirs.kind == FileKind::File && theirs.size == entry.size;
@@ -189,8 +187,9 @@ impl DirectoryComparison<'_> {
     fn excludes(&self, entry: &Entry) -> bool {
         let is_directory = entry.kind == FileKind::Directory;
         // A name that this system cannot have stays where it is.
-        names::path(&entry.name)
-            .is_none_or(|name| self.options.filter.excludes(&self.relative.join(name), is_directory))
+        names::path(&entry.name).map_or(self.direction != Direction::Check, |name| {
+            self.options.filter.excludes(&self.relative.join(name), is_directory)
+        })
     }
 
     fn failure(&self, name: &[u8], why: &str) -> Failure {

@@ -196,7 +196,7 @@ async fn remove_unchanged(
             Payload::Stat(now) if is_unchanged(listed, &now) => unchanged.push((path, listed.kind)),
             _ if is_missing(reply.status) => {}
             Payload::Stat(_) => {
-                failures.push(Failure::of(path.as_bytes(), limits::CHANGED));
+                failures.push(Failure::of(path.as_bytes(), limits::CHANGED_SINCE_LISTED));
             }
             _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
         }

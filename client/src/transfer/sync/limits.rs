@@ -10,7 +10,7 @@ const MIN_DELETE_LIMIT: u64 = 100;
 pub(super) const FIRST_FIX: &str = "first fix what failed";
 
 /// Why an entry stays that is not as it was listed.
-pub(super) const CHANGED: &str = "not deleted: it has changed since it was listed";
+pub(super) const CHANGED_SINCE_LISTED: &str = "not deleted: it has changed since it was listed";
 
 /// Why a directory stays.
 pub(super) const NOT_EMPTY: &str = "not deleted: something in it is new, or cannot be deleted";

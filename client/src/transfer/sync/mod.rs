@@ -2,10 +2,11 @@
 //!
 //! The two trees are walked side by side, a batch of directories at a time, so that memory use does not depend on their
 //! size ([`push`], [`pull`]). Files with the same size and modification time are the same ([`compare`]). The transfers of a
-//! batch are those of `put` and `get`. What exists only at the destination is deleted last, and only if nothing failed
+//! batch are those of `put` and `get`. `check` only reports the differences ([`check`]). What exists only at the destination is deleted last, and only if nothing failed
 //! ([`delete`], [`prune`]).
 
 mod change;
+mod check;
 mod compare;
 mod delete;
 mod digests;
@@ -19,13 +20,14 @@ mod push;
 mod sources;
 mod time_steps;
 
-pub use change::{SyncAction, SyncChange};
+pub use change::{DifferenceKind, SyncAction, SyncChange, TreeDifference};
+pub use check::{CheckSummary, check};
 pub use filter::{Filter, FilterError, FilterRules};
 pub use pull::pull;
 pub use push::push;
 
 use super::{Delta, Jobs, TransferContext};
-use sshome_wire::RemotePath;
+use sshome_wire::{Entry, FileKind, RemotePath};
 use std::path::Path;
 
 /// The largest number of directories that are listed at once.
@@ -62,6 +64,13 @@ pub struct SyncOptions {
 }
 
 impl SyncOptions {
+    /// Whether a file takes part, by its length. Other entries have none.
+    fn allows_size(&self, entry: &Entry) -> bool {
+        let is_small = self.min_size.is_some_and(|min| entry.size < min);
+        let is_large = self.max_size.is_some_and(|max| entry.size > max);
+        entry.kind != FileKind::File || !is_small && !is_large
+    }
+
     /// Whether names that the filter excludes are deleted.
     fn deletes_excluded(&self) -> bool {
         self.delete.is_some_and(|delete| delete.excluded)
@@ -75,16 +84,20 @@ enum Direction {
     Push,
     /// This machine.
     Pull,
+    /// None.
+    Check,
 }
 
 impl Direction {
     /// Why an entry fails that has a counterpart of another kind: a directory, or something else.
     fn conflict(self, is_directory: bool) -> &'static str {
         match (self, is_directory) {
-            (Direction::Push, true) => {
+            (Direction::Push | Direction::Check, true) => {
                 "a file or link on the server has this directory's name; remove that first"
             }
-            (Direction::Push, false) => "a directory on the server has this file's name; remove that first",
+            (Direction::Push | Direction::Check, false) => {
+                "a directory on the server has this file's name; remove that first"
+            }
             (Direction::Pull, true) => "a local file or link has this directory's name; remove that first",
             (Direction::Pull, false) => "a local directory has this file's name; remove that first",
         }
@@ -95,6 +108,7 @@ impl Direction {
         match self {
             Direction::Push => "it belongs to an unfinished or unwanted get; rename it to push it",
             Direction::Pull => "its name is one of an unfinished or unwanted get; rename it to pull it",
+            Direction::Check => "its name is one of an unfinished or unwanted get; it was not compared",
         }
     }
 }

@@ -246,14 +246,18 @@ fn is_protected(directory: &Path, entry: &Entry, options: &SyncOptions) -> bool 
 
 /// What was removed.
 #[derive(Default)]
-struct Removed {
+struct RemovedEntries {
     count: u64,
     failures: Vec<Failure>,
 }
 
 /// Removes entries that are still as they were listed. A missing one counts as removed.
-fn remove_all(directories: &[ExtraDirectory], doomed: &[DoomedEntry], cancel: &CancellationToken) -> Removed {
-    let mut removed = Removed::default();
+fn remove_all(
+    directories: &[ExtraDirectory],
+    doomed: &[DoomedEntry],
+    cancel: &CancellationToken,
+) -> RemovedEntries {
+    let mut removed = RemovedEntries::default();
     // A directory of the destination may be closed to its owner.
     let opened: Vec<bool> = directories.iter().map(open_to_change).collect();
     let mut open: Option<(&Arc<DoomedDirectory>, io::Result<LocalDirectory>)> = None;
@@ -285,7 +289,7 @@ fn remove(directory: &LocalDirectory, listed: &Entry) -> Result<(), String> {
     let failed = |error: io::Error| format!("not deleted: {error}");
     match directory.stat(&listed.name).map_err(failed)? {
         None => return Ok(()),
-        Some(now) if !is_unchanged(listed, &now.entry) => return Err(limits::CHANGED.to_owned()),
+        Some(now) if !is_unchanged(listed, &now.entry) => return Err(limits::CHANGED_SINCE_LISTED.to_owned()),
         Some(_) => {}
     }
     match listed.kind {

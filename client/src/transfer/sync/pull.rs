@@ -22,7 +22,7 @@ use crate::transfer::retries::Retries;
 use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, steps,
 };
-use pair::{ComparedPair, Pair};
+use pair::{ComparedPull, PullPair};
 use sshome_wire::{FileKind, RemotePath};
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ async fn pull_and_delete(
 struct PullTransfer<'a> {
     options: &'a SyncOptions,
     /// Directories that remain to be compared, the next one last.
-    pending: Vec<PendingPair>,
+    pending: Vec<PendingPull>,
     /// Files that were named and differ, until the first batch.
     named: PullBatch,
     /// Directories without their final modes and times.
@@ -77,7 +77,7 @@ struct PullTransfer<'a> {
 }
 
 /// A directory that remains to be compared.
-struct PendingPair {
+struct PendingPull {
     directory: PendingDirectory,
     /// The number of names below the base that lead to the top of the tree.
     top: usize,
@@ -114,7 +114,7 @@ impl<'a> PullTransfer<'a> {
             let below: Vec<Vec<u8>> = name.into_iter().collect();
             let (top, attributes) = (below.len(), Some(DirectoryAttributes::of(&entry)));
             let place = PlannedDirectory { remote, base, below, attributes, link_parents: Arc::default() };
-            pull.pending.push(PendingPair { directory: PendingDirectory::top(place), top, exists });
+            pull.pending.push(PendingPull { directory: PendingDirectory::top(place), top, exists });
         }
         pull.pending.reverse();
         Ok(pull)
@@ -158,8 +158,9 @@ impl<'a> PullTransfer<'a> {
                 let local =
                     LocalFile { base: base.clone(), below: Vec::new(), name: name.clone(), follow: false };
                 let pair = Arc::new(vec![FilePair { local, remote: remote.clone() }]);
-                let ask =
-                    async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pair).await;
+                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+                    digests::compare(ctx, &pair, None).await
+                };
                 matches!(retries.persist(ctx, ask).await?.as_slice(), [DigestResult::Same])
             }
         };
@@ -187,13 +188,13 @@ impl<'a> PullTransfer<'a> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         batch: &mut PullBatch,
-    ) -> Result<Vec<ComparedPair>, ConversationError> {
+    ) -> Result<Vec<ComparedPull>, ConversationError> {
         let first = self.pending.len().saturating_sub(MAX_PIPELINED_LISTINGS);
         let mut pending = self.pending.split_off(first);
         pending.reverse();
         let mut pairs = Vec::new();
-        for PendingPair { directory, top, exists } in &pending {
-            pairs.push(Pair { place: directory.place()?, top: *top, exists: *exists });
+        for PendingPull { directory, top, exists } in &pending {
+            pairs.push(PullPair { place: directory.place()?, top: *top, exists: *exists });
         }
         let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let directories = pairs.iter().map(|pair| Some(&pair.place.remote));
@@ -211,7 +212,7 @@ impl<'a> PullTransfer<'a> {
         }
         let (options, steps) = (self.options.clone(), Arc::clone(&self.steps));
         let compare_all = move || {
-            let compare = |(pair, listing): (Pair, _)| pair.compare(listing, &options, &steps);
+            let compare = |(pair, listing): (PullPair, _)| pair.compare(listing, &options, &steps);
             known.into_iter().map(compare).collect::<Vec<_>>()
         };
         let mut compared = Vec::new();
@@ -229,10 +230,10 @@ impl<'a> PullTransfer<'a> {
         &self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        compared: &mut [ComparedPair],
+        compared: &mut [ComparedPull],
     ) -> Result<(), ConversationError> {
         let mut pairs = Vec::new();
-        for ComparedPair { pair: Pair { place, .. }, differences, .. } in &*compared {
+        for ComparedPull { pair: PullPair { place, .. }, differences, .. } in &*compared {
             for SourceEntry { entry, .. } in &differences.undecided {
                 let (base, below) = (place.base.clone(), place.below.clone());
                 let local = LocalFile { base, below, name: entry.name.clone(), follow: false };
@@ -243,23 +244,24 @@ impl<'a> PullTransfer<'a> {
             return Ok(());
         }
         let pairs = Arc::new(pairs);
-        let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs).await;
+        let ask =
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs, None).await;
         let mut results = retries.persist(ctx, ask).await?.into_iter();
-        for ComparedPair { differences, .. } in compared {
+        for ComparedPull { differences, .. } in compared {
             differences.decide(&mut results);
         }
         Ok(())
     }
 
     /// Plans the downloads of a directory, and notes what remains to be compared below it.
-    fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, batch: &mut PullBatch) {
-        let ComparedPair { pair, differences, has_other_time } = compared;
+    fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPull, batch: &mut PullBatch) {
+        let ComparedPull { pair, differences, has_other_time } = compared;
         let Differences { transfer, directories, extra, .. } = differences;
         self.extras.count(differences.destination_entries);
         batch.summary.unchanged += differences.unchanged;
         batch.summary.skipped.extend(differences.skipped);
         batch.summary.failures.extend(differences.failures);
-        let Pair { place, top, exists } = &pair;
+        let PullPair { place, top, exists } = &pair;
         let makes_directories = directories.iter().any(|one| !one.exists) && !self.options.existing;
         if !exists {
             report_local(ctx, SyncAction::Create, place.remote.as_bytes(), &place.local(), true);
@@ -303,7 +305,7 @@ impl<'a> PullTransfer<'a> {
             let attributes = DirectoryAttributes::of(&entry);
             let directory =
                 PendingDirectory::child(Arc::clone(&place), entry.name.into_boxed_slice(), attributes);
-            self.pending.push(PendingPair { directory, top: *top, exists });
+            self.pending.push(PendingPull { directory, top: *top, exists });
         }
     }
 }

@@ -168,8 +168,9 @@ impl<'a> PushTransfer<'a> {
                 let base = from.parent().map(Path::to_owned).unwrap_or_default();
                 let local = LocalFile { base, below: Vec::new(), name, follow: true };
                 let pair = Arc::new(vec![FilePair { local, remote: to.clone() }]);
-                let ask =
-                    async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pair).await;
+                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+                    digests::compare(ctx, &pair, None).await
+                };
                 matches!(retries.persist(ctx, ask).await?.as_slice(), [DigestResult::Same])
             }
         };
@@ -241,7 +242,8 @@ impl<'a> PushTransfer<'a> {
             return Ok(());
         }
         let pairs = Arc::new(pairs);
-        let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs).await;
+        let ask =
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs, None).await;
         let mut results = retries.persist(ctx, ask).await?.into_iter();
         for ComparedPair { differences, .. } in compared {
             differences.decide(&mut results);

@@ -1,11 +1,11 @@
 use super::super::{DeleteOptions, FilterRules};
 use super::*;
 
-const AT: Time = Time { seconds: 1_000, nanoseconds: 5 };
+const MTIME: Time = Time { seconds: 1_000, nanoseconds: 5 };
 
 fn entry(name: &str, kind: FileKind, size: u64) -> Entry {
     let target = if kind == FileKind::Symlink { b"target".to_vec() } else { Vec::new() };
-    Entry { name: name.into(), kind, size, mtime: AT, mode: 0o644, links: 1, target }
+    Entry { name: name.into(), kind, size, mtime: MTIME, mode: 0o644, links: 1, target }
 }
 
 /// A file, a directory, a link and a special file.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Gives local entries the names that the server has for them, if the disk takes both for the same: then they are compared,
 /// and not deleted. `look` tells which file a name means. Of two names that mean one file, the second fails; two that are
-/// both new are told apart when they are published.
+/// both new are distinguished when they are published.
 pub(super) fn resolve(
     source: &mut Vec<Entry>,
     local: &mut LocalListing,

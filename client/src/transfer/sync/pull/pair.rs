@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// A directory that is about to be compared.
 #[derive(Clone, Debug)]
-pub(super) struct Pair {
+pub(super) struct PullPair {
     pub(super) place: PlannedDirectory,
     /// The number of names below the base that lead to the top of the tree.
     pub(super) top: usize,
@@ -22,14 +22,14 @@ pub(super) struct Pair {
 }
 
 /// A directory that was compared.
-pub(super) struct ComparedPair {
-    pub(super) pair: Pair,
+pub(super) struct ComparedPull {
+    pub(super) pair: PullPair,
     pub(super) differences: Differences,
     /// Whether it has another time than its counterpart.
     pub(super) has_other_time: bool,
 }
 
-impl Pair {
+impl PullPair {
     /// The path below the top of the tree, which the filter sees.
     pub(super) fn relative(&self) -> PathBuf {
         self.place.below.iter().skip(self.top).filter_map(|name| crate::names::path(name)).collect()
@@ -44,7 +44,7 @@ impl Pair {
         listing: DirectoryListing,
         options: &SyncOptions,
         steps: &TimeSteps,
-    ) -> Result<ComparedPair, Failure> {
+    ) -> Result<ComparedPull, Failure> {
         let path = self.place.local();
         let open = || {
             let directory = open_directory(&self.place.base, &self.place.below)?;
@@ -86,7 +86,7 @@ impl Pair {
         if let Some(DirectoryAttributes { mtime, .. }) = &mut self.place.attributes {
             *mtime = listing.mtime;
         }
-        Ok(ComparedPair { pair: self, differences, has_other_time })
+        Ok(ComparedPull { pair: self, differences, has_other_time })
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct PullSource {
 
 /// The destination, as the user named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+enum TargetState {
     Directory,
     /// A file, a special file, or a link to neither.
     Other,
@@ -53,12 +53,13 @@ pub(super) async fn find_sources(
         let (remote, entry) = find(ctx, retries, source).await?;
         let entry = check(source, entry, options).map_err(local)?;
         let is_directory = entry.kind == FileKind::Directory;
-        let is_target = sources.len() == 1 && (is_directory || state != Target::Directory && !into_directory);
-        if state == Target::Other && (is_directory || !is_target) {
+        let is_target =
+            sources.len() == 1 && (is_directory || state != TargetState::Directory && !into_directory);
+        if state == TargetState::Other && (is_directory || !is_target) {
             return Err(local(format!("{} is not a directory", shown(target))));
         }
         let (base, name) = match is_target {
-            true if state == Target::Directory => (target.to_owned(), None),
+            true if state == TargetState::Directory => (target.to_owned(), None),
             true => split(target).map(|(base, name)| (base, Some(name))).map_err(local)?,
             false => (target.to_owned(), Some(base_name(source, &remote).map_err(local)?)),
         };
@@ -88,13 +89,13 @@ pub(super) async fn find_sources(
     Ok(found)
 }
 
-fn look(target: &Path) -> io::Result<Target> {
+fn look(target: &Path) -> io::Result<TargetState> {
     match fs::metadata(target) {
-        Ok(seen) if seen.is_dir() => Ok(Target::Directory),
-        Ok(_) => Ok(Target::Other),
+        Ok(seen) if seen.is_dir() => Ok(TargetState::Directory),
+        Ok(_) => Ok(TargetState::Other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(target) {
-            Ok(_) => Ok(Target::Other),
-            Err(_) => Ok(Target::Missing),
+            Ok(_) => Ok(TargetState::Other),
+            Err(_) => Ok(TargetState::Missing),
         },
         Err(error) => Err(error),
     }
