@@ -1,7 +1,7 @@
 //! Partial uploads and downloads.
 
 use super::{Conversation, ConversationError, encoded, unexpected};
-use sshome_wire::{Blocks, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
+use sshome_wire::{Blocks, Chunk, Description, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
 use tokio_util::sync::CancellationToken;
 
 /// The largest number of block digests in an answer: those of 64 TiB.
@@ -63,6 +63,39 @@ impl Conversation {
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
         let request = Request::Get { path: path.to_vec(), known: count };
         self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
+        self.send_blocks(known, cancel).await
+    }
+
+    /// The same, with an old version of the file that the server may refer to.
+    ///
+    /// # Errors
+    /// As of [`send`](Self::send).
+    pub(crate) async fn send_get_delta(
+        &mut self,
+        path: &[u8],
+        known: &[Digest],
+        (chunks, key): (&[Chunk], [u8; 32]),
+        cancel: &CancellationToken,
+    ) -> Result<(), ConversationError> {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let (known_count, chunk_count) = (count(known.len()), count(chunks.len()));
+        let request = Request::GetDelta { path: path.to_vec(), known: known_count, chunks: chunk_count, key };
+        self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
+        self.send_blocks(known, cancel).await?;
+        // A chunk takes up to 15 bytes, and their count a few.
+        let most = Description::MAX_PER_FRAME.min(self.max_frame() / 16).max(1);
+        for chunks in chunks.chunks(most) {
+            let description = encoded(&Frame::Description(Description { chunks: chunks.to_vec() }))?;
+            self.send(description, 0, cancel).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_blocks(
+        &mut self,
+        known: &[Digest],
+        cancel: &CancellationToken,
+    ) -> Result<(), ConversationError> {
         // A digest takes 32 bytes, and their count a few.
         let most = Blocks::MAX_PER_FRAME.min(self.max_frame() / 33).max(1);
         for digests in known.chunks(most) {

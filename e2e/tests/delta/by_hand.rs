@@ -1,11 +1,11 @@
 //! Frames of a delta that our client does not send, and changes that it does not make.
 
 use super::MIB;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sshome_delta::{Encoder, Index, Step};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Host, Peer, end_of};
-use sshome_wire::{CopyRange, Frame, MAX_COPY_BYTES, Put, Request, Status};
+use sshome_wire::{Chunk, CopyRange, Description, Frame, MAX_CHUNKS, MAX_COPY_BYTES, Put, Request, Status};
 use std::fs;
 use std::io::Write;
 
@@ -150,4 +150,86 @@ async fn only_files_are_described() {
         let reply = peer.ask(Request::Describe { path: path.into(), key: KEY }).await.unwrap();
         assert!(reply.status.is_error(), "{path}: {reply}");
     }
+}
+
+fn get(path: &str, known: u32, chunks: u32) -> Frame {
+    Frame::Request(Request::GetDelta { path: path.into(), known, chunks, key: KEY })
+}
+
+fn description(chunks: Vec<Chunk>) -> Frame {
+    Frame::Description(Description { chunks })
+}
+
+/// A chunk that no file has.
+const ODD: Chunk = Chunk { digest: [9; 10], length: 5000 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_description_costs_nothing_but_its_length() {
+    let content = noise(2 * MIB, "content");
+    let (_host, mut peer) = world(&content).await;
+    peer.send(&get("big", 0, 5000)).await.unwrap();
+    for _ in 0..5 {
+        peer.send(&description(vec![ODD; 1000])).await.unwrap();
+    }
+    let mut received = Vec::new();
+    loop {
+        match peer.next().await.unwrap() {
+            Frame::Header(header) => assert_eq!((header.size, header.offset), (content.len() as u64, 0)),
+            Frame::Data(data) => received.extend_from_slice(&data),
+            Frame::End(end) => {
+                break assert_eq!((end.status, end.digest), (Status::Done, end_of(&content).digest));
+            }
+            frame => panic!("{frame:?}"),
+        }
+    }
+    assert!(received == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptions_that_were_not_announced_or_are_impossible_end_the_conversation() {
+    let (host, _) = world(b"content").await;
+    let cases = [
+        vec![description(vec![ODD])],
+        vec![get("big", 0, MAX_CHUNKS + 1)],
+        vec![get("big", 0, 1), description(vec![ODD, ODD])],
+        vec![get("big", 0, 1), description(vec![])],
+        vec![get("big", 0, 2), description(vec![Chunk { length: 0, ..ODD }, ODD])],
+        vec![get("big", 1, 1), description(vec![ODD])],
+        vec![get("big", 0, 1), Frame::Request(Request::Pwd)],
+    ];
+    for frames in cases {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        for frame in &frames {
+            peer.send(frame).await.unwrap();
+        }
+        assert_eq!(peer.reply().await.unwrap().status, Status::BadCommand, "{frames:?}");
+        assert!(peer.next_or_end().await.unwrap().is_none(), "{frames:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_may_hold_four_descriptions_and_a_cancelled_get_returns_its_own() {
+    let (host, mut fifth) = world(b"content").await;
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        let mut peer = Peer::login(&host, "ann").await.unwrap();
+        // Both arrive together, so the answer to the first shows that the second was read.
+        let mut bytes = BytesMut::new();
+        Frame::Request(Request::Pwd).encode(&mut bytes).unwrap();
+        get("big", 0, 1).encode(&mut bytes).unwrap();
+        peer.send_raw(bytes.freeze()).await.unwrap();
+        assert_eq!(peer.reply().await.unwrap().status, Status::Done);
+        peers.push(peer);
+    }
+    let ask = async |peer: &mut Peer| {
+        peer.send(&get("big", 0, 1)).await.unwrap();
+        peer.send(&description(vec![ODD])).await.unwrap();
+        peer.next().await.unwrap()
+    };
+    let Frame::Reply(refused) = ask(&mut fifth).await else { panic!("it was not refused") };
+    assert_eq!(refused.status, Status::Failed);
+    assert!(refused.message.contains("as many descriptions"), "{refused}");
+    peers[0].send(&Frame::Cancel).await.unwrap();
+    assert_eq!(peers[0].reply().await.unwrap().status, Status::Cancelled);
+    assert!(matches!(ask(&mut fifth).await, Frame::Header(_)));
 }

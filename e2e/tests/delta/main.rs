@@ -75,6 +75,48 @@ async fn a_put_sends_only_what_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_get_fetches_only_what_changed() {
+    let world = World::new("", &[]).await;
+    let old = noise(8 * MIB, "old");
+    fs::write(world.local(), &old).unwrap();
+    world.run(&["put", "big"]);
+    let new = edited(&old);
+    for command in [&["get", "-f", "--delta=always", "big"][..], &["pull", "--delta=always", "big", "big"]] {
+        fs::write(world.remote(), &new).unwrap();
+        fs::write(world.local(), &old).unwrap();
+        let (line, received) = world.run(command);
+        assert!(received < MIB as u64 / 3, "{command:?}: {received} bytes");
+        assert!(line.starts_with("1 file, 8.0 MiB") && line.contains("of it in old versions"), "{line}");
+        assert!(fs::read(world.local()).unwrap() == new);
+    }
+    // A file that is saved beside the old one is fetched in the same way.
+    fs::write(world.local(), &old).unwrap();
+    let (_, received) = world.run(&["get", "--delta=always", "big"]);
+    assert!(received < MIB as u64 / 3, "{received} bytes");
+    assert!(fs::read(world.client.work().join("big.new")).unwrap() == new);
+    assert!(fs::read(world.local()).unwrap() == old);
+    // Without an old version, and without a need.
+    fs::remove_file(world.local()).unwrap();
+    let (_, received) = world.run(&["get", "--delta=always", "big"]);
+    assert!(received > 8 * MIB as u64 && fs::read(world.local()).unwrap() == new);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_delta_download_resumes_as_a_delta() {
+    let old = noise(24 * MIB, "old");
+    let new = [&old[..20 * MIB], &noise(6 * MIB, "new"), &old[20 * MIB..]].concat();
+    let world = World::new("", &[3 * MIB as u64]).await;
+    fs::write(world.local(), &old).unwrap();
+    fs::write(world.remote(), &new).unwrap();
+    let outcome = world.client.run(["pull", "--delta=always", "big", "big"]).unwrap();
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.out().contains("resumed at"), "{outcome}");
+    assert!(world.proxy.carried() < 11 * MIB as u64, "{} bytes", world.proxy.carried());
+    assert_eq!(world.proxy.connections(), 2);
+    assert!(fs::read(world.local()).unwrap() == new);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_are_sent_as_a_whole_to_this_machine_or_if_that_is_wanted_or_nothing_is_in_common() {
     let world = World::new("", &[]).await;
     let old = noise(4 * MIB, "old");

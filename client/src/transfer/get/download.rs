@@ -5,12 +5,13 @@ use super::local_part::{self, LocalPart};
 use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use crate::conversation::ConversationError;
+use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::jobs::Load;
 use crate::transfer::parallel::SharedWork;
 use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
 use crate::transfer::{TransferContext, TransferOptions, TransferSummary, blocking};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
@@ -34,6 +35,8 @@ pub(in crate::transfer) struct DownloadWork {
     pub(in crate::transfer) bytes: Option<u64>,
     /// The partial downloads of files that were not requested yet.
     known: Mutex<HashMap<usize, LocalPart>>,
+    /// Files whose delta has failed: they are requested as a whole.
+    whole: Mutex<HashSet<usize>>,
     summary: Mutex<TransferSummary>,
 }
 
@@ -59,6 +62,7 @@ impl DownloadWork {
             folders,
             full: Arc::default(),
             known: Mutex::new(known),
+            whole: Mutex::default(),
             summary: Mutex::new(summary),
         }
     }
@@ -66,6 +70,14 @@ impl DownloadWork {
     /// Takes the results so far.
     pub(super) fn summary(&self) -> TransferSummary {
         std::mem::take(&mut *lock(&self.summary))
+    }
+
+    /// Whether a delta may be requested of a file, as far as its size is concerned.
+    pub(super) fn allows_delta(&self, number: usize, limits: DeltaLimits) -> bool {
+        let Some(file) = self.plan.files.get(number).filter(|file| !file.is_new) else { return false };
+        // A file of unknown size was named: its old version is described if it is long enough.
+        file.size.is_none_or(|size| limits.allow(size, OldVersion::Exists))
+            && !lock(&self.whole).contains(&number)
     }
 
     /// Takes the partial download of a file that is about to be requested.
@@ -110,7 +122,7 @@ impl SharedWork for DownloadWork {
         retries: &mut Retries,
         share: &WorkShare<FileNumbers>,
     ) -> Result<(), ConversationError> {
-        let FetchResult { summary, left, ended } =
+        let FetchResult { summary, left, whole, ended } =
             fetch::fetch(ctx, self, share, &mut retries.reached).await?;
         lock(&self.summary).add(summary);
         if matches!(ended, Err(ConversationError::Lost(_))) {
@@ -118,7 +130,8 @@ impl SharedWork for DownloadWork {
             let found = find_parts(ctx, &self.plan, &left).await;
             lock(&self.known).extend(found.unwrap_or_default());
         }
-        share.keep(left);
+        share.keep(whole.iter().copied().chain(left));
+        lock(&self.whole).extend(whole);
         ended
     }
 }

@@ -2,13 +2,15 @@
 
 use super::download::{DownloadWork, FileNumbers};
 use super::local_part::LocalPart;
+use super::local_version::{self, LocalDescription, LocalVersion};
 use super::plan::PlannedDirectory;
-use super::writer::{DownloadWriter, WriteEvent};
+use super::writer::{ArrivingHeader, DownloadWriter, WriteEvent, WriteResult};
 use crate::conversation::{ConversationError, batch, unexpected};
 use crate::names;
+use crate::transfer::delta::DeltaLimits;
 use crate::transfer::pool::{WorkItem, WorkShare};
 use crate::transfer::retries::Reached;
-use crate::transfer::{Failure, TransferContext, TransferSummary};
+use crate::transfer::{Failure, TransferContext, TransferSummary, blocking};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub(super) struct FetchResult {
     pub(super) summary: TransferSummary,
     /// Files that were requested and did not arrive completely.
     pub(super) left: Vec<usize>,
+    /// Files whose delta failed, to be requested as a whole.
+    pub(super) whole: Vec<usize>,
     /// How the work ended.
     pub(super) ended: Result<(), ConversationError>,
 }
@@ -66,6 +70,9 @@ pub(super) async fn fetch(
         waiting: VecDeque::new(),
         asked: 0,
         known: HashMap::new(),
+        old: HashMap::new(),
+        whole: Vec::new(),
+        delta: download.options.delta.limits(ctx.conversation),
         in_body: None,
         batch,
         failures: Vec::new(),
@@ -76,16 +83,18 @@ pub(super) async fn fetch(
         Ok(()) | Err(ConversationError::Lost(_)) => fetching.batch.hand_over(ctx).await,
         Err(_) => Ok(()),
     };
-    let (left, failures) = fetching.stop(ctx);
-    let mut summary = task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
+    let (left, mut whole, failures) = fetching.stop(ctx);
+    let WriteResult { mut summary, whole: unusable } =
+        task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
     summary.failures.extend(failures);
+    whole.extend(unusable);
     summary.saved = ctx.conversation.take_saved();
-    Ok(FetchResult { summary, left, ended: handed_over.and(fetched) })
+    Ok(FetchResult { summary, left, whole, ended: handed_over.and(fetched) })
 }
 
 fn spawn_writer(
     writer: impl FnOnce() -> DownloadWriter + Send + 'static,
-) -> (mpsc::Sender<Vec<WriteEvent>>, JoinHandle<TransferSummary>) {
+) -> (mpsc::Sender<Vec<WriteEvent>>, JoinHandle<WriteResult>) {
     let (queue, mut batches) = mpsc::channel::<Vec<WriteEvent>>(WRITE_QUEUE_BATCHES);
     let task = tokio::task::spawn_blocking(move || {
         let mut writer = writer();
@@ -107,6 +116,12 @@ struct Fetch<'a> {
     asked: u64,
     /// The partial downloads of those that have not begun.
     known: HashMap<usize, LocalPart>,
+    /// The old versions of those that were requested as deltas and have not begun.
+    old: HashMap<usize, LocalVersion>,
+    /// Files whose delta was refused.
+    whole: Vec<usize>,
+    /// Which files are requested as deltas; `None` for none.
+    delta: Option<DeltaLimits>,
     /// The bytes that exist of the first one; `None` before its header.
     in_body: Option<u64>,
     batch: WriteBatch,
@@ -139,12 +154,12 @@ impl Fetch<'_> {
         }
     }
 
-    /// Returns the files that did not arrive completely, and the failures.
-    fn stop(self, ctx: &TransferContext<'_>) -> (Vec<usize>, Vec<Failure>) {
+    /// Returns the files that did not arrive completely, those whose delta was refused, and the failures.
+    fn stop(self, ctx: &TransferContext<'_>) -> (Vec<usize>, Vec<usize>, Vec<Failure>) {
         if let Some(received) = self.in_body {
             ctx.progress.rewind(received);
         }
-        (self.waiting.into(), self.failures)
+        (self.waiting.into(), self.whole, self.failures)
     }
 
     async fn ask(&mut self, ctx: &mut TransferContext<'_>, ahead: usize) -> Result<(), ConversationError> {
@@ -162,11 +177,14 @@ impl Fetch<'_> {
             };
             self.waiting.push_back(number);
             self.asked = self.asked.saturating_add(file.size.unwrap_or(0));
+            let old = self.describe(ctx, number).await?;
             if let Some(known) = self.download.known(number) {
                 self.known.insert(number, known);
+            }
+            if old.is_some() || self.known.contains_key(&number) {
                 let (bytes, count) = batch(requests.drain(..))?;
                 ctx.conversation.send(bytes, count, ctx.cancel).await?;
-                self.ask_rest(ctx, number, path).await?;
+                self.ask_rest(ctx, number, path, old).await?;
             } else {
                 requests.push(Frame::Request(Request::Get { path, known: 0 }));
             }
@@ -175,15 +193,34 @@ impl Fetch<'_> {
         ctx.conversation.send(bytes, count, ctx.cancel).await
     }
 
-    /// Requests what follows the blocks that exist locally.
-    async fn ask_rest(
+    /// Describes the local file that will be replaced, if a delta to it is worth it.
+    async fn describe(
         &self,
+        ctx: &TransferContext<'_>,
+        number: usize,
+    ) -> Result<Option<LocalDescription>, ConversationError> {
+        if !self.delta.is_some_and(|limits| self.download.allows_delta(number, limits)) {
+            return Ok(None);
+        }
+        let (plan, cancel) = (Arc::clone(&self.download.plan), ctx.cancel.clone());
+        blocking(move || local_version::describe(&plan, number, &cancel)).await
+    }
+
+    /// Requests what follows the blocks that exist locally, and is not in an old version.
+    async fn ask_rest(
+        &mut self,
         ctx: &mut TransferContext<'_>,
         number: usize,
         path: Vec<u8>,
+        old: Option<LocalDescription>,
     ) -> Result<(), ConversationError> {
-        let Some(LocalPart { digests, .. }) = self.known.get(&number) else { return Ok(()) };
-        ctx.conversation.send_get(&path, digests, ctx.cancel).await
+        let digests = self.known.get(&number).map_or(&[][..], |part| &part.digests);
+        let Some(LocalDescription { version, chunks, key }) = old else {
+            return ctx.conversation.send_get(&path, digests, ctx.cancel).await;
+        };
+        ctx.conversation.send_get_delta(&path, digests, (&chunks, key), ctx.cancel).await?;
+        self.old.insert(number, version);
+        Ok(())
     }
 
     fn take(&mut self, ctx: &mut TransferContext<'_>, frame: Frame) -> Result<(), ConversationError> {
@@ -201,6 +238,13 @@ impl Fetch<'_> {
                 self.in_body = Some(received.saturating_add(length as u64));
                 self.batch.push(WriteEvent::Data(data), length);
             }
+            (Frame::Copy(range), Some(received)) => {
+                ctx.progress.advance(range.length);
+                self.in_body = Some(received.saturating_add(range.length));
+                // The writer is behind by what it has to copy.
+                let bytes = usize::try_from(range.length).unwrap_or(BATCH_BYTES);
+                self.batch.push(WriteEvent::Copy(range), bytes);
+            }
             (Frame::End(end), Some(_)) => {
                 self.in_body = None;
                 self.settle(ctx);
@@ -208,6 +252,11 @@ impl Fetch<'_> {
             }
             (Frame::Reply(reply), None) => {
                 let number = self.settle(ctx);
+                if let Some(number) = number.filter(|number| self.old.remove(number).is_some()) {
+                    self.known.remove(&number);
+                    self.whole.push(number);
+                    return Ok(());
+                }
                 let failure = number.map(|number| {
                     self.known.remove(&number);
                     self.download.plan.refused(number, reply.status, &reply.message)
@@ -229,7 +278,8 @@ impl Fetch<'_> {
             ctx.progress.resume_at(&self.download.plan.remote_bytes(number), header.offset);
             self.reached.go_on_after(header.offset);
         }
-        self.batch.push(WriteEvent::Begin(number, header, known), 0);
+        let old = self.old.remove(&number);
+        self.batch.push(WriteEvent::Begin(ArrivingHeader { file: number, header, known, old }), 0);
     }
 
     /// Removes the first requested file, whose answer is complete.

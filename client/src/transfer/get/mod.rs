@@ -13,6 +13,7 @@ mod fetch;
 mod folders;
 mod links;
 mod local_part;
+mod local_version;
 mod name_reservations;
 mod pending;
 mod plan;

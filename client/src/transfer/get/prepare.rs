@@ -223,7 +223,7 @@ fn look(store: &mut Store, plan: &Plan, file: &PlannedFile) -> io::Result<Option
 }
 
 /// Whether a link is followed: one that the user named is, one in a tree is not.
-fn follows(plan: &Plan, file: &PlannedFile) -> bool {
+pub(super) fn follows(plan: &Plan, file: &PlannedFile) -> bool {
     plan.places.get(file.place).is_some_and(|place| place.below.is_empty())
 }
 

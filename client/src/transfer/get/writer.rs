@@ -1,6 +1,7 @@
 //! Writes files to the local disk and verifies them.
 
 use super::local_part::LocalPart;
+use super::local_version::LocalVersion;
 use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use super::publish::{Publisher, VerifiedFile};
@@ -9,19 +10,39 @@ use super::write_error::{is_full, written};
 use crate::transfer::local::{LocalEntry, set_mode, set_mtime};
 use crate::transfer::{CONTENT_DIFFERS, Failure, Observer, ResumedFile, TransferOptions, TransferSummary};
 use bytes::Bytes;
-use sshome_wire::{End, Header, Status};
+use sshome_wire::{CopyRange, End, Header, Status};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The parts of the answers to gets, in order.
 pub(super) enum WriteEvent {
-    /// A file of the plan begins, with its partial download if there is one.
-    Begin(usize, Header, Option<LocalPart>),
+    /// A file begins.
+    Begin(ArrivingHeader),
     /// Bytes of it.
     Data(Bytes),
+    /// A range of its old version.
+    Copy(CopyRange),
     /// Its end.
     End(End),
+}
+
+/// The beginning of a file.
+pub(super) struct ArrivingHeader {
+    /// Its number in the plan.
+    pub(super) file: usize,
+    pub(super) header: Header,
+    /// Its partial download, if there is one.
+    pub(super) known: Option<LocalPart>,
+    /// Its old version, if it was requested as a delta.
+    pub(super) old: Option<LocalVersion>,
+}
+
+/// What became of the files.
+pub(super) struct WriteResult {
+    pub(super) summary: TransferSummary,
+    /// Files whose delta was of no use, to be requested as a whole.
+    pub(super) whole: Vec<usize>,
 }
 
 /// Writes files, verifies them and passes them to the publisher.
@@ -30,6 +51,8 @@ pub(super) struct DownloadWriter {
     options: TransferOptions,
     full: Arc<AtomicBool>,
     current: Option<ArrivingFile>,
+    /// Files whose delta was of no use.
+    whole: Vec<usize>,
     publisher: Publisher,
 }
 
@@ -41,6 +64,9 @@ struct ArrivingFile {
     sink: Result<PartFile, Failure>,
     /// Bytes that exist, from the first on.
     received: u64,
+    old: Option<LocalVersion>,
+    /// Bytes that were copied from it.
+    copied: u64,
 }
 
 impl DownloadWriter {
@@ -54,30 +80,31 @@ impl DownloadWriter {
         observer: Option<Arc<dyn Observer>>,
     ) -> DownloadWriter {
         let publisher = Publisher::new(Arc::clone(&plan), options, reservations, observer);
-        DownloadWriter { plan, options, full, current: None, publisher }
+        DownloadWriter { plan, options, full, current: None, whole: Vec::new(), publisher }
     }
 
     /// Processes the next event.
     pub(super) fn take(&mut self, event: WriteEvent) {
         match event {
-            WriteEvent::Begin(file, header, known) => self.begin(file, header, known),
+            WriteEvent::Begin(begun) => self.begin(begun),
             WriteEvent::Data(data) => self.data(&data),
+            WriteEvent::Copy(range) => self.copy(range),
             WriteEvent::End(end) => self.end(&end),
         }
     }
 
     /// Publishes whole files, keeps partial downloads that can be resumed, and returns the results.
-    pub(super) fn finish(mut self) -> TransferSummary {
+    pub(super) fn finish(mut self) -> WriteResult {
         if let Some(ArrivingFile { sink: Ok(sink), .. }) = self.current.take() {
             sink.keep();
         }
-        self.publisher.finish()
+        WriteResult { summary: self.publisher.finish(), whole: self.whole }
     }
 
-    fn begin(&mut self, file: usize, header: Header, known: Option<LocalPart>) {
+    fn begin(&mut self, ArrivingHeader { file, header, known, old }: ArrivingHeader) {
         let received = header.offset;
         let sink = self.open(file, &header, known);
-        self.current = Some(ArrivingFile { file, header, sink, received });
+        self.current = Some(ArrivingFile { file, header, sink, received, old, copied: 0 });
     }
 
     fn open(&mut self, file: usize, header: &Header, known: Option<LocalPart>) -> Result<PartFile, Failure> {
@@ -125,6 +152,27 @@ impl DownloadWriter {
         }
     }
 
+    /// Copies a range of the old version. If that fails, the data that follow do not give the file: its digest tells.
+    fn copy(&mut self, range: CopyRange) {
+        let old = self.current.as_mut().and_then(|current| current.old.take());
+        let Some(mut old) = old else {
+            if let Some(file) = self.current.as_ref().map(|current| current.file) {
+                let failure = self.plan.failure(file, "the server copies from a file that was not described");
+                self.give_up(failure, PartFile::discard);
+            }
+            return;
+        };
+        // Errors of the new version are noted by `data`.
+        let _ = old.copy(range, |data| {
+            self.data(data);
+            Ok(())
+        });
+        if let Some(current) = &mut self.current {
+            current.copied = current.copied.saturating_add(range.length);
+            current.old = Some(old);
+        }
+    }
+
     /// The failure of a file that cannot be written. A full disk ends the get.
     fn failed(&self, file: usize, error: &io::Error) -> Failure {
         self.full.fetch_or(is_full(error), Ordering::Relaxed);
@@ -142,9 +190,16 @@ impl DownloadWriter {
 
     fn end(&mut self, end: &End) {
         let Some(current) = self.current.take() else { return };
-        let ArrivingFile { file, header, sink, received } = current;
+        let ArrivingFile { file, header, sink, received, old, copied } = current;
         match sink.and_then(|sink| self.stage(file, &header, sink, (received, end))) {
-            Ok(staged) => self.publisher.add(staged),
+            Ok(staged) => {
+                self.publisher.summary.matched += copied;
+                self.publisher.add(staged);
+            }
+            // A chunk was mistaken for another, or the old version was changed.
+            Err(failure) if old.is_some() && failure.status == Some(Status::DigestMismatch) => {
+                self.whole.push(file);
+            }
             Err(failure) => self.publisher.summary.failures.push(failure),
         }
     }

@@ -361,6 +361,7 @@ impl PullTransfer<'_> {
             preserve: true,
             force: true,
             jobs: self.options.jobs,
+            delta: self.options.delta,
             ..TransferOptions::default()
         };
         let PullBatch { plan, new, summary } = batch;
