@@ -9,7 +9,7 @@
 pub use crate::accounts::{HashError, Password, PasswordHash};
 
 use crate::accounts::{Access, Account, AccountStore, AccountStoreError, Expiry, earlier};
-use crate::recent_files::{RecentFiles, UserRecentFiles};
+use crate::recent_files::{KeyRecentFiles, RecentFiles};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use russh::keys::{HashAlg, PublicKey};
@@ -28,7 +28,7 @@ pub struct Login {
     state: Arc<ArcSwap<LoginState>>,
     credential: Arc<Credential>,
     store: Arc<dyn AccountStore>,
-    recent: Arc<UserRecentFiles>,
+    recent: Arc<RecentFiles>,
 }
 
 /// The account of a login with its current settings, and what they permit with its credential.
@@ -98,9 +98,9 @@ impl Login {
         self.state.load().access
     }
 
-    /// The files that the user's restricted keys have made lately.
-    pub(crate) fn recent_files(&self) -> &UserRecentFiles {
-        &self.recent
+    /// Calls `with` with the files that the key of the login has made lately. See [`RecentFiles::with`].
+    pub(crate) fn with_recent_files<T>(&self, with: impl FnOnce(&mut KeyRecentFiles) -> T) -> T {
+        self.recent.with(self.name(), self.key().unwrap_or_default(), with)
     }
 
     /// Whether the login may install and remove keys, as far as it depends on the credential: a restricted key could
@@ -185,7 +185,7 @@ pub struct Authenticator {
     store: Arc<dyn AccountStore>,
     checks: Arc<Semaphore>,
     dummy: PasswordHash,
-    recent: RecentFiles,
+    recent: Arc<RecentFiles>,
 }
 
 impl Authenticator {
@@ -197,7 +197,7 @@ impl Authenticator {
             store,
             checks: Arc::new(Semaphore::new(cores.min(MAX_CONCURRENT_CHECKS))),
             dummy: PasswordHash::dummy(),
-            recent: RecentFiles::default(),
+            recent: Arc::default(),
         }
     }
 
@@ -234,13 +234,12 @@ impl Authenticator {
     fn login(&self, account: Arc<Account>, credential: Credential) -> Option<Login> {
         let state = credential.open(account)?;
         state.check_expiry(Timestamp::now()).ok()?;
-        let recent = self.recent.of(&state.account.name);
         Some(Login {
             name: state.account.name.as_str().into(),
             state: Arc::new(ArcSwap::from_pointee(state)),
             credential: Arc::new(credential),
             store: Arc::clone(&self.store),
-            recent,
+            recent: Arc::clone(&self.recent),
         })
     }
 

@@ -6,7 +6,7 @@ use sshome_store::FileInfo;
 use sshome_store::quota::FileId;
 use sshome_wire::{RemotePath, Time};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a key may rename and touch a file that it has made.
@@ -15,13 +15,12 @@ const PERIOD: Duration = Duration::from_secs(15 * 60);
 /// The largest number of files of one key. An older one can no longer be changed.
 const MAX_FILES: usize = 4096;
 
-/// The recent files of all users.
+/// The recent files of all keys. A key without any has no entry.
 #[derive(Debug, Default)]
-pub(crate) struct RecentFiles(Mutex<HashMap<String, Arc<UserRecentFiles>>>);
+pub(crate) struct RecentFiles(Mutex<HashMap<KeyId, KeyRecentFiles>>);
 
-/// The recent files of one user's keys, by their fingerprints.
-#[derive(Debug, Default)]
-pub(crate) struct UserRecentFiles(Mutex<HashMap<String, KeyRecentFiles>>);
+/// A user, and the fingerprint of a key.
+type KeyId = (String, String);
 
 /// The recent files of one key.
 #[derive(Debug, Default)]
@@ -59,18 +58,26 @@ pub(crate) struct FileRights {
 }
 
 impl RecentFiles {
-    /// The recent files of one user.
-    pub(crate) fn of(&self, user: &str) -> Arc<UserRecentFiles> {
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(users.entry(user.to_owned()).or_default())
-    }
-}
-
-impl UserRecentFiles {
-    /// Locks them. Restricted keys of a user check and change names under this lock, so that none can exchange a directory
-    /// between another's check and its change.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<String, KeyRecentFiles>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Calls `with` with the recent files of a user's key, locked. It must neither block nor call a store.
+    pub(crate) fn with<T>(&self, user: &str, key: String, with: impl FnOnce(&mut KeyRecentFiles) -> T) -> T {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = (user.to_owned(), key);
+        let (mut recent, is_new) = match keys.remove(&id) {
+            Some(recent) => (recent, false),
+            None => (KeyRecentFiles::default(), true),
+        };
+        let result = with(&mut recent);
+        if !recent.is_empty() {
+            if is_new {
+                let now = Instant::now();
+                keys.retain(|_, recent| {
+                    recent.forget(now);
+                    !recent.is_empty()
+                });
+            }
+            keys.insert(id, recent);
+        }
+        result
     }
 }
 
@@ -87,18 +94,32 @@ impl KeyRecentFiles {
     }
 
     fn add(&mut self, id: FileId, kind: RecentKind, now: Instant) {
-        let is_old = |since: Instant| now.saturating_duration_since(since) >= PERIOD;
-        while let Some((since, oldest)) = self.order.front().copied()
-            && (is_old(since) || self.order.len() >= MAX_FILES)
-        {
-            self.order.pop_front();
-            // A newer file may have its inode.
-            if self.files.get(&oldest).is_some_and(|file| file.since == since) {
-                self.files.remove(&oldest);
-            }
+        self.forget(now);
+        if self.order.len() >= MAX_FILES {
+            self.forget_oldest();
         }
         self.files.insert(id, RecentFile { since: now, kind });
         self.order.push_back((now, id));
+    }
+
+    /// Forgets the files that are no longer recent.
+    fn forget(&mut self, now: Instant) {
+        while self.order.front().is_some_and(|(since, _)| now.saturating_duration_since(*since) >= PERIOD) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        // A newer file may have its inode.
+        if let Some((since, oldest)) = self.order.pop_front()
+            && self.files.get(&oldest).is_some_and(|file| file.since == since)
+        {
+            self.files.remove(&oldest);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.uploads.is_empty()
     }
 
     /// What may be done with this file; `None` for a directory, and for a file that the key has not made lately.
@@ -207,5 +228,25 @@ mod tests {
         assert_eq!((recent.files.len(), recent.order.len()), (MAX_FILES, MAX_FILES));
         recent.add_file(&info(1, 5), true, now + PERIOD);
         assert_eq!((recent.files.len(), recent.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_key_without_recent_files_takes_no_memory() {
+        let (all, now) = (RecentFiles::default(), Instant::now());
+        let of = |key: &str| key.to_owned();
+        assert!(all.with("ann", of("k"), |recent| recent.file(&info(1, 5), now)).is_none());
+        assert!(all.0.lock().unwrap().is_empty());
+        all.with("ann", of("k"), |recent| recent.add_file(&info(1, 5), true, now));
+        assert!(all.with("ann", of("other"), |recent| recent.file(&info(1, 5), now)).is_none());
+        assert!(all.with("bob", of("k"), |recent| recent.file(&info(1, 5), now)).is_none());
+        assert!(all.with("ann", of("k"), |recent| recent.file(&info(1, 5), now)).is_some());
+        assert_eq!(all.0.lock().unwrap().len(), 1);
+        // Those of other keys are forgotten after a while, but not what they may resume.
+        let before = now.checked_sub(PERIOD).unwrap();
+        all.with("bob", of("k"), |recent| recent.add_file(&info(2, 5), true, before));
+        let time = Time { seconds: 1, nanoseconds: 0 };
+        all.with("bob", of("resumes"), |recent| recent.add_upload(RemotePath::root(), 1, time));
+        let keys: Vec<_> = all.0.lock().unwrap().keys().map(|(_, key)| key.clone()).collect();
+        assert!(keys.len() == 2 && keys.contains(&of("resumes")), "{keys:?}");
     }
 }

@@ -98,6 +98,9 @@ pub enum Cause {
     /// The server may not do this.
     #[error("Operation not permitted (os error 1)")]
     NotPermitted,
+    /// The channel may not change it: see [`ChangeGuard`](crate::ChangeGuard).
+    #[error("it is protected from changes")]
+    Protected,
     /// The name is taken.
     #[error("it exists already")]
     Exists,

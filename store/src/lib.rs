@@ -28,7 +28,7 @@ mod upload;
 mod wait;
 
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
-pub use context::Ctx;
+pub use context::{ChangeGuard, Ctx, EntryChange};
 pub use counting::Counting;
 pub use display::shown;
 pub use entry::{EntryId, EntryRef};

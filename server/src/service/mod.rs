@@ -57,6 +57,7 @@ use crate::accounts::{Access, SftpUploads};
 use crate::audit::Audit;
 use crate::auth::Login;
 use counting::CountProgress;
+use restricted::AddedOnly;
 use sshome_store::quota::LedgerUsage;
 use sshome_store::{Cause, Ctx, Home, HomeSettings, HomeStore, HomeUsage, StoreResult, Takeover};
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
@@ -87,7 +88,7 @@ impl User {
         store: &dyn HomeStore,
         permits: &UserPermits,
     ) -> std::result::Result<User, Cause> {
-        let ctx = Ctx::default();
+        let ctx = Ctx::default().guarded(Arc::new(AddedOnly(login.clone())));
         let home = store.open(&ctx, &HomeSettings::from(&*login.account()))?;
         let (superseded, permits) = (CancellationToken::new(), permits.of(login.name()));
         let (audit, count) = (Audit::default(), CountProgress::default());

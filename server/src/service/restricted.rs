@@ -1,17 +1,52 @@
 //! The rights of logins that may only add files: keys with `access = "append-only"` or `"upload-only"`.
 //!
 //! Such a key replaces and changes nothing that exists. For a while it may finish what it has made itself: rename a file
-//! to a free name, set times and modes, and remove a file under its temporary name. The check and the change happen under
-//! one lock of the user.
+//! to a free name, set times and modes, and remove a file under its temporary name. The store asks [`AddedOnly`] when it makes
+//! the change, so that nothing is exchanged in between.
 
 use super::{Error, OpenMode, Result, SetAttributes, User};
-use crate::recent_files::KeyRecentFiles;
+use crate::auth::Login;
 use sshome_store::quota::FileId;
 use sshome_store::{
-    Cause, EntryRef, FileInfo, MadeDirectories, MakeDirectory, Replace, StoreResult, UploadSource,
+    Cause, ChangeGuard, EntryChange, EntryRef, FileInfo, MadeDirectories, MakeDirectory, Replace, StoreError,
+    StoreResult, UploadSource,
 };
 use sshome_wire::{BlockHasher, RemotePath, Time};
+use std::fmt;
 use std::time::Instant;
+
+/// Lets a login that may only add files change those that its key has made lately, and what the settings call deletable.
+pub(super) struct AddedOnly(pub(super) Login);
+
+impl ChangeGuard for AddedOnly {
+    fn applies(&self) -> bool {
+        !self.0.access().changes()
+    }
+
+    fn permits(&self, change: EntryChange, info: &FileInfo, path: &dyn Fn() -> Option<RemotePath>) -> bool {
+        let (login, now, is_directory) = (&self.0, Instant::now(), info.is_directory());
+        let rights = || login.with_recent_files(|recent| recent.file(info, now));
+        let is_own = || match is_directory {
+            true => path()
+                .is_some_and(|path| login.with_recent_files(|recent| recent.is_directory(info, &path, now))),
+            false => rights().is_some(),
+        };
+        let is_deletable =
+            || path().is_some_and(|path| login.account().deletable.iter().any(|name| name.matches(&path)));
+        match change {
+            EntryChange::Rename => rights().is_some_and(|rights| rights.rename),
+            EntryChange::Remove if is_directory => is_own() || is_deletable(),
+            EntryChange::Remove => rights().is_some_and(|rights| rights.remove) || is_deletable(),
+            EntryChange::SetAttributes => is_own(),
+        }
+    }
+}
+
+impl fmt::Debug for AddedOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AddedOnly").field(&self.0.name()).finish()
+    }
+}
 
 /// How a file is opened by a login.
 pub(super) struct Opening {
@@ -42,22 +77,34 @@ impl User {
         Err(error)
     }
 
-    /// Calls `with` with the recent files of this login's key, locked.
-    fn with_recent<T>(&self, with: impl FnOnce(&mut KeyRecentFiles) -> T) -> T {
-        let recent = self.login.recent_files();
-        let mut keys = recent.lock();
-        with(keys.entry(self.login.key().unwrap_or_default()).or_default())
+    /// The result of a change that the store refuses if the entry at `path` is protected. A refusal is recorded.
+    fn guarded<T>(&self, path: &RemotePath, result: StoreResult<T>) -> Result<T> {
+        match result {
+            Err(error) if error.cause() == Some(&Cause::Protected) => self.protected(path),
+            result => self.recorded(result),
+        }
+    }
+
+    /// Notes the attributes of a file that the key has changed, if it is still at `path`.
+    fn note_changed(&self, path: &RemotePath, follow: bool, id: FileId, renamed: bool) {
+        if let Ok(info) = self.home.info(path, follow)
+            && info.id == id
+        {
+            self.login.with_recent_files(|recent| recent.changed(&info, renamed));
+        }
     }
 
     /// Notes a file that was published exclusively.
     pub(super) fn note_published(&self, path: &RemotePath, id: Option<FileId>) {
         let Some(id) = id.filter(|_| self.is_restricted()) else { return };
         let temporary = path.file_name().is_some_and(|name| self.login.account().is_temporary(name));
-        self.with_recent(|recent| match self.home.info(path, false) {
-            Ok(info) if info.id == id => recent.add_file(&info, temporary, Instant::now()),
+        match self.home.info(path, false) {
+            Ok(info) if info.id == id => {
+                self.login.with_recent_files(|recent| recent.add_file(&info, temporary, Instant::now()));
+            }
             // It was already replaced or removed, by a login that may do that.
             _ => {}
-        });
+        }
     }
 
     /// Notes that this login's key has begun an upload from a file, so that it may resume it.
@@ -67,31 +114,14 @@ impl User {
             return;
         };
         if BlockHasher::knowable(size) > 0 {
-            self.with_recent(|recent| recent.add_upload(path.clone(), size, mtime));
+            self.login.with_recent_files(|recent| recent.add_upload(path.clone(), size, mtime));
         }
     }
 
     /// Whether the login may resume the partial upload of this file: one that only adds files may not touch another
     /// key's.
     pub(super) fn may_resume(&self, path: &RemotePath, size: u64, mtime: Time) -> bool {
-        self.access().changes() || self.with_recent(|recent| recent.has_upload(path, size, mtime))
-    }
-
-    /// Whether the settings let restricted keys remove what has this canonical path.
-    fn is_deletable(&self, path: &RemotePath) -> bool {
-        self.login.account().deletable.iter().any(|pattern| pattern.matches(path))
-    }
-
-    /// The canonical path of an entry itself, not of a link's target.
-    fn canonical_entry(&self, path: &RemotePath) -> Result<RemotePath> {
-        let Some((parent, name)) = path.split() else { return Ok(path.clone()) };
-        let parent = self.home.canonical(&parent)?;
-        parent.join(name).map_err(|_| Error::file(path, Cause::NameTooLong))
-    }
-
-    /// Whether this is a directory that the key has made lately.
-    fn is_own_directory(&self, recent: &KeyRecentFiles, path: &RemotePath, info: &FileInfo) -> Result<bool> {
-        Ok(info.is_directory() && recent.is_directory(info, &self.home.canonical(path)?, Instant::now()))
+        self.access().changes() || self.login.with_recent_files(|recent| recent.has_upload(path, size, mtime))
     }
 }
 
@@ -114,82 +144,54 @@ pub(super) fn make_directory(
     path: &RemotePath,
     how: MakeDirectory,
 ) -> StoreResult<MadeDirectories> {
-    user.with_recent(|recent| {
-        // An existing directory keeps its mode.
-        let deferred = how.deferred && user.home.info(path, true).is_err();
-        let made = user.home.make_directory(path, MakeDirectory { deferred, ..how })?;
-        for path in &made.made {
-            if let Ok(info) = user.home.info(path, false) {
-                recent.add_directory(info.id, path.clone(), Instant::now());
-            }
+    let made = user.home.make_directory(path, how)?;
+    for path in &made.made {
+        if let Ok(info) = user.home.info(path, false) {
+            let (id, now) = (info.id, Instant::now());
+            user.login.with_recent_files(|recent| recent.add_directory(id, path.clone(), now));
         }
-        Ok(made)
-    })
+    }
+    Ok(made)
 }
 
 /// Creates a symbolic link.
 pub(super) fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<(RemotePath, EntryRef)> {
-    user.with_recent(|_| user.recorded(user.home.make_symlink(path, target)))
-        .map_err(|error| user.or_protected(path, error))
+    let made = user.recorded(user.home.make_symlink(path, target));
+    made.map_err(|error| user.or_protected(path, error))
 }
 
 /// Holds a directory of the key's own, to set its time.
 pub(super) fn hold_directory(user: &User, path: &RemotePath, mtime: Time) -> Result<EntryRef> {
-    user.with_recent(|recent| {
-        let info = user.home.info(path, true)?;
-        if info.is_directory() && !user.is_own_directory(recent, path, &info)? {
-            return user.protected(path);
-        }
-        user.recorded(user.home.hold_directory(path, mtime))
-    })
+    user.guarded(path, user.home.hold_directory(path, mtime))
 }
 
 /// Renames a file of the key's own to a free name.
 pub(super) fn rename(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
-    user.with_recent(|recent| {
-        let info = user.home.info(from, false)?;
-        if !recent.file(&info, Instant::now()).is_some_and(|rights| rights.rename) {
-            return user.protected(from);
-        }
-        let renamed = match user.home.rename(from, to, Replace::Never) {
-            Err(error) if error.cause() == Some(&Cause::Exists) => return user.protected(to),
-            renamed => user.recorded(renamed)?,
-        };
-        if let Ok(info) = user.home.info(to, false) {
-            recent.changed(&info, true);
-        }
-        user.audit.renamed(&renamed.from, &renamed.to, renamed.replaced);
-        Ok(())
-    })
+    let id = user.home.info(from, false)?.id;
+    let renamed = match user.home.rename(from, to, Replace::Never) {
+        Err(error) if error.cause() == Some(&Cause::Exists) => return user.protected(to),
+        renamed => user.guarded(from, renamed)?,
+    };
+    user.note_changed(to, false, id, true);
+    user.audit.renamed(&renamed.from, &renamed.to, renamed.replaced);
+    Ok(())
 }
 
 /// Removes a file with a temporary name of the key's own, or one that the settings call deletable.
 pub(super) fn remove(user: &User, path: &RemotePath) -> Result<()> {
-    user.with_recent(|recent| {
-        let info = user.home.info(path, false)?;
-        let entry = user.canonical_entry(path)?;
-        let is_own = recent.file(&info, Instant::now()).is_some_and(|rights| rights.remove);
-        if info.is_directory() || !(is_own || user.is_deletable(&entry)) {
-            return user.protected(path);
-        }
-        let path = user.recorded(user.home.remove_file(path))?;
-        user.audit.removed(&path);
-        Ok(())
-    })
+    let path = match user.home.remove_file(path) {
+        Err(StoreError::IsDirectory { .. }) => return user.protected(path),
+        removed => user.guarded(path, removed)?,
+    };
+    user.audit.removed(&path);
+    Ok(())
 }
 
 /// Removes an empty directory that the key has made, or one that the settings call deletable.
 pub(super) fn remove_directory(user: &User, path: &RemotePath) -> Result<()> {
-    user.with_recent(|recent| {
-        let info = user.home.info(path, false)?;
-        let entry = user.canonical_entry(path)?;
-        if !(user.is_own_directory(recent, path, &info)? || user.is_deletable(&entry)) {
-            return user.protected(path);
-        }
-        let path = user.recorded(user.home.remove_directory(path))?;
-        user.audit.directory_removed(&path);
-        Ok(())
-    })
+    let path = user.guarded(path, user.home.remove_directory(path))?;
+    user.audit.directory_removed(&path);
+    Ok(())
 }
 
 /// Sets times and mode of a file or directory of the key's own.
@@ -199,24 +201,20 @@ pub(super) fn set_attributes(
     follow: bool,
     wanted: &SetAttributes,
 ) -> Result<()> {
-    user.with_recent(|recent| {
-        let info = user.home.info(path, follow)?;
-        let is_own = match info.is_directory() {
-            true => user.is_own_directory(recent, path, &info)?,
-            false => recent.file(&info, Instant::now()).is_some(),
-        };
-        if !is_own || wanted.size.is_some() {
-            return user.protected(path);
-        }
-        let set = user.home.set_attributes(path, follow, &SetAttributes { owner: None, ..*wanted });
-        // A part may be set even if it failed.
-        if let Ok(info) = user.home.info(path, follow) {
-            recent.changed(&info, false);
-        }
-        let path = user.recorded(set)?;
-        user.audit.attributes_set(&path);
-        Ok(())
-    })
+    let before = user.home.info(path, follow)?;
+    if wanted.size.is_some() {
+        return user.protected(path);
+    }
+    let is_own = user.login.with_recent_files(|recent| recent.file(&before, Instant::now())).is_some();
+    let set = user.home.set_attributes(path, follow, &SetAttributes { owner: None, ..*wanted });
+    let set = user.guarded(path, set);
+    // A part may be set even if it failed.
+    if is_own && !matches!(set, Err(Error::Protected(_))) {
+        user.note_changed(path, follow, before.id, false);
+    }
+    let path = set?;
+    user.audit.attributes_set(&path);
+    Ok(())
 }
 
 /// Whether attributes may be set through a handle that was not opened to write a new file; calls `set` if so.
@@ -226,14 +224,13 @@ pub(super) fn set_attributes_of(
     info: impl Fn() -> Result<FileInfo>,
     set: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    user.with_recent(|recent| {
-        if recent.file(&info()?, Instant::now()).is_none() {
-            return user.protected(path);
-        }
-        let set = set();
-        if let Ok(info) = info() {
-            recent.changed(&info, false);
-        }
-        set
-    })
+    let before = info()?;
+    if user.login.with_recent_files(|recent| recent.file(&before, Instant::now())).is_none() {
+        return user.protected(path);
+    }
+    let set = set();
+    if let Ok(info) = info() {
+        user.login.with_recent_files(|recent| recent.changed(&info, false));
+    }
+    set
 }

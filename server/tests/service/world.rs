@@ -2,6 +2,7 @@
 
 use russh::keys::parse_public_key_base64;
 use sshome_store::HomeStore;
+use sshome_store::memory::{Faults, FaultyStore};
 use sshome_store::quota::Comparison;
 use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
@@ -25,15 +26,25 @@ pub(crate) const APPEND: OpenMode = OpenMode { append: true, ..WRITE };
 pub(crate) struct World {
     dir: TempDir,
     home: PathBuf,
-    homes: PosixStore,
+    homes: Arc<PosixStore>,
     login: Login,
 }
 
 impl World {
     /// A home of ann's, with these lines in her table.
     pub(crate) fn new(settings: &str) -> World {
+        World::with(&format!("authorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}"))
+    }
+
+    /// The same, for a key with this access.
+    pub(crate) fn restricted(settings: &str, access: &str) -> World {
+        let key = format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {KEY}\"\naccess = \"{access}\"");
+        World::with(&format!("{settings}\n{key}"))
+    }
+
+    fn with(settings: &str) -> World {
         let dir = TempDir::with_prefix("sshomed-service-").unwrap();
-        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}\n");
+        let text = format!("[users.ann]\n{settings}\n");
         std::fs::create_dir(dir.path().join("etc")).unwrap();
         std::fs::write(dir.path().join("etc/users.toml"), text).unwrap();
         World::of(dir)
@@ -48,8 +59,8 @@ impl World {
 
     fn of(dir: TempDir) -> World {
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
-        let homes = PosixStore::default();
-        (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
+        let homes = Arc::new(PosixStore::default());
+        (&*homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
         // Waits until the home is counted.
         homes.count("ann").unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
@@ -61,7 +72,13 @@ impl World {
 
     /// Another session of hers.
     pub(crate) fn user(&self) -> User {
-        User::enter(self.login.clone(), &self.homes, &UserPermits::default()).unwrap()
+        User::enter(self.login.clone(), &*self.homes, &UserPermits::default()).unwrap()
+    }
+
+    /// One whose calls fail or hang as these say.
+    pub(crate) fn faulty_user(&self, faults: &Arc<Faults>) -> User {
+        let store = FaultyStore::new(Arc::clone(&self.homes) as Arc<dyn HomeStore>, faults);
+        User::enter(self.login.clone(), &store, &UserPermits::default()).unwrap()
     }
 
     pub(crate) fn home(&self) -> &Path {

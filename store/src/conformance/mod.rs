@@ -15,6 +15,7 @@ pub mod counting;
 pub mod directories;
 pub mod faults;
 pub mod files;
+pub mod guard;
 mod hold;
 pub mod model;
 pub mod names;
@@ -194,6 +195,11 @@ macro_rules! conformance_tests {
             staging_model {
                 staged_bytes_are_counted_after_each_step [],
                 staged_bytes_are_counted_beside_writes_in_place [],
+            }
+            guard {
+                a_guard_decides_on_every_change_of_what_exists [],
+                a_protected_directory_is_not_opened_to_be_filled_again [],
+                nothing_is_exchanged_between_the_guard_and_the_change [],
             }
             races {
                 eight_writers_fill_the_quota_to_the_byte [in_place_write],

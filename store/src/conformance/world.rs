@@ -3,9 +3,10 @@
 use super::{ConformanceHost, NewHost};
 use crate::quota::{Comparison, FileId, LedgerUsage, QuotaLimits};
 use crate::{
-    Cause, CheckedPartial, Ctx, FileHandle, FileInfo, Home, HomeSettings, HomeStore, MakeDirectory,
-    NEW_FILE_MODE, OpenMode, PartialCheck, PublishItem, PublishResult, SetAttributes, StepLimit, StoreError,
-    StoreResult, Takeover, TreeStep, Upload, UploadPermissions, UploadSource, UploadSpec,
+    Cause, ChangeGuard, CheckedPartial, Ctx, FileHandle, FileInfo, Home, HomeSettings, HomeStore,
+    MakeDirectory, NEW_FILE_MODE, OpenMode, PartialCheck, PublishItem, PublishResult, SetAttributes,
+    StepLimit, StoreError, StoreResult, Takeover, TreeStep, Upload, UploadPermissions, UploadSource,
+    UploadSpec,
 };
 use sshome_wire::{BlockHasher, Digest, RemotePath, Time};
 use std::collections::HashSet;
@@ -101,7 +102,15 @@ impl World {
 
     /// A new channel through a given store, such as a decorated one.
     pub(super) fn user_of(&self, store: &Arc<dyn HomeStore>) -> Channel {
-        let ctx = Ctx::default();
+        self.channel(store, Ctx::default())
+    }
+
+    /// A new channel whose changes ask a guard.
+    pub(super) fn guarded(&self, guard: Arc<dyn ChangeGuard>) -> Channel {
+        self.channel(self.store(), Ctx::default().guarded(guard))
+    }
+
+    fn channel(&self, store: &Arc<dyn HomeStore>, ctx: Ctx) -> Channel {
         let home = store.open(&ctx, &self.settings).unwrap();
         let superseded = Arc::new(AtomicBool::new(false));
         let capabilities = store.capabilities();

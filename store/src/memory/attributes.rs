@@ -3,17 +3,24 @@
 use super::failure::AtPath;
 use super::node::NodeBody;
 use super::tree::{Tree, account};
-use crate::{Cause, SetAttributes, StoreError, StoreResult};
+use crate::{Cause, Ctx, EntryChange, SetAttributes, StoreError, StoreResult};
 use sshome_wire::RemotePath;
 
 /// Sets attributes of the file at a path, except its size. Returns its path.
 pub(super) fn set(
     tree: &mut Tree,
+    ctx: &Ctx,
     path: &RemotePath,
     follow: bool,
     wanted: &SetAttributes,
 ) -> StoreResult<RemotePath> {
     let (id, location) = tree.entry(path, follow).of_file(path)?;
+    let canonical = |tree: &Tree| match &location {
+        Some(location) => tree.canonical(location).ok(),
+        None => tree.path_of(id).ok(),
+    };
+    let info = tree.info(id).of_file(path)?;
+    ctx.check_change(EntryChange::SetAttributes, &info, &|| canonical(tree)).of_file(path)?;
     check_owner(wanted, path)?;
     // The home itself stays writable for its owner, the server.
     let least = if id == tree.top() { 0o700 } else { 0 };
@@ -31,11 +38,7 @@ pub(super) fn set(
         }
     }
     wanted.times.into_iter().for_each(|times| node.set_times(times));
-    let canonical = match location {
-        Some(location) => tree.canonical(&location),
-        None => tree.path_of(id),
-    };
-    Ok(canonical.unwrap_or_else(|_| path.clone()))
+    Ok(canonical(tree).unwrap_or_else(|| path.clone()))
 }
 
 /// Fails if only owner or group are to be set, and one differs. Otherwise they are ignored, since many clients always

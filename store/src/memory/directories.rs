@@ -1,13 +1,13 @@
 //! Making and removing directories.
 
 use super::failure::{AtPath, of_parent, over_quota};
-use super::names::logged;
+use super::names::{check_change, logged};
 use super::node::{DirectoryBody, Node, NodeBody, UMASK};
 use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::{FreedSpace, UsageChange};
-use crate::{Cause, EntryRef, MadeDirectories, MakeDirectory, StoreError, StoreResult};
+use crate::{Cause, Ctx, EntryChange, EntryRef, MadeDirectories, MakeDirectory, StoreError, StoreResult};
 use sshome_wire::{RemotePath, Time};
 
 /// The permissions that the owner needs to fill a directory.
@@ -28,6 +28,7 @@ pub(super) struct MemoryHeldDirectory {
 /// Creates a directory, and its missing parents on request.
 pub(super) fn make(
     home: &MemorySharedHome,
+    ctx: &Ctx,
     path: &RemotePath,
     how: MakeDirectory,
 ) -> StoreResult<MadeDirectories> {
@@ -50,7 +51,7 @@ pub(super) fn make(
                     defer(&mut tree, id, mode).of_directory(&path)?;
                 }
             }
-            None if missing.is_empty() => reopen(&mut tree, &path, how),
+            None if missing.is_empty() => reopen(ctx, &mut tree, &path, how),
             None => {}
         }
     }
@@ -98,10 +99,15 @@ fn defer(tree: &mut Tree, id: u64, mode: u32) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Makes an existing directory with exactly this mode accessible again. It comes from an earlier transfer.
-fn reopen(tree: &mut Tree, path: &RemotePath, how: MakeDirectory) {
+/// Makes an existing directory with exactly this mode accessible again, if the channel may change it. It comes from an earlier
+/// transfer.
+fn reopen(ctx: &Ctx, tree: &mut Tree, path: &RemotePath, how: MakeDirectory) {
     let Some(mode) = how.mode.filter(|mode| how.deferred && mode & OWNER_RWX != OWNER_RWX) else { return };
-    let Ok(id) = tree.locate(path).and_then(|at| tree.existing(&at)) else { return };
+    let Ok(at) = tree.locate(path) else { return };
+    let Ok(id) = tree.existing(&at) else { return };
+    if check_change(ctx, tree, EntryChange::SetAttributes, id, &at).is_err() {
+        return;
+    }
     let closed = mode & 0o777 | 0o500;
     if tree.directory(id).is_ok() && tree.node(id).is_ok_and(|node| node.mode & 0o777 == closed) {
         // Cannot fail: the node exists.
@@ -110,9 +116,11 @@ fn reopen(tree: &mut Tree, path: &RemotePath, how: MakeDirectory) {
 }
 
 /// Removes an empty directory. Returns its path.
-pub(super) fn remove(home: &MemorySharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
+pub(super) fn remove(home: &MemorySharedHome, ctx: &Ctx, path: &RemotePath) -> StoreResult<RemotePath> {
     let mut tree = home.tree();
     let at = tree.locate(path).of_directory(path)?;
+    let id = tree.existing(&at).of_directory(path)?;
+    check_change(ctx, &tree, EntryChange::Remove, id, &at).of_directory(path)?;
     let logged = logged(&tree, &at, path);
     remove_at(home, &mut tree, &at).of_directory(path)?;
     Ok(logged)
@@ -130,10 +138,17 @@ pub(super) fn remove_at(home: &MemorySharedHome, tree: &mut Tree, at: &MemoryLoc
 }
 
 /// Holds a directory, to be finalized.
-pub(super) fn hold(home: &MemorySharedHome, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef> {
+pub(super) fn hold(
+    home: &MemorySharedHome,
+    ctx: &Ctx,
+    path: &RemotePath,
+    mtime: Time,
+) -> StoreResult<EntryRef> {
     let tree = home.tree();
-    let id = tree.locate(path).and_then(|at| tree.existing(&at)).of_directory(path)?;
+    let at = tree.locate(path).of_directory(path)?;
+    let id = tree.existing(&at).of_directory(path)?;
     tree.directory(id).of_directory(path)?;
+    check_change(ctx, &tree, EntryChange::SetAttributes, id, &at).of_directory(path)?;
     Ok(EntryRef::new(MemoryHeldDirectory { path: path.clone(), id, mtime }, false))
 }
 

@@ -100,11 +100,11 @@ impl Home for MemoryHome {
     }
 
     fn make_directory(&self, path: &RemotePath, how: MakeDirectory) -> StoreResult<MadeDirectories> {
-        directories::make(self.home(path)?, path, how)
+        directories::make(self.home(path)?, &self.ctx, path, how)
     }
 
     fn hold_directory(&self, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef> {
-        directories::hold(self.home(path)?, path, mtime)
+        directories::hold(self.home(path)?, &self.ctx, path, mtime)
     }
 
     fn finalize_directories(&self, directories: Vec<EntryRef>) -> Vec<StoreResult<RemotePath>> {
@@ -121,15 +121,15 @@ impl Home for MemoryHome {
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {
-        names::rename(self.counted(from)?, from, to, replace)
+        names::rename(self.counted(from)?, &self.ctx, from, to, replace)
     }
 
     fn remove_file(&self, path: &RemotePath) -> StoreResult<RemotePath> {
-        names::remove_file(self.home(path)?, path)
+        names::remove_file(self.home(path)?, &self.ctx, path)
     }
 
     fn remove_directory(&self, path: &RemotePath) -> StoreResult<RemotePath> {
-        directories::remove(self.home(path)?, path)
+        directories::remove(self.home(path)?, &self.ctx, path)
     }
 
     fn remove_tree(
@@ -146,7 +146,7 @@ impl Home for MemoryHome {
         follow: bool,
         wanted: &SetAttributes,
     ) -> StoreResult<RemotePath> {
-        attributes::set(&mut self.home(path)?.tree(), path, follow, wanted)
+        attributes::set(&mut self.home(path)?.tree(), &self.ctx, path, follow, wanted)
     }
 
     fn open_file(&self, path: &RemotePath, mode: OpenMode, staged: bool) -> StoreResult<Box<dyn FileHandle>> {

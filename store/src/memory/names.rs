@@ -7,12 +7,23 @@ use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
 use super::tree::Tree;
 use crate::quota::UsageChange;
-use crate::{Cause, FileType, Renamed, Replace, StoreError, StoreResult};
+use crate::{Cause, Ctx, EntryChange, FileType, Renamed, Replace, StoreError, StoreResult};
 use sshome_wire::{MAX_PATH, RemotePath};
 
 /// The path of a location; the spelled one if it is too long.
 pub(super) fn logged(tree: &Tree, at: &MemoryLocation, spelled: &RemotePath) -> RemotePath {
     tree.canonical(at).unwrap_or_else(|_| spelled.clone())
+}
+
+/// Asks the guard of the channel whether the node at a location may be changed.
+pub(super) fn check_change(
+    ctx: &Ctx,
+    tree: &Tree,
+    change: EntryChange,
+    id: u64,
+    at: &MemoryLocation,
+) -> Result<(), Cause> {
+    ctx.check_change(change, &tree.info(id)?, &|| tree.canonical(at).ok())
 }
 
 /// Creates a symbolic link. Returns its path.
@@ -72,7 +83,7 @@ fn check_free(tree: &Tree, at: &MemoryLocation) -> Result<(), Cause> {
 }
 
 /// Removes a file or a link. Returns its path.
-pub(super) fn remove_file(home: &MemorySharedHome, path: &RemotePath) -> StoreResult<RemotePath> {
+pub(super) fn remove_file(home: &MemorySharedHome, ctx: &Ctx, path: &RemotePath) -> StoreResult<RemotePath> {
     let mut tree = home.tree();
     let at = tree.locate(path).of_file(path)?;
     let id = tree.existing(&at).of_file(path)?;
@@ -82,6 +93,7 @@ pub(super) fn remove_file(home: &MemorySharedHome, path: &RemotePath) -> StoreRe
     if at.slash {
         return Err(Cause::NotDirectory).of_file(path);
     }
+    check_change(ctx, &tree, EntryChange::Remove, id, &at).of_file(path)?;
     let logged = logged(&tree, &at, path);
     home.remove(&mut tree, &at).of_file(path)?;
     Ok(logged)
@@ -90,6 +102,7 @@ pub(super) fn remove_file(home: &MemorySharedHome, path: &RemotePath) -> StoreRe
 /// Renames `from` to exactly `to`.
 pub(super) fn rename(
     home: &MemorySharedHome,
+    ctx: &Ctx,
     from: &RemotePath,
     to: &RemotePath,
     replace: Replace,
@@ -102,6 +115,7 @@ pub(super) fn rename(
     if !is_directory {
         check_slashes(&tree, (from, &source), (to, &target))?;
     }
+    check_change(ctx, &tree, EntryChange::Rename, moved, &source).of_file(from)?;
     let replaced = tree.lookup(&target);
     if replaced.is_some() && replace == Replace::Never {
         return Err(Cause::Exists).of_file(to);

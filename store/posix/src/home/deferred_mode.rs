@@ -40,29 +40,22 @@ impl DeferredMode {
     /// Makes an existing directory with exactly this mode accessible to its owner, if the mode denies that.
     ///
     /// # Errors
-    /// The kernel's. A link to a directory is left alone and is no error.
-    pub(crate) fn reopen(self, old: &Location) -> Result<()> {
-        if !self.is_closed() {
-            return Ok(());
-        }
-        let directory = match old.open_directory() {
-            Err(super::Error::Os(Errno::NOTDIR | Errno::LOOP)) => return Ok(()),
-            directory => directory?,
-        };
+    /// The kernel's.
+    pub(crate) fn reopen(self, directory: &OwnedFd, stat: &Stat) -> Result<()> {
         let closed = self.0 | MIN_DIRECTORY_MODE;
-        if rustix::fs::fstat(&directory)?.st_mode & 0o777 != closed {
+        if stat.st_mode & 0o777 != closed {
             return Ok(());
         }
         // Setting the attribute requires write permission.
-        set_mode(&directory, self.0 | OWNER_RWX)?;
-        if !self.note(&directory)? {
-            set_mode(&directory, closed)?;
+        set_mode(directory, self.0 | OWNER_RWX)?;
+        if !self.note(directory)? {
+            set_mode(directory, closed)?;
         }
         Ok(())
     }
 
     /// Whether the mode denies the owner access.
-    fn is_closed(self) -> bool {
+    pub(crate) fn is_closed(self) -> bool {
         self.0 & OWNER_RWX != OWNER_RWX
     }
 

@@ -4,7 +4,7 @@ use super::error::Context;
 use super::{PosixHome, StoreResult};
 use crate::home::{self, permissions};
 use rustix::fs::{FileType, Gid, Stat, Timespec, Timestamps};
-use sshome_store::{SetAttributes, StoreError};
+use sshome_store::{EntryChange, SetAttributes, StoreError};
 use sshome_wire::{RemotePath, Time};
 use std::fs::File;
 
@@ -16,6 +16,9 @@ pub(crate) fn set_attributes(
     wanted: &SetAttributes,
 ) -> StoreResult<RemotePath> {
     let entry = home.dir.entry(path, follow).of_file(path)?;
+    let canonical = || home.dir.canonical_entry(&entry).ok();
+    let permitted = home.ctx.check_change(EntryChange::SetAttributes, &home::info(entry.stat()), &canonical);
+    permitted.map_err(|cause| StoreError::file(path, cause))?;
     let is_link = FileType::from_raw_mode(entry.stat().st_mode) == FileType::Symlink;
     set_owner(wanted, path, entry.stat(), |group| entry.set_group(group))?;
     // A link has no mode: ignored if times are set as well.
@@ -25,7 +28,7 @@ pub(crate) fn set_attributes(
     if let Some(times) = timestamps(wanted) {
         entry.set_times(&times).of_file(path)?;
     }
-    Ok(home.dir.canonical_entry(&entry).unwrap_or_else(|_| path.clone()))
+    Ok(canonical().unwrap_or_else(|| path.clone()))
 }
 
 /// Sets the group with `set`, as chown(2) would for an ordinary account. A change that is not allowed fails only if no

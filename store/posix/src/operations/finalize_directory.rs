@@ -5,7 +5,7 @@ use super::publish::MAX_SINGLE_SYNCS;
 use super::{PosixHome, StoreResult};
 use crate::home::{self, DescriptorPermit, Location};
 use rustix::fd::OwnedFd;
-use sshome_store::EntryRef;
+use sshome_store::{EntryChange, EntryRef};
 use sshome_wire::{RemotePath, Time};
 
 /// Descriptors that a held directory holds: its own, and that of its parent.
@@ -25,6 +25,10 @@ struct HeldDirectory {
 pub(crate) fn hold_directory(home: &PosixHome, path: &RemotePath, mtime: Time) -> StoreResult<EntryRef> {
     let location = home.dir.locate(path).of_directory(path)?;
     let handle = location.open_directory().of_directory(path)?;
+    if home.ctx.is_guarded() {
+        let stat = rustix::fs::fstat(&handle).of_directory(path)?;
+        home.check_change(EntryChange::SetAttributes, &stat, &location, path)?;
+    }
     let permit = home.dir.descriptors(HELD_DESCRIPTORS).ok();
     let is_over_budget = permit.is_none();
     let held = HeldDirectory { path: path.clone(), location, handle, mtime, _descriptors: permit };

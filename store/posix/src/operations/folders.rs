@@ -2,12 +2,13 @@
 
 use super::error::{Context, of_parent, over_quota};
 use super::publish::MAX_SINGLE_SYNCS;
+use super::remove::unlink_directory;
 use super::{PosixHome, StoreError, StoreResult, check_removal};
 use crate::home::{self, DeferredMode, DescriptorPermit, Location};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use sshome_store::quota::{FreedSpace, UsageChange};
-use sshome_store::{Cause, EntryRef, MadeDirectories, MakeDirectory};
+use sshome_store::quota::UsageChange;
+use sshome_store::{Cause, EntryChange, EntryRef, MadeDirectories, MakeDirectory};
 use sshome_wire::RemotePath;
 
 /// A new name that is not synced yet.
@@ -55,15 +56,30 @@ pub(crate) fn make_directory(
     if let Some(filling) = how.mode.filter(|_| how.deferred).map(DeferredMode::of) {
         let opened = match made.locations.last() {
             Some(new) => filling.begin(new),
-            None => match home.dir.locate(path) {
-                Err(home::Error::Top | home::Error::Dot) => Ok(()),
-                old => old.and_then(|old| filling.reopen(&old)),
-            },
+            None if filling.is_closed() => reopen(home, path, filling),
+            None => Ok(()),
         };
         opened.of_directory(path)?;
     }
     let names = made.locations.into_iter().map(|location| NewName::hold(home, location)).collect();
     Ok(MadeDirectories { made: made.paths, names })
+}
+
+/// Makes an existing directory with exactly this mode accessible, if the channel may change it.
+fn reopen(home: &PosixHome, path: &RemotePath, filling: DeferredMode) -> home::Result<()> {
+    let old = match home.dir.locate(path) {
+        Err(home::Error::Top | home::Error::Dot) => return Ok(()),
+        old => old?,
+    };
+    let directory = match old.open_directory() {
+        Err(home::Error::Os(Errno::NOTDIR | Errno::LOOP)) => return Ok(()),
+        directory => directory?,
+    };
+    let stat = rustix::fs::fstat(&directory)?;
+    match home.check_change(EntryChange::SetAttributes, &stat, &old, path) {
+        Ok(()) => filling.reopen(&directory, &stat),
+        Err(_) => Ok(()),
+    }
 }
 
 fn make_with_parents(
@@ -167,9 +183,6 @@ fn existing(home: &PosixHome, path: &RemotePath) -> StoreResult<()> {
 pub(crate) fn remove_directory(home: &PosixHome, path: &RemotePath) -> StoreResult<RemotePath> {
     check_removal(home, path)?;
     let location = home.dir.locate(path).of_directory(path)?;
-    let namespace = home.dir.lock_namespace();
-    location.remove_directory(&namespace).of_directory(path)?;
-    home.ledger().removed(FreedSpace::Nothing);
-    drop(namespace);
+    unlink_directory(home, &location, path)?;
     Ok(home.logged(&location, path))
 }

@@ -31,7 +31,7 @@ use crate::home::{self, HomeHandle, Location, NamespaceLock, WritebackEpoch, fil
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_store::quota::{FreedSpace, HeldFile, Ledger};
-use sshome_store::{Ctx, StoreError, StoreResult};
+use sshome_store::{Ctx, EntryChange, StoreError, StoreResult};
 use sshome_wire::RemotePath;
 use std::fs::File;
 use std::sync::Arc;
@@ -61,6 +61,20 @@ impl PosixHome {
     /// If the home was replaced.
     pub(crate) fn check_writable(&self) -> StoreResult<()> {
         self.dir.root().check().of_directory(&RemotePath::root())
+    }
+
+    /// Asks the guard of the channel whether the entry at a location may be changed. `stat` is that of the entry. Requires
+    /// the namespace lock, or a handle to the entry.
+    fn check_change(
+        &self,
+        change: EntryChange,
+        stat: &Stat,
+        at: &Location,
+        path: &RemotePath,
+    ) -> StoreResult<()> {
+        let canonical = || self.dir.canonical(at).ok();
+        let checked = self.ctx.check_change(change, &home::info(stat), &canonical);
+        checked.map_err(|cause| StoreError::file(path, cause))
     }
 }
 

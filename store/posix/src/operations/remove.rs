@@ -6,7 +6,7 @@ use super::{PosixHome, StoreError, StoreResult, check_removal, freed};
 use crate::home::{self, DescriptorPermit, Location, TREE_DESCRIPTORS, TreeItem, TreeWalker};
 use rustix::fs::FileType;
 use sshome_store::quota::FreedSpace;
-use sshome_store::{OnRemoved, StepLimit, TreeRemoval};
+use sshome_store::{EntryChange, OnRemoved, StepLimit, TreeRemoval};
 use sshome_wire::RemotePath;
 
 /// See [`Home::remove_file`](sshome_store::Home::remove_file).
@@ -18,15 +18,17 @@ pub(crate) fn remove_file(home: &PosixHome, path: &RemotePath) -> StoreResult<Re
         return Err(StoreError::IsDirectory { path: path.clone(), hint: "; rmdir or rm -r removes it" });
     }
     let logged = home.logged(&location, path);
-    unlink(home, &location).of_file(path)?;
+    unlink(home, &location, path)?;
     Ok(logged)
 }
 
 /// Removes an entry that is not a directory, and accounts for the freed space.
-fn unlink(home: &PosixHome, location: &Location) -> home::Result<()> {
+fn unlink(home: &PosixHome, location: &Location, path: &RemotePath) -> StoreResult<()> {
     let namespace = home.dir.lock_namespace();
-    let freed = freed(&home.dir, location, &location.stat()?, &namespace)?;
-    location.unlink(&namespace)?;
+    let stat = location.stat().of_file(path)?;
+    home.check_change(EntryChange::Remove, &stat, location, path)?;
+    let freed = freed(&home.dir, location, &stat, &namespace).of_file(path)?;
+    location.unlink(&namespace).of_file(path)?;
     home.ledger().removed(freed);
     Ok(())
 }
@@ -65,7 +67,7 @@ impl Removal {
             let directory = location.open_directory().of_directory(path)?;
             Some((location, TreeWalker::below(directory).of_directory(path)?))
         } else {
-            unlink(home, &location).of_file(path)?;
+            unlink(home, &location, path)?;
             removed(&top, false);
             None
         };
@@ -106,16 +108,16 @@ impl TreeRemoval for Removal {
                 Ok(Some(TreeItem::MoreDirectories)) => continue,
                 Ok(Some(TreeItem::Leaf(location, _))) => {
                     let path = below(at, &location);
-                    unlink(home, &location).of_file(&path).map(|()| removed(&path, false))
+                    unlink(home, &location, &path).map(|()| removed(&path, false))
                 }
                 Ok(Some(TreeItem::Leave(location))) => {
                     *at = relative_path(top, tree);
                     let path = below(at, &location);
-                    unlink_directory(home, &location).of_directory(&path).map(|()| removed(&path, true))
+                    unlink_directory(home, &location, &path).map(|()| removed(&path, true))
                 }
                 Ok(None) if *has_failed => return Ok(true),
                 Ok(None) => {
-                    unlink_directory(home, own).of_directory(path)?;
+                    unlink_directory(home, own, path)?;
                     removed(top, true);
                     return Ok(true);
                 }
@@ -139,9 +141,13 @@ fn below(directory: &RemotePath, location: &Location) -> RemotePath {
     directory.join(location.name()).unwrap_or_else(|_| directory.clone())
 }
 
-fn unlink_directory(home: &PosixHome, location: &Location) -> home::Result<()> {
+/// Removes an empty directory, and accounts for its entry.
+pub(super) fn unlink_directory(home: &PosixHome, location: &Location, path: &RemotePath) -> StoreResult<()> {
     let namespace = home.dir.lock_namespace();
-    location.remove_directory(&namespace)?;
+    if home.ctx.is_guarded() {
+        home.check_change(EntryChange::Remove, &location.stat().of_directory(path)?, location, path)?;
+    }
+    location.remove_directory(&namespace).of_directory(path)?;
     home.ledger().removed(FreedSpace::Nothing);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::home::{self, Location, NamespaceLock, file_id};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use sshome_store::quota::FreedSpace;
-use sshome_store::{Renamed, Replace};
+use sshome_store::{EntryChange, Renamed, Replace};
 use sshome_wire::RemotePath;
 
 /// See [`Home::rename`](sshome_store::Home::rename).
@@ -22,6 +22,7 @@ pub(crate) fn rename(
     let change = Renaming { from, to, source, target };
     let namespace = home.dir.lock_namespace();
     let (moved, replaced) = change.stats()?;
+    home.check_change(EntryChange::Rename, &moved, &change.source, from)?;
     if replaced.is_some() && replace == Replace::Never {
         return Err(Errno::EXIST).of_file(to);
     }

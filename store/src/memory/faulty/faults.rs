@@ -50,8 +50,8 @@ struct FaultState {
     random: Option<(StdRng, u32)>,
     /// The next call of each kind fails here.
     next: Vec<(CallKind, FaultPoint)>,
-    /// Whether calls hang.
-    hangs: bool,
+    /// Whether calls hang: of this kind, or all.
+    hangs: Option<Option<CallKind>>,
     /// The number of calls that hang.
     hanging: usize,
 }
@@ -78,7 +78,12 @@ impl Faults {
 
     /// Makes all later calls hang.
     pub fn hang(&self) {
-        self.state().hangs = true;
+        self.state().hangs = Some(None);
+    }
+
+    /// Makes all calls of a kind hang that begin from now on.
+    pub fn hang_in(&self, kind: CallKind) {
+        self.state().hangs = Some(Some(kind));
     }
 
     /// Waits until this many calls hang.
@@ -89,7 +94,7 @@ impl Faults {
 
     /// Lets the hanging calls continue.
     pub fn release(&self) {
-        self.state().hangs = false;
+        self.state().hangs = None;
         self.changed.notify_all();
     }
 
@@ -100,7 +105,7 @@ impl Faults {
         path: &RemotePath,
         call: impl FnOnce() -> StoreResult<T>,
     ) -> StoreResult<T> {
-        self.pause();
+        self.pause_in(Some(kind));
         match self.fault(kind) {
             None => call(),
             Some(FaultPoint::BeforeCommit) => Err(StoreError::file(path, Cause::DiskFailed)),
@@ -113,12 +118,16 @@ impl Faults {
 
     /// Waits while calls hang, and then for the delay of one call.
     pub(super) fn pause(&self) {
+        self.pause_in(None);
+    }
+
+    fn pause_in(&self, kind: Option<CallKind>) {
         let mut state = self.state();
-        if state.hangs {
+        if state.hangs.is_some_and(|hangs| hangs.is_none() || hangs == kind) {
             state.hanging += 1;
             self.changed.notify_all();
-            state =
-                self.changed.wait_while(state, |state| state.hangs).unwrap_or_else(PoisonError::into_inner);
+            let hangs = |state: &mut FaultState| state.hangs.is_some();
+            state = self.changed.wait_while(state, hangs).unwrap_or_else(PoisonError::into_inner);
             state.hanging -= 1;
         }
         let delay = state.delays.as_mut().map(|(random, max)| max.mul_f64(random.random()));
