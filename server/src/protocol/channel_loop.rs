@@ -179,12 +179,12 @@ async fn serve<C: ChannelProtocol>(
     let mut rest = Rest::default();
     let mut fast = true;
     loop {
-        let scarce = outgoing.output_limit();
-        if scarce.is_some() && send(input, outgoing, closed, std::mem::take(&mut ready), 0).await.is_err() {
+        let limit = outgoing.output_limit();
+        if limit.is_some() && send(input, outgoing, closed, std::mem::take(&mut ready), 0).await.is_err() {
             return ChannelEnd::Gone;
         }
         let Some(mut working) = protocol.take() else { return ChannelEnd::Fault };
-        working.limit_output(scarce);
+        working.limit_output(limit);
         working.push(input.take());
         let has_ended = input.end().inspect(|end| working.end_input(*end)).is_some();
         if let Some(end) = working.interrupted() {

@@ -62,8 +62,8 @@ pub trait ChannelOutput: Send + Sync {
     /// Reports that the channel works, although nothing is sent or received.
     fn moved(&self) {}
 
-    /// The output limit of one slice in bytes while memory is scarce. Nothing is produced ahead then. `None` if
-    /// memory is not scarce.
+    /// The output limit of one slice in bytes while memory is scarce or the connection has to wait for its turn. Nothing is
+    /// produced ahead then. `None` otherwise.
     fn output_limit(&self) -> Option<usize> {
         None
     }

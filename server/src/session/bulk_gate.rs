@@ -19,7 +19,7 @@ const BULK_BYTES: usize = 64 << 10;
 const BULK_PERIOD: Duration = Duration::from_millis(100);
 
 /// The bytes that a bulk connection moves before the next one has its turn.
-const QUANTUM_BYTES: usize = 128 << 10;
+pub(super) const QUANTUM_BYTES: usize = 128 << 10;
 
 /// Permits besides one for each core: a connection waits for its client now and then.
 const EXTRA_PERMITS: usize = 1;
@@ -45,6 +45,8 @@ struct GateState {
     users: VecDeque<Arc<str>>,
     /// Whether a task looks for unused permits.
     is_watched: bool,
+    /// When a connection last began to wait.
+    last_wait: Option<Instant>,
 }
 
 impl BulkGate {
@@ -59,6 +61,7 @@ impl BulkGate {
             queues: HashMap::new(),
             users: VecDeque::new(),
             is_watched: false,
+            last_wait: None,
         };
         Arc::new(BulkGate(Mutex::new(state)))
     }
@@ -140,6 +143,8 @@ pub(super) struct GatePass {
     moved: Option<usize>,
     /// When the connection began to wait for a permit.
     waiting_since: Option<Instant>,
+    /// Whether it takes turns with others: it is bulk, and connections had to wait shortly before it was last polled.
+    pub(super) is_contended: bool,
 }
 
 impl GatePass {
@@ -149,7 +154,8 @@ impl GatePass {
             state.next_id += 1;
             state.next_id
         };
-        GatePass { gate, id, traffic: Traffic::new(Instant::now()), moved: None, waiting_since: None }
+        let traffic = Traffic::new(Instant::now());
+        GatePass { gate, id, traffic, moved: None, waiting_since: None, is_contended: false }
     }
 
     /// Whether the connection has moved much recently.
@@ -161,6 +167,7 @@ impl GatePass {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, user: impl FnOnce() -> Arc<str>) -> Poll<()> {
         if !self.is_bulk() {
             self.release();
+            self.is_contended = false;
             return Poll::Ready(());
         }
         let now = Instant::now();
@@ -175,6 +182,7 @@ impl GatePass {
             self.traffic.waited(now.duration_since(since));
             self.moved = Some(0);
         }
+        self.is_contended = state.last_wait.is_some_and(|wait| now.duration_since(wait) < BULK_PERIOD);
         if let (Some(moved), Some(used)) = (self.moved, state.holders.get_mut(&self.id)) {
             *used = now;
             if moved < QUANTUM_BYTES || state.wakers.is_empty() {
@@ -194,6 +202,8 @@ impl GatePass {
         state.wakers.insert(self.id, cx.waker().clone());
         state.enqueue(self.id, &user());
         self.waiting_since = Some(now);
+        state.last_wait = Some(now);
+        self.is_contended = true;
         if !std::mem::replace(&mut state.is_watched, true) {
             tokio::spawn(Arc::clone(&self.gate).watch());
         }

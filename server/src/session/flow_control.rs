@@ -1,5 +1,6 @@
 //! Flow control of a connection: its send queue, the memory it holds, its rate limits and its idle time.
 
+use super::bulk_gate::QUANTUM_BYTES;
 use super::memory_budget::UserMemoryBudget;
 use super::throttle::UserRateLimits;
 use sshome_ssh::LinkMeter;
@@ -52,6 +53,8 @@ pub(super) struct FlowControl {
     link: LinkMeter,
     /// Whether the connection has moved much recently.
     is_bulk: AtomicBool,
+    /// Whether it takes turns with others at the bulk gate.
+    is_contended: AtomicBool,
     /// Counts activity on channels: data in both directions, and window adjustments.
     moves: AtomicU64,
     /// The time of the last activity, in milliseconds since the start.
@@ -74,6 +77,7 @@ impl Default for FlowControl {
             drained: Notify::new(),
             link: LinkMeter::default(),
             is_bulk: AtomicBool::new(false),
+            is_contended: AtomicBool::new(false),
             moves: AtomicU64::new(0),
             moved: AtomicU64::new(0),
         }
@@ -115,6 +119,11 @@ impl FlowControl {
         self.is_bulk.load(Ordering::Relaxed)
     }
 
+    /// Sets whether the connection takes turns with others at the bulk gate.
+    pub(super) fn set_contended(&self, is_contended: bool) {
+        self.is_contended.store(is_contended, Ordering::Relaxed);
+    }
+
     /// Changes the memory that this connection holds, in bytes.
     pub(super) fn hold(&self, bytes: isize) {
         if bytes != 0 {
@@ -146,9 +155,14 @@ impl FlowControl {
         (self.reads.load(Ordering::Relaxed), self.held_back.load(Ordering::Relaxed))
     }
 
-    /// The output limit of a slice, in bytes. `None` if memory is not scarce.
+    /// The output limit of a slice, in bytes: little while memory is scarce, and one turn's while the connection takes turns
+    /// at the bulk gate, since more would wait in the send queue. `None` otherwise.
     pub(super) fn output_limit(&self) -> Option<usize> {
-        self.is_scarce().then_some(SCARCE_OUTPUT_BYTES)
+        match self.is_contended.load(Ordering::Relaxed) {
+            _ if self.is_scarce() => Some(SCARCE_OUTPUT_BYTES),
+            true => Some(QUANTUM_BYTES),
+            false => None,
+        }
     }
 
     /// The receive window of each channel, in bytes.

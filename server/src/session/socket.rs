@@ -109,7 +109,9 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
 impl<S> PacedSocket<S> {
     /// Ready if the connection may use its socket now.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.pass.poll(cx, || self.flow.user())
+        let turn = self.pass.poll(cx, || self.flow.user());
+        self.flow.set_contended(self.pass.is_contended);
+        turn
     }
 
     /// Counts bytes that were read or written.

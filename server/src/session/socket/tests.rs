@@ -1,4 +1,5 @@
 use super::*;
+use crate::session::bulk_gate::QUANTUM_BYTES;
 use crate::session::flow_control::HeldBytes;
 use crate::session::memory_budget::MemoryBudgets;
 use crate::session::throttle::UserRateLimits;
@@ -209,6 +210,61 @@ async fn a_connection_that_moves_much_waits_for_its_turn_and_gives_it_back_when_
     }
     cut.cancel();
     assert_eq!(reading.await.unwrap().unwrap(), 0);
+}
+
+/// Eight connections send at once, each a slice at a time. `slice` says how many bytes the next one has. Returns the largest
+/// number of bytes that all of them had queued together, once all of them are known to be busy.
+async fn queued_by_busy_connections(slice: fn(&FlowControl) -> usize) -> usize {
+    const SENT_BYTES: usize = 16 << 20;
+    const PACKET_BYTES: usize = 64 << 10;
+    let (gate, memory) = (BulkGate::for_cores(1), Arc::new(MemoryBudgets::default()));
+    let mut sending = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        // The peer says nothing and takes everything, so that only the gate makes them wait.
+        let (silence, _peer) = tokio::io::duplex(1);
+        let stream = tokio::io::join(silence, tokio::io::sink());
+        let flow = Arc::new(FlowControl::default());
+        flow.limit("ann", Arc::default(), memory.of("ann"));
+        let socket = PacedSocket::new(stream, Arc::clone(&flow), Arc::clone(&gate), CancellationToken::new());
+        let memory = Arc::clone(&memory);
+        sending.spawn(async move {
+            let _peer = _peer;
+            let ((mut reads, mut writes), mut most) = (tokio::io::split(socket), 0);
+            let sends = async {
+                let mut left = SENT_BYTES;
+                while left > 0 {
+                    flow.drained().await;
+                    // The slice runs on another thread.
+                    tokio::task::yield_now().await;
+                    let bytes = slice(&flow).min(left);
+                    for packet in vec![0; bytes].chunks(PACKET_BYTES) {
+                        writes.write_all(packet).await.unwrap();
+                    }
+                    left -= bytes;
+                    if left < SENT_BYTES / 2 {
+                        most = most.max(memory.held());
+                    }
+                }
+                flow.drained().await;
+            };
+            tokio::select! {
+                () = sends => {}
+                // Reading is what moves the queue.
+                _ = reads.read_u8() => {}
+            }
+            most
+        });
+    }
+    sending.join_all().await.into_iter().max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_take_turns_queue_one_turn_each() {
+    const SLICE_BYTES: usize = 512 << 10;
+    let limited = queued_by_busy_connections(|flow| flow.output_limit().unwrap_or(SLICE_BYTES)).await;
+    assert!(limited <= 8 * QUANTUM_BYTES, "{limited} bytes");
+    let unlimited = queued_by_busy_connections(|_| SLICE_BYTES).await;
+    assert!(unlimited > 3 * limited, "{unlimited} and {limited} bytes");
 }
 
 #[tokio::test]
