@@ -184,7 +184,8 @@ pub enum Cause {
     Replaced,
     /// The home is being counted: see [`Home::counting`](crate::Home::counting).
     #[error(
-        "your home is being counted, {entries} entries so far; nothing is stored until that is done: try again"
+        "your home is being counted, {} so far; nothing is stored until that is done: try again",
+        crate::entries(*.entries)
     )]
     Counting {
         /// Entries that were counted so far.

@@ -30,7 +30,7 @@ mod wait;
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
 pub use context::{ChangeGuard, Ctx, EntryChange};
 pub use counting::Counting;
-pub use display::shown;
+pub use display::{entries, shown};
 pub use entry::{EntryId, EntryRef};
 pub use error::{Cause, StoreError, StoreResult};
 pub use file::{DirectoryEntry, FileInfo, FileType};

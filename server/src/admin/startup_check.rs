@@ -6,7 +6,7 @@ use crate::control::{self, ControlRequest, ControlResponse, StatusReport};
 use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
-use sshome_store::HomeSettings;
+use sshome_store::{HomeSettings, entries};
 use sshome_store_posix::examine_home;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -98,12 +98,9 @@ fn served_badly(server: &StatusReport, user: &str) -> Option<String> {
     }
     let home = server.homes.iter().find(|home| home.user == user)?;
     let found = home.unreadable.as_ref().or(home.closed.as_ref())?;
-    let entries = found.first.iter().map(|entry| format!("\n  {}: {}", entry.path, entry.why));
-    let entries: String = entries.collect();
-    Some(format!(
-        "the running server cannot read all of the home of {user}, {} entries:{entries}",
-        found.count
-    ))
+    let named = found.first.iter().map(|entry| format!("\n  {}: {}", entry.path, entry.why));
+    let (count, named) = (entries(found.count), named.collect::<String>());
+    Some(format!("the running server cannot read all of the home of {user}, {count}:{named}"))
 }
 
 /// The server that runs in the folder, if one answers.

@@ -6,6 +6,7 @@ use super::{
     UnavailableHomeReport, UnreadableReport,
 };
 use crate::admin::columns;
+use sshome_store::entries;
 use sshome_wire::display::Size;
 use std::time::SystemTime;
 
@@ -33,8 +34,9 @@ pub(super) fn status(status: &StatusReport) -> String {
     text += &columns(&[vec![head], status.homes.iter().map(home).collect()].concat());
     for home in status.homes.iter().filter(|home| home.counting) {
         text += &format!(
-            "\nThe home of {} is being counted, {} entries so far: uploads to it wait\n",
-            home.user, home.entries
+            "\nThe home of {} is being counted, {} so far: uploads to it wait\n",
+            home.user,
+            entries(home.entries)
         );
     }
     for home in &status.homes {
@@ -157,14 +159,15 @@ pub(super) fn scanned(homes: &[ScanReport]) -> String {
             let why = home.error.as_deref().unwrap_or("nothing was counted");
             return format!("{user}: {why}\n{}", unreadable(home.unreadable.as_ref()));
         };
-        let mut text = format!("{user}: {} in {} files, folders and links", Size(found.bytes), found.entries);
+        let unit = if found.entries == 1 { "file, folder or link" } else { "files, folders and links" };
+        let mut text = format!("{user}: {} in {} {unit}", Size(found.bytes), found.entries);
         if found.staged > 0 {
             text += &format!(", and {} staged", Size(found.staged));
         }
         match (found.bytes_off, found.entries_off) {
             (0, 0) => text += ", as recorded",
             (bytes, entries) => {
-                let (bytes, entries) = (off(bytes, "bytes"), off(entries, "entries"));
+                let (bytes, entries) = (off(bytes, ["byte", "bytes"]), off(entries, ["entry", "entries"]));
                 text += &format!("; the accounting had {bytes} and {entries}, and was corrected");
             }
         }
@@ -179,8 +182,9 @@ pub(super) fn scanned(homes: &[ScanReport]) -> String {
     homes.iter().map(line).collect()
 }
 
-/// The error of the accounting in words.
-fn off(number: i64, unit: &str) -> String {
+/// The error of the accounting in words. The units are singular and plural.
+fn off(number: i64, [one, many]: [&str; 2]) -> String {
+    let unit = if number.unsigned_abs() == 1 { one } else { many };
     match number {
         0 => format!("the right number of {unit}"),
         more if more > 0 => format!("{more} {unit} too many"),
@@ -264,4 +268,28 @@ fn home(home: &HomeReport) -> [String; 7] {
 
 fn whole(seconds: f64) -> String {
     spoken(seconds as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ScanComparison;
+
+    #[test]
+    fn one_entry_is_one_entry() {
+        let report = |entries, bytes_off, entries_off| {
+            let compared =
+                ScanComparison { bytes: 7, entries, bytes_off, entries_off, staged: 0, staged_off: 0 };
+            scanned(&[ScanReport {
+                user: "ann".to_owned(),
+                compared: Some(compared),
+                unreadable: None,
+                error: None,
+            }])
+        };
+        assert_eq!(report(1, 0, 0), "ann: 7 B in 1 file, folder or link, as recorded\n");
+        let text = "ann: 7 B in 2 files, folders and links; the accounting had 1 byte too many and 1 entry too few, and was corrected\n";
+        assert_eq!(report(2, 1, -1), text);
+        assert!(report(0, -2, 0).contains("2 bytes too few and the right number of entries"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::accounts::OwnKeysError;
 use crate::audit::{self, AuditRefusal, AuditableError};
-use sshome_store::{Cause, StoreError, Wait};
+use sshome_store::{Cause, StoreError, Wait, entries};
 use sshome_wire::display::Escaped;
 use sshome_wire::{RemotePath, Status};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub enum Error {
     #[error("{}", Escaped(.0.to_string().as_bytes()))]
     Keys(OwnKeysError),
     /// Some entries of a tree failed; the others succeeded.
-    #[error("{count} {} failed, the first with: {first}", if *count == 1 { "entry" } else { "entries" })]
+    #[error("{} failed, the first with: {first}", entries(*.count))]
     Partly {
         /// The number of failed entries.
         count: u64,

@@ -59,7 +59,7 @@ use crate::auth::Login;
 use counting::CountProgress;
 use restricted::AddedOnly;
 use sshome_store::quota::LedgerUsage;
-use sshome_store::{Cause, Ctx, Home, HomeSettings, HomeStore, HomeUsage, StoreResult, Takeover};
+use sshome_store::{Cause, Ctx, Home, HomeSettings, HomeStore, HomeUsage, StoreResult, Takeover, entries};
 use sshome_wire::{CreditedUsage, RemotePath, Usage};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -242,8 +242,8 @@ pub fn usage(user: &User) -> Result<CreditedUsage> {
 /// The sentence that says that the usage is not known yet; `None` if it is.
 #[must_use]
 pub fn counting_note(user: &User) -> Option<String> {
-    let entries = user.home.counting()?.entries;
-    Some(format!("the home is being counted, {entries} entries so far: it holds more than this"))
+    let counted = entries(user.home.counting()?.entries);
+    Some(format!("the home is being counted, {counted} so far: it holds more than this"))
 }
 
 /// Syncs all earlier changes of this channel to the disk.

@@ -76,7 +76,7 @@ pub enum QuotaExceeded {
         partial: u64,
     },
     /// The home is being counted, so nothing is stored yet.
-    #[error("cannot be stored yet: this home is being counted, {entries} entries so far")]
+    #[error("cannot be stored yet: this home is being counted, {} so far", crate::entries(*.entries))]
     Counting {
         /// Entries that were counted so far.
         entries: u64,
