@@ -2,7 +2,7 @@
 
 use crate::quota::FileId;
 use crate::{EntryId, StoreError, StoreResult, UploadPermissions};
-use sshome_wire::{Digest, RemotePath, StreamId, Time};
+use sshome_wire::{BLOCK_BYTES, Digest, RemotePath, StreamId, Time};
 use std::any::Any;
 use std::fmt;
 
@@ -35,6 +35,20 @@ pub struct UploadSpec {
     pub resume: u32,
     /// Whether beginning and publishing fail if the name exists, even as a link. A link at the end is not followed.
     pub exclusive: bool,
+}
+
+impl UploadSpec {
+    /// Call it before a partial upload is resumed.
+    ///
+    /// # Errors
+    /// [`StoreError::NoPart`] if more is to be resumed than was announced.
+    pub fn check_resume(&self, path: &RemotePath) -> StoreResult<()> {
+        let resumed = u64::from(self.resume) * BLOCK_BYTES;
+        match self.size.is_some_and(|size| resumed > size) {
+            true => Err(StoreError::NoPart(path.clone())),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A file that is being received. Dropping it keeps a partial upload if the source can resume it and a whole block

@@ -166,6 +166,7 @@ macro_rules! conformance_tests {
                 an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload [],
                 a_different_source_deletes_the_partial_upload [],
                 only_blocks_that_exist_are_resumed [],
+                no_more_is_resumed_than_was_announced [],
                 a_leased_partial_upload_does_not_expire [],
             }
             streams {

@@ -277,6 +277,23 @@ pub fn only_blocks_that_exist_are_resumed(host: NewHost<'_>) {
     assert_eq!(checked(user.lease("g", 8).unwrap()).digests.len(), 1);
 }
 
+pub fn no_more_is_resumed_than_was_announced(host: NewHost<'_>) {
+    let world = World::with_quota(host, QUOTA);
+    let user = world.user();
+    user.cut("f", 13, 12);
+    let resume = |size| {
+        let partial = checked(user.lease("f", 13).unwrap());
+        let spec = UploadSpec { size: Some(size), ..file_of(13, 3) };
+        user.home.begin_upload(&path("f"), &spec, Some(partial), &user.takeover())
+    };
+    assert!(matches!(resume(12 * MIB - 1), Err(StoreError::NoPart(_))));
+    assert_eq!(user.partial_paths(), ["/f"], "it is not lost");
+    let upload = resume(12 * MIB).unwrap();
+    user.publish(upload.finish(12 * MIB, None).unwrap()).unwrap();
+    assert!(user.content("f") == zeros(12));
+    world.assert_accounting(0);
+}
+
 pub fn a_leased_partial_upload_does_not_expire(host: NewHost<'_>) {
     let world = World::with_quota(host, QUOTA);
     let user = world.user();

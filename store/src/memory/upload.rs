@@ -85,6 +85,7 @@ pub(super) fn begin(
         let staged = StagedContent::new(&home.staged_bytes, Content::default());
         (MemoryPendingUpload::new(home, staged, reservation, record, stream_lease), BlockHasher::new())
     } else {
+        spec.check_resume(path)?;
         let (digests, pending) = resume(home, path, spec, stream, partial, record)?;
         let mut pending = pending;
         let written = digests.len() as u64 * BLOCK_BYTES;

@@ -83,6 +83,7 @@ impl PosixUpload {
             let staged = home.dir.stage(&target, record.as_ref()).of_file(path)?;
             (PendingUpload::new(home, staged, reservation, record, &target, stream_lease), BlockHasher::new())
         } else {
+            spec.check_resume(path)?;
             let resumed =
                 partial.and_then(|(digests, lease)| lease.resume(home, digests, spec.resume, stream));
             let resumed = resumed.ok_or_else(|| StoreError::NoPart(path.clone()))?;
