@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::{Host, HostBuilder, Peer, Program, run, until};
-use sshome_wire::sftp::{self, OpenFlags};
+use sshome_wire::sftp::{self, OpenFlags, SftpAttributes};
 use sshome_wire::{Frame, Request, Status};
 use std::fs;
 
@@ -133,6 +133,23 @@ async fn an_sftp_upload_is_logged_as_done_failed_or_cut() {
         assert_eq!(told("/cut"), [("not finished".to_owned(), 10)]);
         assert_eq!(told("/refused and cut"), [("failed".to_owned(), 10)]);
         assert!(line(&host, "failed", "/refused")["why"].as_str().unwrap().contains("refused needs"));
+    }
+}
+
+/// A client sets the mode and the length of a new file, and is gone before it writes anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_file_without_data_that_is_abandoned_has_changed_nothing() {
+    for (uploads, lines_of_file) in [("in-place", 1), ("atomic", 0)] {
+        let (host, _program) = host("", &format!("sftp-uploads = \"{uploads}\""));
+        let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+        let handle = peer.open("f", ANEW).await.unwrap().unwrap();
+        let attributes =
+            SftpAttributes { size: Some(100), permissions: Some(0o600), ..SftpAttributes::default() };
+        peer.done(sftp::SftpRequest::Fsetstat { handle, attributes }).await.unwrap();
+        peer.vanish().await.unwrap();
+        until("the end is told", || lines(&host).iter().any(|line| line["message"] == "session ended"));
+        let told = lines(&host).iter().filter(|line| line["path"] == "/f").count();
+        assert_eq!((told, host.home("ann").join("f").exists()), (lines_of_file, uploads == "in-place"));
     }
 }
 

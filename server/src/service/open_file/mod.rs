@@ -43,7 +43,7 @@ impl OpenFile {
         let staged = exclusive || mode.is_upload() && user.sftp_uploads() == SftpUploads::Atomic;
         let opened = user.recorded(user.home.open_file(path, mode, staged));
         let file = opened.map_err(|error| user.or_protected(path, error))?;
-        let traffic = OpenTransfer::begin(user, file.logged_path(), mode);
+        let traffic = OpenTransfer::begin(user, file.logged_path(), mode, file.publishes_at_close());
         Ok(OpenFile { path: path.clone(), mode, exclusive, file, traffic })
     }
 

@@ -15,6 +15,8 @@ pub(super) struct OpenTransfer {
     /// `None` once it was taken.
     transfer: Option<Transfer>,
     writes: bool,
+    /// Whether the content is published at the close. Before that the home is as it was.
+    staged: bool,
     changed: AtomicBool,
     /// The first error of a change of the content. The file lacks that change, and some clients check only the last reply,
     /// so every later change fails with the same error.
@@ -22,12 +24,12 @@ pub(super) struct OpenTransfer {
 }
 
 impl OpenTransfer {
-    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode) -> OpenTransfer {
+    pub(super) fn begin(user: &User, path: &RemotePath, mode: OpenMode, staged: bool) -> OpenTransfer {
         let writes = mode.writes();
         let direction = if writes { TransferDirection::Upload } else { TransferDirection::Download };
         let transfer = Some(user.audit.transfer(direction, path, None));
         let changed = AtomicBool::new(mode.create || mode.truncate);
-        OpenTransfer { transfer, writes, changed, failure: OnceLock::new() }
+        OpenTransfer { transfer, writes, staged, changed, failure: OnceLock::new() }
     }
 
     /// Counts bytes that were read. For files that are also written to, only written bytes count.
@@ -88,7 +90,7 @@ impl OpenTransfer {
 impl Drop for OpenTransfer {
     fn drop(&mut self) {
         if let Some(transfer) = self.transfer.take() {
-            transfer.cut(self.changed.load(Relaxed));
+            transfer.cut(self.changed.load(Relaxed) && !self.staged);
         }
     }
 }
