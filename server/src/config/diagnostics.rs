@@ -114,10 +114,7 @@ impl<'a> Diagnostics<'a> {
 
     /// Adds a mistake. `span` is its position in the text, in bytes.
     pub(super) fn add(&mut self, span: Option<Range<usize>>, key: &str, message: String) {
-        let line = span.map(|span| {
-            let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-            before.iter().filter(|byte| **byte == b'\n').count() + 1
-        });
+        let line = span.map(|span| line_of(self.text, span.start));
         self.found.push(Diagnostic { line, key: key.to_owned(), message });
     }
 
@@ -136,4 +133,10 @@ impl<'a> Diagnostics<'a> {
         self.found.sort_by_key(|mistake| mistake.line);
         self.found
     }
+}
+
+/// The line of a position in a text, from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

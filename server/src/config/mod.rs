@@ -183,7 +183,10 @@ pub(crate) fn parse(
     let empty = DeTable::new();
     let table = if errors.is_empty() { document.get_ref() } else { &empty };
     for error in errors {
-        mistakes.add(error.span(), "", error.message().to_owned());
+        match error.span().and_then(|span| users::second_table(text, span)) {
+            Some((key, message)) => mistakes.add(error.span(), &key, message),
+            None => mistakes.add(error.span(), "", error.message().to_owned()),
+        }
     }
     mistakes.keep_one_a_line();
 

@@ -109,13 +109,27 @@ fn all_errors_are_reported_together_and_in_order() {
 
 #[test]
 fn syntax_errors_are_reported() {
-    assert_complaints(&[(
-        "[server]\nlisten = [\n[users.alex]\nqouta = 1\n",
-        &[
-            "3: string values must be quoted, expected literal string",
-            "4: missing comma between array elements, expected `,`",
-        ],
-    )]);
+    assert_complaints(&[
+        (
+            "[server]\nlisten = [\n[users.alex]\nqouta = 1\n",
+            &[
+                "3: string values must be quoted, expected literal string",
+                "4: missing comma between array elements, expected `,`",
+            ],
+        ),
+        (
+            "[users.alex]\nquota = 1\n\n[users.alex]\nquota = 2\n",
+            &[
+                "4: users.alex: there is a table of this user already, in line 1: write one for each user",
+                "5: duplicate key",
+            ],
+        ),
+        (
+            "[users]\n'b.b' = {}\n[ users . \"b.b\" ]\n",
+            &["3: users.b.b: there is a table of this user already, in line 2: write one for each user"],
+        ),
+        ("[users.a]\n[server]\na = 1\na = 2\n", &["4: duplicate key"]),
+    ]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The tables `[defaults]` and `[users.NAME]`.
 
+use super::diagnostics::line_of;
 use super::keys;
 use super::location::resolve;
 use super::section::{Located, Section};
@@ -15,7 +16,7 @@ use sshome_wire::public_key;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// The default of `max-files`: each entry needs an inode, and a disk may have few.
 const DEFAULT_MAX_FILES: u64 = 1_000_000;
@@ -191,6 +192,25 @@ pub(crate) fn authorized_keys(location: &ConfigLocation, entry: &str) -> Result<
     })?;
     AuthorizedKey::parse_file(&public_key::text(&bytes))
         .map_err(|(line, error)| format!("{entry}: line {line} {}", error.in_file(entry)))
+}
+
+/// If there is a name in the header of a user's table at `span`, and the user has a table before it: the key, and what is
+/// wrong.
+pub(super) fn second_table(text: &str, span: Range<usize>) -> Option<(String, String)> {
+    let (before, header) = text.get(..span.start)?.rsplit_once('\n')?;
+    if header.trim_start_matches(['[', ' ', '\t']).trim_end_matches(['.', ' ', '\t']) != "users" {
+        return None;
+    }
+    let name = text.get(span)?.trim_matches(['"', '\'']);
+    // With the second table, the parser forgets the first one.
+    let (document, _) = DeTable::parse_recoverable(before);
+    let users = document.get_ref().get("users")?.get_ref().as_table()?;
+    let (first, _) = users.iter().find(|(first, _)| first.get_ref() == name)?;
+    let line = line_of(text, first.span().start);
+    Some((
+        format!("users.{name}"),
+        format!("there is a table of this user already, in line {line}: write one for each user"),
+    ))
 }
 
 #[cfg(test)]
