@@ -3,6 +3,7 @@
 mod exits;
 mod full_disk;
 mod input;
+mod job_control;
 mod keys;
 mod names;
 mod width;
