@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// How many bytes the home may hold.
-const QUOTA: u64 = 1 << 20;
+const QUOTA_BYTES: u64 = 1 << 20;
 
 /// How many entries.
 const MAX_FILES: u64 = 30;
@@ -35,7 +35,7 @@ impl World {
         let dir = TempDir::new().expect("a temporary folder");
         let password = || Password::new("only here");
         fs::create_dir(dir.path().join("etc")).expect("a folder");
-        let text = format!("[server]\n[users.ann]\nquota = {QUOTA}\nmax-files = {MAX_FILES}\n");
+        let text = format!("[server]\n[users.ann]\nquota = {QUOTA_BYTES}\nmax-files = {MAX_FILES}\n");
         fs::write(dir.path().join("etc/users.toml"), text).expect("a file");
         fs::write(dir.path().join("secret"), "outside").expect("a file");
         let mut config = config::load(dir.path(), None, &[]).expect("a configuration");
@@ -83,7 +83,7 @@ impl World {
             "what is booked is what is there"
         );
         let Amount { bytes, entries } = found.charged();
-        assert!(bytes <= QUOTA && entries <= MAX_FILES, "{found:?}");
+        assert!(bytes <= QUOTA_BYTES && entries <= MAX_FILES, "{found:?}");
         assert_eq!(fs::read(self.dir.path().join("secret")).expect("what is outside"), b"outside");
         for beside in fs::read_dir(self.dir.path()).expect("the server's folder") {
             // Users may install keys, which lie in keys.

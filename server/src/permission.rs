@@ -6,8 +6,8 @@ use rustix::io::Errno;
 use sshome_store::shown;
 use sshome_store_posix::permission::is_shared;
 pub(crate) use sshome_store_posix::permission::{
-    Access, READ, WRITE, account, check, closed, not_theirs, obstacle, own_group, owner, ownership,
-    remember_names,
+    Access, READ_FOLDER, WRITE_FOLDER, account, check, closed, not_theirs, obstacle, own_group, owner,
+    ownership, remember_names,
 };
 use std::fmt;
 use std::fs;
@@ -25,7 +25,7 @@ impl fmt::Display for CannotCreate<'_> {
         let folder = path.ancestors().skip(1).find(|folder| folder.exists());
         let why = match (error.kind(), folder) {
             (io::ErrorKind::PermissionDenied, Some(folder)) => {
-                obstacle(folder, WRITE, &account()).map(|why| format!("{}: {why}", shown(folder)))
+                obstacle(folder, WRITE_FOLDER, &account()).map(|why| format!("{}: {why}", shown(folder)))
             }
             _ => None,
         };

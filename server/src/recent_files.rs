@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a key may rename and touch a file that it has made.
-const PERIOD: Duration = Duration::from_secs(15 * 60);
+const FINISH_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The largest number of files of one key. An older one can no longer be changed.
 const MAX_FILES: usize = 4096;
@@ -104,7 +104,11 @@ impl KeyRecentFiles {
 
     /// Forgets the files that are no longer recent.
     fn forget(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|(since, _)| now.saturating_duration_since(*since) >= PERIOD) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(since, _)| now.saturating_duration_since(*since) >= FINISH_WITHIN)
+        {
             self.forget_oldest();
         }
     }
@@ -151,7 +155,7 @@ impl KeyRecentFiles {
     }
 
     fn recent(&self, info: &FileInfo, now: Instant) -> Option<&RecentFile> {
-        self.files.get(&info.id).filter(|file| now.saturating_duration_since(file.since) < PERIOD)
+        self.files.get(&info.id).filter(|file| now.saturating_duration_since(file.since) < FINISH_WITHIN)
     }
 
     /// Records that the key has changed one of its files, which has these attributes now. A renamed file can no longer
@@ -219,14 +223,14 @@ mod tests {
     fn files_are_forgotten_after_some_time_or_when_there_are_too_many() {
         let (mut recent, now) = (KeyRecentFiles::default(), Instant::now());
         recent.add_file(&info(1, 5), true, now);
-        assert!(recent.file(&info(1, 5), now + PERIOD - Duration::from_secs(1)).is_some());
-        assert!(recent.file(&info(1, 5), now + PERIOD).is_none());
+        assert!(recent.file(&info(1, 5), now + FINISH_WITHIN - Duration::from_secs(1)).is_some());
+        assert!(recent.file(&info(1, 5), now + FINISH_WITHIN).is_none());
         for inode in 2..2 + MAX_FILES as u64 {
             recent.add_file(&info(inode, 5), true, now);
         }
         assert!(recent.file(&info(1, 5), now).is_none() && recent.file(&info(2, 5), now).is_some());
         assert_eq!((recent.files.len(), recent.order.len()), (MAX_FILES, MAX_FILES));
-        recent.add_file(&info(1, 5), true, now + PERIOD);
+        recent.add_file(&info(1, 5), true, now + FINISH_WITHIN);
         assert_eq!((recent.files.len(), recent.order.len()), (1, 1));
     }
 
@@ -242,7 +246,7 @@ mod tests {
         assert!(all.with("ann", of("k"), |recent| recent.file(&info(1, 5), now)).is_some());
         assert_eq!(all.0.lock().unwrap().len(), 1);
         // Those of other keys are forgotten after a while, but not what they may resume.
-        let before = now.checked_sub(PERIOD).unwrap();
+        let before = now.checked_sub(FINISH_WITHIN).unwrap();
         all.with("bob", of("k"), |recent| recent.add_file(&info(2, 5), true, before));
         let time = Time { seconds: 1, nanoseconds: 0 };
         all.with("bob", of("resumes"), |recent| recent.add_upload(RemotePath::root(), 1, time));

@@ -29,10 +29,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
 /// How long a request waits, and a little more.
-const WAIT: std::ops::Range<Duration> = Duration::from_secs(30)..Duration::from_secs(32);
+const REQUEST_WAIT: std::ops::Range<Duration> = Duration::from_secs(30)..Duration::from_secs(32);
 
 /// A home with a file `f`, whose count is held.
 struct World {
@@ -49,7 +49,7 @@ impl World {
         std::fs::create_dir_all(dir.path().join("etc")).unwrap();
         std::fs::create_dir_all(dir.path().join("home/ann")).unwrap();
         std::fs::write(dir.path().join("home/ann/f"), "f").unwrap();
-        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n");
+        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {PUBLIC_KEY_BASE64}\"]\n");
         std::fs::write(dir.path().join("etc/users.toml"), text).unwrap();
         let config = sshomed::config::load(dir.path(), None, &[]).unwrap();
         let hold = CountHold::held();
@@ -57,7 +57,7 @@ impl World {
         let homes = PosixStore::observed(move |user, phase| observer.pass(user, phase));
         (&homes as &dyn HomeStore).serve(&homes_of(&config.accounts)).unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
-        let key = parse_public_key_base64(KEY).unwrap();
+        let key = parse_public_key_base64(PUBLIC_KEY_BASE64).unwrap();
         let login = authenticator.public_key("ann", &key, [127, 0, 0, 1].into()).await.unwrap();
         World { dir, hold, homes, login, pool: Arc::new(BlockingPool::of_this_runtime().unwrap()) }
     }
@@ -222,7 +222,7 @@ async fn a_put_waits_half_a_minute_and_then_reports_the_number_of_entries() {
     native.ask(Request::Rm { path: path("f"), recursive: false });
     assert!(!native.reply().await.status.is_error());
     assert_eq!(native.reply().await.status, Status::Done);
-    assert!(begun.elapsed() < WAIT.start && !world.exists("f"));
+    assert!(begun.elapsed() < REQUEST_WAIT.start && !world.exists("f"));
     for name in ["one", "other"] {
         native.put(name);
     }
@@ -233,13 +233,13 @@ async fn a_put_waits_half_a_minute_and_then_reports_the_number_of_entries() {
         assert_eq!(reply.status, Status::Busy, "{reply}");
         assert!(reply.message.contains("being counted, 0 entries so far"), "{reply}");
     }
-    assert!(WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(REQUEST_WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
     // The connection was not idle meanwhile.
     assert!(native.moves.load(SeqCst) >= 100);
     // The next one does.
     native.put("third");
     assert_eq!(native.reply().await.status, Status::Busy);
-    assert!(begun.elapsed() >= 2 * WAIT.start, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= 2 * REQUEST_WAIT.start, "{:?}", begun.elapsed());
     world.hold.release();
 }
 
@@ -250,11 +250,11 @@ async fn a_command_waits_as_long_as_a_put_and_fails() {
     assert_eq!(world.run("ls").await.1, ChannelEnd::Well);
     let (note, ended) = world.run("df").await;
     assert!(ended == ChannelEnd::Well && note.contains("df: the home is being counted, 0 entries"), "{note}");
-    assert!(begun.elapsed() < WAIT.start);
+    assert!(begun.elapsed() < REQUEST_WAIT.start);
     let (error, ended) = world.run("put new").await;
     assert_eq!(ended, ChannelEnd::Failed(1));
     assert!(error.starts_with("put: busy: your home is being counted, 0 entries so far"), "{error}");
-    assert!(WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(REQUEST_WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
     assert_eq!(world.run("rm f").await.1, ChannelEnd::Well);
     assert!(!world.exists("new") && !world.exists("f"));
     world.hold.release();
@@ -289,14 +289,14 @@ async fn sftp_waits_as_long_as_a_put_and_serves_reads_meanwhile() {
     while answers.len() < 5 {
         match decoder.next().unwrap().map(|packet| ServerPacket::decode(packet).unwrap()) {
             Some(ServerPacket::Response { response, .. }) => {
-                assert_eq!(answers.is_empty(), begun.elapsed() < WAIT.start, "{response:?}");
+                assert_eq!(answers.is_empty(), begun.elapsed() < REQUEST_WAIT.start, "{response:?}");
                 answers.push(response);
             }
             Some(_) => {}
             None => decoder.push(from_server.recv().await.unwrap()),
         }
     }
-    assert!(WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(REQUEST_WAIT.contains(&begun.elapsed()), "{:?}", begun.elapsed());
     assert!(matches!(answers.remove(0), Response::Attrs(_)));
     assert!(matches!(answers.pop(), Some(Response::Status { code: StatusCode::Ok, .. })));
     for answer in answers {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
 /// The most descriptors that this process may have.
 const MAX_DESCRIPTORS: u64 = 1024;
@@ -32,7 +32,7 @@ impl World {
     async fn new(dir: &Path) -> World {
         std::fs::create_dir_all(dir.join("etc")).unwrap();
         std::fs::create_dir_all(dir.join("home/ann/d")).unwrap();
-        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {KEY}\"]\n");
+        let text = format!("[users.ann]\nauthorized-keys = [\"ssh-ed25519 {PUBLIC_KEY_BASE64}\"]\n");
         std::fs::write(dir.join("etc/users.toml"), text).unwrap();
         let config = sshomed::config::load(dir, None, &[]).unwrap();
         let homes = PosixStore::default();
@@ -40,7 +40,7 @@ impl World {
         // Waits until the home is counted.
         homes.count("ann").unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
-        let key = parse_public_key_base64(KEY).unwrap();
+        let key = parse_public_key_base64(PUBLIC_KEY_BASE64).unwrap();
         let login = authenticator.public_key("ann", &key, [127, 0, 0, 1].into()).await.unwrap();
         World { homes, login, pool: BlockingPool::of_this_runtime().unwrap() }
     }

@@ -62,20 +62,23 @@ impl TokenBucket {
 mod tests {
     use super::*;
 
-    const RATE: u64 = 1 << 20;
+    const BYTES_PER_SECOND: u64 = 1 << 20;
 
     #[tokio::test(start_paused = true)]
     async fn chunks_are_paid_for_in_order_and_a_burst_is_bounded() {
         let (bucket, begun) = (TokenBucket::default(), Instant::now());
         assert_eq!((bucket.take(1 << 30), bucket.paid(), bucket.chunk_bytes()), (None, None, None));
-        bucket.set_rate(Some(RATE));
+        bucket.set_rate(Some(BYTES_PER_SECOND));
         assert_eq!(bucket.chunk_bytes(), Some(1 << 17));
         let second = Duration::from_secs(1);
-        assert_eq!(bucket.take(RATE as usize), Some(begun + second - TokenBucket::MAX_BURST));
-        assert_eq!(bucket.take(RATE as usize), Some(begun + second * 2 - TokenBucket::MAX_BURST));
+        assert_eq!(bucket.take(BYTES_PER_SECOND as usize), Some(begun + second - TokenBucket::MAX_BURST));
+        assert_eq!(bucket.take(BYTES_PER_SECOND as usize), Some(begun + second * 2 - TokenBucket::MAX_BURST));
         assert_eq!(bucket.paid(), Some(begun + second * 2 - TokenBucket::MAX_BURST));
         tokio::time::sleep(second * 3600).await;
-        assert_eq!(bucket.take(RATE as usize), Some(begun + second * 3601 - TokenBucket::MAX_BURST));
+        assert_eq!(
+            bucket.take(BYTES_PER_SECOND as usize),
+            Some(begun + second * 3601 - TokenBucket::MAX_BURST)
+        );
         bucket.set_rate(None);
         assert_eq!((bucket.take(1), bucket.paid(), bucket.rate()), (None, None, None));
     }

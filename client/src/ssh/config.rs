@@ -239,7 +239,7 @@ fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "\
+    const CONFIG: &str = "\
 # before any Host: for all
 IgnoreUnknown Strange*,Odd
 StrangeThing yes
@@ -266,7 +266,7 @@ Host * !*.example.org
 
     #[test]
     fn the_first_value_wins_and_identity_files_accumulate() {
-        let config = HostConfig::parse(TEXT, "NAS").unwrap();
+        let config = HostConfig::parse(CONFIG, "NAS").unwrap();
         assert_eq!(config.host_name.as_deref(), Some("nas.example.org"));
         assert_eq!((config.port, config.user.as_deref()), (Some(2200), Some("alex b")));
         assert_eq!(config.identity_files, ["~/.ssh/nas", "%d/.ssh/%r"]);
@@ -277,13 +277,13 @@ Host * !*.example.org
 
     #[test]
     fn a_negated_pattern_does_not_match() {
-        assert_eq!(HostConfig::parse(TEXT, "x.example.org").unwrap(), HostConfig::default());
-        assert_eq!(HostConfig::parse(TEXT, "elsewhere").unwrap().user.as_deref(), Some("zcl"));
+        assert_eq!(HostConfig::parse(CONFIG, "x.example.org").unwrap(), HostConfig::default());
+        assert_eq!(HostConfig::parse(CONFIG, "elsewhere").unwrap().user.as_deref(), Some("zcl"));
     }
 
     #[test]
     fn an_unsupported_option_is_refused_where_it_applies() {
-        let (line, problem) = HostConfig::parse(TEXT, "other").unwrap_err();
+        let (line, problem) = HostConfig::parse(CONFIG, "other").unwrap_err();
         assert!(line == 14 && problem.starts_with("ProxyJump is not supported"), "{line} {problem}");
         for text in ["Include x", "Host nas\nHostKeyAlias x", "Match all", "Host nowhere\nMatch host nas"] {
             let (line, problem) = HostConfig::parse(text, "nas").unwrap_err();

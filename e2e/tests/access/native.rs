@@ -72,11 +72,11 @@ const OPERATIONS: &[Operation] = &[
     ("finish-directory", "ydpp", |at| Ask(Request::FinishDirectory { path: at("dir"), mtime: TIME })),
     ("real-path", "yyyy", |at| Ask(Request::RealPath { path: at("link") })),
     ("keys", "yyyd", |_| Ask(Request::Keys)),
-    ("install-key", "yddd", |_| Ask(Request::InstallKey { line: KEY.to_owned() })),
+    ("install-key", "yddd", |_| Ask(Request::InstallKey { line: ED25519_KEY.to_owned() })),
     ("remove-key", "yddd", |_| Ask(Request::RemoveKey { fingerprint: PRINT.to_owned() })),
 ];
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const ED25519_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 const PRINT: &str = "SHA256:zjhfP8W1OUPMfRjpJ0SbMKesRVxWgMdSXMflFijHWXA";
 
 /// Asks for the description of `old`.

@@ -1,7 +1,7 @@
 //! Opens homes after a power cut, and compares them with what was promised.
 
 use crate::history::{Content, Entry, Expected};
-use crate::store::{QUOTA, STAGING, Session, Settings, Source, USERS};
+use crate::store::{QUOTA_BYTES, STAGING, Session, Settings, Source, USERS};
 use crate::workload::Recording;
 use anyhow::{Context, Result, bail, ensure};
 use sshome_e2e::recorder::Event;
@@ -88,7 +88,7 @@ fn accounting(session: &Session, expected: &Expected, found: &Found, is_strict: 
     };
     let old = found.entries.iter().filter(|found| !is_newest(found));
     let returned: u64 = old.map(|(name, _)| found.sizes.get(name).copied().unwrap_or(0)).sum();
-    let limit = if is_strict { QUOTA } else { QUOTA + returned + parts };
+    let limit = if is_strict { QUOTA_BYTES } else { QUOTA_BYTES + returned + parts };
     ensure!(charged.total <= limit, "{} are charged, {limit} are allowed", charged.total);
     Ok(())
 }

@@ -18,12 +18,12 @@ use std::sync::Arc;
 pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 
 /// Bytes that each user may store.
-pub(crate) const QUOTA: u64 = 26 << 20;
+pub(crate) const QUOTA_BYTES: u64 = 26 << 20;
 
 /// Where uploads are until they are published.
 pub(crate) const STAGING: &str = STAGING_DIRECTORY;
 
-const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
@@ -38,8 +38,8 @@ impl Settings {
     /// In `folder`: `etc` has the settings, and `home` is for the homes.
     pub(crate) fn new(folder: &Path) -> Result<Settings> {
         let user = |(name, uploads)| {
-            let key = format!("authorized-keys = [\"ssh-ed25519 {KEY}\"]");
-            format!("[users.{name}]\n{key}\nquota = {QUOTA}\nsftp-uploads = \"{uploads}\"\n")
+            let key = format!("authorized-keys = [\"ssh-ed25519 {PUBLIC_KEY_BASE64}\"]");
+            format!("[users.{name}]\n{key}\nquota = {QUOTA_BYTES}\nsftp-uploads = \"{uploads}\"\n")
         };
         std::fs::create_dir(folder.join("etc"))?;
         std::fs::create_dir(folder.join("home"))?;
@@ -47,7 +47,7 @@ impl Settings {
         std::fs::write(folder.join("etc/users.toml"), text)?;
         let config = sshomed::config::load(folder, None, &[])?;
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
-        let key = parse_public_key_base64(KEY)?;
+        let key = parse_public_key_base64(PUBLIC_KEY_BASE64)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let login = |name| runtime.block_on(authenticator.public_key(name, &key, [127, 0, 0, 1].into()));
         let logins = USERS.into_iter().map(|name| login(name).context("no login")).collect::<Result<_>>()?;

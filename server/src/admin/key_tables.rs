@@ -8,7 +8,7 @@ use std::path::Path;
 use toml_edit::{ArrayOfTables, Datetime, Document, Item, Table, Value};
 
 /// The array of tables in a user's table.
-pub(super) const TABLES: &str = "keys";
+pub(super) const KEY_TABLES: &str = "keys";
 
 /// The settings of a key. With any of them, the key gets a table.
 #[derive(Args, Clone, Debug, Default)]
@@ -64,13 +64,14 @@ impl Admin {
             let form = || self.form(&format!("users.{name}"));
             self.user(&mut document, name)?;
             let user = document.get("users").and_then(|users| users.get(name)).and_then(Item::as_table);
-            let has_array = user.ok_or_else(form)?.get(TABLES).is_some_and(|keys| !keys.is_array_of_tables());
+            let has_array =
+                user.ok_or_else(form)?.get(KEY_TABLES).is_some_and(|keys| !keys.is_array_of_tables());
             if has_array {
-                return Err(self.form(&format!("users.{name}.{TABLES}")));
+                return Err(self.form(&format!("users.{name}.{KEY_TABLES}")));
             }
             let mut user = Table::new();
             user.set_implicit(true);
-            user.insert(TABLES, Item::ArrayOfTables(tables));
+            user.insert(KEY_TABLES, Item::ArrayOfTables(tables));
             Ok((table_text::append(text, name, user), ()))
         })?;
         Ok(keys.iter().map(|(_, key)| key.fingerprint()).collect())
@@ -79,7 +80,7 @@ impl Admin {
     /// Removes the table of the key at a position in the user's list of tables.
     pub(super) fn remove_key_table(&self, name: &str, index: usize) -> Result<(), AdminError> {
         self.edit_text(|text, _, _| {
-            let form = || self.form(&format!("users.{name}.{TABLES}"));
+            let form = || self.form(&format!("users.{name}.{KEY_TABLES}"));
             let header = header(text, name, index).ok_or_else(form)?;
             Ok((table_text::without_table(text, header).ok_or_else(form)?, ()))
         })
@@ -89,7 +90,7 @@ impl Admin {
 /// Where the header of a key's table begins; `None` if the keys are an inline array.
 fn header(text: &str, user: &str, index: usize) -> Option<usize> {
     let document = Document::parse(text).ok()?;
-    let tables = document.get("users")?.get(user)?.get(TABLES)?.as_array_of_tables()?;
+    let tables = document.get("users")?.get(user)?.get(KEY_TABLES)?.as_array_of_tables()?;
     Some(tables.get(index)?.span()?.start)
 }
 
@@ -103,9 +104,9 @@ mod tests {
 
     const LINE: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa laptop";
-    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
+    const P256_KEY: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
 
-    const TEXT: &str =
+    const USERS_TOML: &str =
         "[users.ann]\nquota = 1\n#access = \"read-only\"\n\n# The last.\n[users.ben]\n#quota = 2\n";
 
     fn folder(text: &str) -> (TempDir, Admin) {
@@ -113,7 +114,7 @@ mod tests {
         fs::create_dir(dir.path().join("etc")).unwrap();
         fs::write(dir.path().join("etc/users.toml"), text).unwrap();
         fs::write(dir.path().join("ann.pub"), format!("{LINE}\n")).unwrap();
-        fs::write(dir.path().join("two.pub"), format!("{LINE}\n{OTHER}\n")).unwrap();
+        fs::write(dir.path().join("two.pub"), format!("{LINE}\n{P256_KEY}\n")).unwrap();
         let admin = Admin::open(dir.path(), None).unwrap();
         (dir, admin)
     }
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_restricted_key_is_added_listed_and_removed_and_comments_are_kept() {
-        let (dir, admin) = folder(TEXT);
+        let (dir, admin) = folder(USERS_TOML);
         let text = || fs::read_to_string(dir.path().join("etc/users.toml")).unwrap();
         let from = Some("192.0.2.0/24".to_owned());
         let expires = Some("2026-01-02".to_owned());
@@ -132,7 +133,7 @@ mod tests {
         admin.add_key("ann", &dir.path().join("ann.pub"), &with_from).unwrap();
         let table = "[[users.ann.keys]]\nkey = \"KEY\"\naccess = \"read-only\"\nfrom = \"192.0.2.0/24\"\n\
                      expires = 2026-01-02\n";
-        assert_eq!(text(), format!("{TEXT}\n{}", table.replace("KEY", LINE)));
+        assert_eq!(text(), format!("{USERS_TOML}\n{}", table.replace("KEY", LINE)));
         let config = config::load(dir.path(), None, &[]).unwrap();
         assert_eq!(config.accounts[0].keys[0].access(), Access::ReadOnly);
         let list = admin.list_keys("ann").unwrap();
@@ -147,12 +148,12 @@ mod tests {
         let again = admin.add_key("ann", &dir.path().join("ann.pub"), &KeySettings::default()).unwrap_err();
         assert!(again.to_string().contains("is a key of this user already"), "{again}");
         admin.remove_key("ann", "laptop").unwrap();
-        assert_eq!(text(), TEXT);
+        assert_eq!(text(), USERS_TOML);
     }
 
     #[test]
     fn each_key_of_a_file_gets_a_table_and_one_of_them_is_removed() {
-        let (dir, admin) = folder(TEXT);
+        let (dir, admin) = folder(USERS_TOML);
         admin.add_key("ann", &dir.path().join("two.pub"), &settings("read-only")).unwrap();
         admin.remove_key("ann", "laptop").unwrap();
         let config = config::load(dir.path(), None, &[]).unwrap();
@@ -166,9 +167,9 @@ mod tests {
     #[test]
     fn an_edit_that_cannot_be_written_changes_nothing() {
         for (text, access, want) in [
-            (TEXT, "all", "users.ann.keys.access"),
+            (USERS_TOML, "all", "users.ann.keys.access"),
             ("users = { ann = {} }\n", "read-only", "edit it by hand"),
-            (&format!("[users.ann]\nkeys = [{{ key = '{OTHER}' }}]\n"), "read-only", "edit it by hand"),
+            (&format!("[users.ann]\nkeys = [{{ key = '{P256_KEY}' }}]\n"), "read-only", "edit it by hand"),
         ] {
             let (dir, admin) = folder(text);
             let error = admin.add_key("ann", &dir.path().join("ann.pub"), &settings(access)).unwrap_err();

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use tempfile::TempDir;
 
-const SHIPPED: &str = include_str!("../../../etc/users.toml");
+const SHIPPED_USERS_TOML: &str = include_str!("../../../etc/users.toml");
 
 /// Each commented key has a unique value, by which it is found after an edit.
-const LAYOUTS: [&str; 6] = [
+const USERS_TOML_LAYOUTS: [&str; 6] = [
     // Empty lines between the tables.
     "# Settings.\n\n[server]\n#shutdown-grace = 11\n\n[defaults]\nquota = 5\n#max-files = 12\n#own-keys = true\n\n\
      # Ann.\n[users.ann]\nquota = 1\n#max-files = 13\n\n# Bob.\n[users.bob]\nquota = 2\n#max-files = 14\n\n\
@@ -104,7 +104,7 @@ fn keeps_comments(text: &str, edits: &[&str]) {
 
 #[test]
 fn edits_leave_every_commented_line_with_its_table() {
-    for text in LAYOUTS {
+    for text in USERS_TOML_LAYOUTS {
         let crlf = text.replace('\n', "\r\n");
         for text in [text, &crlf] {
             assert!(commented(text).len() >= 3, "{text}");
@@ -123,13 +123,13 @@ fn edits_leave_every_commented_line_with_its_table() {
 
 #[test]
 fn edits_of_the_shipped_file_leave_every_commented_line_with_its_table() {
-    let crlf = SHIPPED.replace('\n', "\r\n");
-    for text in [SHIPPED, &crlf] {
+    let crlf = SHIPPED_USERS_TOML.replace('\n', "\r\n");
+    for text in [SHIPPED_USERS_TOML, &crlf] {
         for edits in [&["alex", "zcl", "+sam"][..], &["+sam", "zcl", "+tom", "alex", "sam"]] {
             keeps_comments(text, edits);
         }
     }
-    let found = commented(SHIPPED);
+    let found = commented(SHIPPED_USERS_TOML);
     assert!(found.values().any(|path| path == ".defaults.own-keys"), "{found:?}");
     assert!(!found.values().any(|path| path.starts_with(".users.")), "{found:?}");
     // Only a comment directly above a setting of [defaults] applies to all users.
@@ -139,7 +139,7 @@ fn edits_of_the_shipped_file_leave_every_commented_line_with_its_table() {
 
 #[test]
 fn removing_the_demo_users_removes_their_comments() {
-    let (dir, admin) = folder(SHIPPED);
+    let (dir, admin) = folder(SHIPPED_USERS_TOML);
     admin.remove("zcl").unwrap();
     assert!(
         read(&dir).contains("# A demo user.") && !read(&dir).contains("nother demo user"),
@@ -148,7 +148,9 @@ fn removing_the_demo_users_removes_their_comments() {
     );
     admin.remove("alex").unwrap();
     assert!(!read(&dir).contains("demo user") && !read(&dir).contains("alex"), "{}", read(&dir));
-    assert!(read(&dir).starts_with(&SHIPPED[..SHIPPED.find("# A demo user").unwrap() - 1]));
+    assert!(
+        read(&dir).starts_with(&SHIPPED_USERS_TOML[..SHIPPED_USERS_TOML.find("# A demo user").unwrap() - 1])
+    );
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const ED25519: &str =
+const ED25519_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex at home";
-const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
-const HASH: &str =
+const P256_KEY: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA= work";
+const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-const TEXT: &str = "\
+const USERS_TOML: &str = "\
 # sshome
 [server]
 listen = [\"127.0.0.1:0\"] # any port
@@ -74,12 +74,12 @@ fn password(text: &str) -> Result<Password, AdminError> {
 
 #[test]
 fn a_new_user_is_appended_and_nothing_else_changes() {
-    let folder = Folder::new(TEXT);
-    let key = folder.write("alex.pub", &format!("{ED25519}\n"));
+    let folder = Folder::new(USERS_TOML);
+    let key = folder.write("alex.pub", &format!("{ED25519_KEY}\n"));
     let user = NewUser { password: None, keys: vec![key], quota: Some("2 GiB".into()) };
     folder.admin.add("sam", &user).unwrap();
-    let added = format!("\n[users.sam]\nquota = \"2 GiB\"\nauthorized-keys = [\n    \"{ED25519}\",\n]\n");
-    assert_eq!(folder.text(), format!("{TEXT}{added}"));
+    let added = format!("\n[users.sam]\nquota = \"2 GiB\"\nauthorized-keys = [\n    \"{ED25519_KEY}\",\n]\n");
+    assert_eq!(folder.text(), format!("{USERS_TOML}{added}"));
     assert_eq!((folder.account("sam").quota, folder.account("sam").keys.len()), (Some(2 << 30), 1));
 }
 
@@ -100,7 +100,7 @@ fn the_first_user_is_added_to_an_empty_file() {
 
 #[test]
 fn an_invalid_user_is_not_added() {
-    let folder = Folder::new(TEXT);
+    let folder = Folder::new(USERS_TOML);
     let private = folder.write("id", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n");
     let empty = folder.write("empty.pub", "# nothing\n");
     for (name, user, want) in [
@@ -126,7 +126,7 @@ fn an_invalid_user_is_not_added() {
         let error = folder.admin.add(name, &user).unwrap_err().to_string();
         assert!(error.contains(want), "{error}");
     }
-    assert_eq!(folder.text(), TEXT);
+    assert_eq!(folder.text(), USERS_TOML);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn an_edit_that_the_server_would_refuse_is_not_made() {
 
 #[test]
 fn an_existing_error_does_not_prevent_an_edit_that_fixes_another() {
-    let demo = |name: &str| format!("[users.{name}]\npassword = \"{HASH}\"\ndemo = true\n");
+    let demo = |name: &str| format!("[users.{name}]\npassword = \"{PASSWORD_HASH}\"\ndemo = true\n");
     let folder = Folder::new(&format!("[server]\nlisten = [\"0.0.0.0:1\"]\n{}{}", demo("alex"), demo("zcl")));
     folder.admin.passwd("alex", || password("my own one")).unwrap();
     assert!(config::load(folder.dir.path(), None, &[]).is_err());
@@ -161,7 +161,7 @@ fn a_file_that_is_not_toml_is_reported_and_kept() {
 #[test]
 fn a_new_password_removes_demo_true() {
     let folder = Folder::new(&format!(
-        "[users.alex]\npassword = \"{HASH}\" # mine\ndemo = true # alex-demo\nquota = 5\n"
+        "[users.alex]\npassword = \"{PASSWORD_HASH}\" # mine\ndemo = true # alex-demo\nquota = 5\n"
     ));
     folder.admin.passwd("alex", || password("quite another")).unwrap();
     let text = folder.text();
@@ -173,19 +173,19 @@ fn a_new_password_removes_demo_true() {
 
 #[test]
 fn a_password_is_asked_for_only_if_the_user_exists() {
-    let folder = Folder::new(TEXT);
+    let folder = Folder::new(USERS_TOML);
     let result = folder.admin.passwd("nobody", || panic!("asked"));
     assert!(matches!(result, Err(AdminError::NoUser(name)) if name == "nobody"));
     let result = folder.admin.passwd("alex", || Err(AdminError::PasswordsDiffer));
     assert!(matches!(result, Err(AdminError::PasswordsDiffer)));
-    assert_eq!(folder.text(), TEXT);
+    assert_eq!(folder.text(), USERS_TOML);
 }
 
 #[test]
 fn a_quota_keeps_the_comment_beside_it() {
-    let folder = Folder::new(TEXT);
+    let folder = Folder::new(USERS_TOML);
     folder.admin.set("alex", &quota(" 3 GiB ")).unwrap();
-    assert_eq!(folder.text(), TEXT.replace("\"1 MiB\"", "\"3 GiB\""));
+    assert_eq!(folder.text(), USERS_TOML.replace("\"1 MiB\"", "\"3 GiB\""));
     folder.admin.set("zcl", &quota("unlimited")).unwrap();
     assert!(folder.text().contains("[users.zcl]\nquota = \"unlimited\"\n"));
     assert!(matches!(folder.admin.set("nobody", &quota("1 MiB")), Err(AdminError::NoUser(_))));
@@ -194,7 +194,7 @@ fn a_quota_keeps_the_comment_beside_it() {
 
 #[test]
 fn removing_a_user_removes_the_comment_above_and_no_other() {
-    let folder = Folder::new(TEXT);
+    let folder = Folder::new(USERS_TOML);
     let home = folder.dir.path().join("home/alex");
     fs::create_dir_all(&home).unwrap();
     fs::write(home.join("file"), "kept").unwrap();
@@ -202,7 +202,7 @@ fn removing_a_user_removes_the_comment_above_and_no_other() {
     assert!(said.contains("home/alex, was kept"), "{said}");
     assert_eq!(fs::read_to_string(home.join("file")).unwrap(), "kept");
     let gone = "# The first.\n[users.alex]\nquota = \"1 MiB\"   # small\naccess = \"read-only\"\n\n";
-    assert_eq!(folder.text(), TEXT.replace(gone, ""));
+    assert_eq!(folder.text(), USERS_TOML.replace(gone, ""));
 
     let said = folder.admin.remove("zcl").unwrap();
     assert!(said.contains("home/zcl, does not exist"), "{said}");
@@ -214,13 +214,13 @@ fn removing_a_user_removes_the_comment_above_and_no_other() {
 fn keys_are_added_and_removed_and_comments_are_kept() {
     let folder =
         Folder::new("[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n]\n");
-    folder.write("work.pub", P256);
-    let file = folder.write("home.pub", &format!("restrict {ED25519}\n"));
+    folder.write("work.pub", P256_KEY);
+    let file = folder.write("home.pub", &format!("restrict {ED25519_KEY}\n"));
     folder.admin.add_key("alex", &file, &KeySettings::default()).unwrap();
     assert_eq!(
         folder.text(),
         format!(
-            "[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n    \"restrict {ED25519}\",\n]\n"
+            "[users.alex]\nauthorized-keys = [ # all of them\n  \"work.pub\", # a file\n    \"restrict {ED25519_KEY}\",\n]\n"
         )
     );
     let list = folder.admin.list_keys("alex").unwrap();
@@ -252,26 +252,26 @@ fn keys_are_added_and_removed_and_comments_are_kept() {
 #[test]
 fn an_ambiguous_key_is_not_removed() {
     let twins = format!(
-        "[users.alex]\nauthorized-keys = ['''{ED25519}''', '{} alex at home']\n",
-        P256.trim_end_matches(" work")
+        "[users.alex]\nauthorized-keys = ['''{ED25519_KEY}''', '{} alex at home']\n",
+        P256_KEY.trim_end_matches(" work")
     );
     let folder = Folder::new(&twins);
     assert!(matches!(folder.admin.remove_key("alex", "alex at home"), Err(AdminError::ManyKeys { .. })));
     assert_eq!(folder.text(), twins);
 
     let folder = Folder::new("[users.alex]\nauthorized-keys = [\"both.pub\"]\n");
-    folder.write("both.pub", &format!("{ED25519}\n{P256}\n"));
+    folder.write("both.pub", &format!("{ED25519_KEY}\n{P256_KEY}\n"));
     let result = folder.admin.remove_key("alex", "work");
     assert!(matches!(result, Err(AdminError::SharedKeyFile { file }) if file == "both.pub"));
 }
 
 #[test]
 fn installed_keys_are_listed_removed_and_deleted_with_their_user() {
-    let folder = Folder::new(&format!("[users.alex]\nauthorized-keys = [\"{P256}\"]\n[users.sam]\n"));
+    let folder = Folder::new(&format!("[users.alex]\nauthorized-keys = [\"{P256_KEY}\"]\n[users.sam]\n"));
     let own = OwnKeys::of(folder.dir.path());
-    own.install("alex", ED25519).unwrap();
-    own.install("sam", ED25519).unwrap();
-    own.install("gone", ED25519).unwrap();
+    own.install("alex", ED25519_KEY).unwrap();
+    own.install("sam", ED25519_KEY).unwrap();
+    own.install("gone", ED25519_KEY).unwrap();
     let list = folder.admin.list_keys("alex").unwrap();
     assert!(
         list.contains("administrator  read-write  anywhere  never    work")
@@ -292,7 +292,7 @@ fn installed_keys_are_listed_removed_and_deleted_with_their_user() {
     let text = folder.text();
     folder.admin.remove_key("alex", "alex at home").unwrap();
     assert_eq!((own.read("alex").unwrap().len(), folder.text()), (0, text));
-    own.install("alex", ED25519).unwrap();
+    own.install("alex", ED25519_KEY).unwrap();
     folder.admin.remove("alex").unwrap();
     assert!(own.read("alex").unwrap().is_empty());
     // A later user with that name starts without them.
@@ -335,7 +335,7 @@ fn an_edit_keeps_the_mode_and_the_link_and_leaves_no_other_file() {
 #[test]
 fn users_are_listed_in_columns() {
     let folder = Folder::new(&format!(
-        "[users.alex]\nquota = \"100 MiB\"\nupload-rate = \"5 MiB/s\"\npassword = \"{HASH}\"\ndemo = true\nauthorized-keys = [\"{ED25519}\"]\n\
+        "[users.alex]\nquota = \"100 MiB\"\nupload-rate = \"5 MiB/s\"\npassword = \"{PASSWORD_HASH}\"\ndemo = true\nauthorized-keys = [\"{ED25519_KEY}\"]\n\
          [users.zcl]\nmax-files = 10\nenabled = false\n[users.sam]\naccess = \"read-only\"\n"
     ));
     fs::create_dir_all(folder.dir.path().join("home/alex")).unwrap();
@@ -356,9 +356,9 @@ fn users_are_listed_in_columns() {
 
 #[test]
 fn check_prints_the_settings_and_warns() {
-    let strong = HASH.replace("t=2", "t=3");
+    let strong = PASSWORD_HASH.replace("t=2", "t=3");
     let folder = Folder::new(&format!(
-        "[server]\nkex = \"post-quantum\"\n[users.alex]\npassword = \"{HASH}\"\ndemo = true\n[users.sam]\n\
+        "[server]\nkex = \"post-quantum\"\n[users.alex]\npassword = \"{PASSWORD_HASH}\"\ndemo = true\n[users.sam]\n\
          [users.zcl]\npassword = \"{strong}\"\n[users.gone]\nenabled = false\n"
     ));
     let file = folder.dir.path().join("etc/users.toml");

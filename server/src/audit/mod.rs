@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use transfer::ActiveTransfers;
 
 /// The log target of lines about files that were read, so that they can be disabled.
-pub const READS: &str = "sshomed::audit::reads";
+pub const READ_LOG_TARGET: &str = "sshomed::audit::reads";
 
 /// The audit log of one session. Clones belong to the same session.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Transfers in progress, and their log lines.
 
-use super::{Audit, AuditableError, READS, log_event, shown};
+use super::{Audit, AuditableError, READ_LOG_TARGET, log_event, shown};
 use crate::metrics::TransferDirection;
 use sshome_wire::{Digest, RemotePath};
 use std::collections::BTreeMap;
@@ -172,10 +172,10 @@ impl Transfer {
         let seconds = self.lasted().as_secs_f64();
         match digest {
             Some(digest) => {
-                log_event!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds, digest = %digest);
+                log_event!(target: READ_LOG_TARGET, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds, digest = %digest);
             }
             None => {
-                log_event!(target: READS, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds)
+                log_event!(target: READ_LOG_TARGET, self.audit, "read", path = shown(path.as_bytes()), bytes, seconds)
             }
         }
     }

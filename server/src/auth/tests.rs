@@ -2,8 +2,9 @@ use super::*;
 use crate::accounts::{AuthorizedKey, KeyLimits, OwnKeysError, SftpUploads};
 use async_trait::async_trait;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
-const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
+const ED25519_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa alex";
+const P256_KEY: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
 
 struct Accounts(Vec<Arc<Account>>);
 
@@ -56,11 +57,11 @@ fn account(name: &str, password: Option<&str>, keys: &[&str], enabled: bool) -> 
 }
 
 fn authenticator() -> Authenticator {
-    let inside = format!("from=\"192.0.2.0/24\" {KEY}");
+    let inside = format!("from=\"192.0.2.0/24\" {ED25519_KEY}");
     Authenticator::new(Arc::new(Accounts(vec![
-        account("alex", Some("alex's own"), &[KEY], true),
+        account("alex", Some("alex's own"), &[ED25519_KEY], true),
         account("zcl", None, &[&inside], true),
-        account("gone", Some("gone's own"), &[KEY], false),
+        account("gone", Some("gone's own"), &[ED25519_KEY], false),
     ])))
 }
 
@@ -103,14 +104,14 @@ async fn without_a_hash_the_dummy_is_checked() {
 async fn keys_log_in_from_their_allowed_addresses() {
     let authenticator = authenticator();
     for (user, line, from, want) in [
-        ("alex", KEY, "198.51.100.1", true),
-        ("alex", OTHER, "198.51.100.1", false),
-        ("zcl", KEY, "192.0.2.7", true),
-        ("zcl", KEY, "::ffff:192.0.2.7", true),
-        ("zcl", KEY, "198.51.100.1", false),
-        ("gone", KEY, "192.0.2.7", false),
-        ("nobody", KEY, "192.0.2.7", false),
-        ("broken", KEY, "192.0.2.7", false),
+        ("alex", ED25519_KEY, "198.51.100.1", true),
+        ("alex", P256_KEY, "198.51.100.1", false),
+        ("zcl", ED25519_KEY, "192.0.2.7", true),
+        ("zcl", ED25519_KEY, "::ffff:192.0.2.7", true),
+        ("zcl", ED25519_KEY, "198.51.100.1", false),
+        ("gone", ED25519_KEY, "192.0.2.7", false),
+        ("nobody", ED25519_KEY, "192.0.2.7", false),
+        ("broken", ED25519_KEY, "192.0.2.7", false),
     ] {
         let key = AuthorizedKey::parse(line).unwrap();
         let from = from.parse().unwrap();
@@ -141,13 +142,13 @@ async fn a_login_is_valid_as_long_as_its_credential() {
     assert_eq!(renewed(&|account| account.name = "zcl".into()), Err(Revoked::Removed));
     assert_eq!(login.renew(None), Err(Revoked::Removed));
 
-    let key = AuthorizedKey::parse(KEY).unwrap();
+    let key = AuthorizedKey::parse(ED25519_KEY).unwrap();
     let from = "192.0.2.7".parse().unwrap();
     let login = authenticator.public_key("zcl", key.public_key(), from).await.unwrap();
     assert_eq!(login.key(), Some(key.fingerprint()));
     let mut account = Account::clone(&login.account());
     assert_eq!(login.renew(Some(Arc::new(account.clone()))), Ok(()));
-    account.keys = vec![AuthorizedKey::parse(&format!("from=\"198.51.100.0/24\" {KEY}")).unwrap()];
+    account.keys = vec![AuthorizedKey::parse(&format!("from=\"198.51.100.0/24\" {ED25519_KEY}")).unwrap()];
     assert_eq!(login.renew(Some(Arc::new(account.clone()))), Err(Revoked::Credential));
     account.installed = vec![key];
     assert_eq!(login.renew(Some(Arc::new(account))), Ok(()));
@@ -157,7 +158,7 @@ async fn a_login_is_valid_as_long_as_its_credential() {
 async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
     let authenticator = authenticator();
     let from = "192.0.2.7".parse().unwrap();
-    let key = AuthorizedKey::parse(KEY).unwrap();
+    let key = AuthorizedKey::parse(ED25519_KEY).unwrap();
     let login = authenticator.public_key("alex", key.public_key(), from).await.unwrap();
     let mut account = Account::clone(&login.account());
     for (own, of_key, want) in [
@@ -174,7 +175,7 @@ async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
         assert_eq!(login.may_manage_keys(), want == Access::ReadWrite, "{own:?} {of_key:?}");
     }
     (account.access, account.installed) = (Access::ReadWrite, Vec::new());
-    account.keys = vec![AuthorizedKey::parse(&format!("from=\"192.0.2.0/24\" {KEY}")).unwrap()];
+    account.keys = vec![AuthorizedKey::parse(&format!("from=\"192.0.2.0/24\" {ED25519_KEY}")).unwrap()];
     login.renew(Some(Arc::new(account.clone()))).unwrap();
     assert!(!login.may_manage_keys());
     account.installed = vec![key.clone()];
@@ -189,10 +190,11 @@ async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
 #[tokio::test]
 async fn expired_accounts_and_keys_are_refused_and_their_logins_end() {
     let authenticator = authenticator();
-    let (from, key) = ("192.0.2.7".parse().unwrap(), AuthorizedKey::parse(KEY).unwrap());
+    let (from, key) = ("192.0.2.7".parse().unwrap(), AuthorizedKey::parse(ED25519_KEY).unwrap());
     let login = authenticator.public_key("alex", key.public_key(), from).await.unwrap();
     let account = login.account();
-    let line = |expires: &str| AuthorizedKey::parse(&format!("expiry-time=\"{expires}\" {KEY}")).unwrap();
+    let line =
+        |expires: &str| AuthorizedKey::parse(&format!("expiry-time=\"{expires}\" {ED25519_KEY}")).unwrap();
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     for (keys, expires, refused) in [
         (vec![line("20200101Z")], None, true),

@@ -76,16 +76,17 @@ mod tests {
     use crate::config::{ConfigLocation, parse};
     use std::fs;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
-    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
+    const ED25519_KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+    const P256_KEY: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFDTe/ibr0FpW3bxLOOzl3/Rijlf417UnbV4lKOMiYf07se58PSzJs06/qfziFz5dhPdOLMGW2KljNEzh4TdFeA=";
 
     /// The user `ann` of a text, and the mistakes as `LINE KEY: MESSAGE`.
     fn ann(text: &str) -> (Account, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("users.toml");
         fs::write(&file, text).unwrap();
-        fs::write(dir.path().join("ann.pub"), format!("{KEY} ann's\n")).unwrap();
-        fs::write(dir.path().join("two.pub"), format!("{KEY}\n{OTHER}\n")).unwrap();
+        fs::write(dir.path().join("ann.pub"), format!("{ED25519_KEY} ann's\n")).unwrap();
+        fs::write(dir.path().join("two.pub"), format!("{ED25519_KEY}\n{P256_KEY}\n")).unwrap();
         let location = ConfigLocation::new(dir.path(), Some(&file)).unwrap();
         let (config, mistakes) = parse(&location, text, &[]);
         let shown = mistakes.into_iter().map(|mistake| {
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn a_table_describes_one_key() {
         let (ann, mistakes) = ann(&format!(
-            "[users.ann]\nauthorized-keys = [\"{OTHER}\"]\n\n[[users.ann.keys]]\nkey = \"ann.pub\"\n\
+            "[users.ann]\nauthorized-keys = [\"{P256_KEY}\"]\n\n[[users.ann.keys]]\nkey = \"ann.pub\"\n\
              access = \"read-only\"\nfrom = \"192.0.2.0/24\"\ncomment = \"the laptop\"\n"
         ));
         assert!(mistakes.is_empty(), "{mistakes:?}");
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn mistakes_of_tables_name_the_table() {
         let table = |settings: &str| ann(&format!("[users.ann]\n[[users.ann.keys]]\n{settings}\n")).1;
-        let key = format!("key = \"{KEY}\"");
+        let key = format!("key = \"{ED25519_KEY}\"");
         for (settings, want) in [
             (String::new(), "2 users.ann.keys.key: is missing"),
             (format!("{key}\naccess = \"all\""), "4 users.ann.keys.access: invalid access \"all\""),
@@ -121,7 +122,7 @@ mod tests {
             (format!("{key}\nacces = \"read-only\""), "4 users.ann.keys.acces: unknown key: did you mean"),
             (format!("{key}\nexpires = 18:00:00"), "4 users.ann.keys.expires: must be a date"),
             (format!("{key}\nexpires = \"2027-01-01\""), "4 users.ann.keys.expires: must be a date"),
-            (format!("key = 'from=\"*\" {KEY}'"), "3 users.ann.keys.key: has options before it"),
+            (format!("key = 'from=\"*\" {ED25519_KEY}'"), "3 users.ann.keys.key: has options before it"),
             ("key = \"two.pub\"".to_owned(), "3 users.ann.keys.key: holds 2 keys"),
             ("key = \"none.pub\"".to_owned(), "3 users.ann.keys.key: none.pub cannot be read"),
         ] {
@@ -130,7 +131,8 @@ mod tests {
         }
         let twice = format!("{key}\n[[users.ann.keys]]\n{key}");
         assert!(table(&twice)[0].contains("is a key of this user already"), "{:?}", table(&twice));
-        let both = ann(&format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\nkeys = [{{ {key} }}]\n")).1;
+        let both =
+            ann(&format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\nkeys = [{{ {key} }}]\n")).1;
         assert!(both[0].contains("remove it from authorized-keys"), "{both:?}");
         let form = ann("[users.ann]\nkeys = [\"ann.pub\"]\n").1;
         assert!(form[0].starts_with("2 users.ann.keys: must be a table"), "{form:?}");

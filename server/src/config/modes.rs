@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    const HASH: &str =
+    const PASSWORD_HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     /// The errors of a configuration in a file and a folder with these modes.
@@ -134,7 +134,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let (folder, file) = (dir.path().join("etc"), dir.path().join("etc/users.toml"));
         fs::create_dir(&folder).unwrap();
-        fs::write(&file, format!("[users.ann]\npassword = \"{HASH}\"\n")).unwrap();
+        fs::write(&file, format!("[users.ann]\npassword = \"{PASSWORD_HASH}\"\n")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(file_mode)).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(folder_mode)).unwrap();
         let loaded = load(dir.path(), None, &[]);

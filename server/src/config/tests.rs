@@ -8,8 +8,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use tempfile::TempDir;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
-const HASH: &str =
+const ED25519_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A folder with an `etc/users.toml`.
@@ -38,7 +38,7 @@ fn complaints(dir: &TempDir, listen: &[SocketAddr]) -> Vec<String> {
 /// Each row has a file and all its mistakes.
 fn assert_complaints(rows: &[(&str, &[&str])]) {
     for (text, want) in rows {
-        let text = text.replace("HASH", HASH).replace("@KEY@", KEY);
+        let text = text.replace("HASH", PASSWORD_HASH).replace("@KEY@", ED25519_KEY);
         assert_eq!(complaints(&folder(&text), &[]), *want, "in\n{text}");
     }
 }
@@ -61,13 +61,14 @@ fn every_setting_is_parsed() {
         "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:2022\"]\nhost-keys = [\"keys/a\", \"/nowhere/b\"]\n\
          homes = \"h\"\naccount = \"a\"\nconfine = \"off\"\nkex = \"post-quantum\"\nshutdown-grace = \"5 s\"\npart-expiry = \"2 days\"\nstream-expiry = 60\n\
          [defaults]\nquota = \"1 MiB\"\nmax-files = 7\naccess = \"read-only\"\nsftp-uploads = \"atomic\"\n\
-         [users.alex]\npassword = \"{HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{KEY} laptop']\n\
+         [users.alex]\npassword = \"{PASSWORD_HASH}\"\nauthorized-keys = [\"keys/alex.pub\", '{ED25519_KEY} laptop']\n\
          [users.zcl]\nroot = \"disk\"\nquota = 5_000\nmax-files = \"unlimited\"\naccess = \"read-write\"\n\
          sftp-uploads = \"in-place\"\nenabled = false\n\
          [users.\"a.b-c_9\"]\nquota = \"unlimited\"\n"
     ));
     fs::create_dir_all(dir.path().join("keys")).unwrap();
-    fs::write(dir.path().join("keys/alex.pub"), format!("# two\n{KEY}\nrestrict {KEY}\n")).unwrap();
+    fs::write(dir.path().join("keys/alex.pub"), format!("# two\n{ED25519_KEY}\nrestrict {ED25519_KEY}\n"))
+        .unwrap();
     fs::create_dir(dir.path().join("disk")).unwrap();
     let config = loaded(&dir).unwrap();
     let real = fs::canonicalize(dir.path()).unwrap();
@@ -251,7 +252,8 @@ fn errors_in_users_are_reported() {
         ),
     ]);
     let dir = folder("[users.alex]\nauthorized-keys = [\"alex.pub\"]\n");
-    fs::write(dir.path().join("alex.pub"), format!("# mine\nno-pty {KEY}\npermit {KEY}\n")).unwrap();
+    fs::write(dir.path().join("alex.pub"), format!("# mine\nno-pty {ED25519_KEY}\npermit {ED25519_KEY}\n"))
+        .unwrap();
     assert_eq!(
         complaints(&dir, &[]),
         [
@@ -312,7 +314,7 @@ fn a_home_that_does_not_exist_yet_may_not_overlap_either() {
 
 #[test]
 fn a_demo_password_keeps_the_server_on_this_machine() {
-    let demo = format!("[users.alex]\npassword = \"{HASH}\"\ndemo = true\n");
+    let demo = format!("[users.alex]\npassword = \"{PASSWORD_HASH}\"\ndemo = true\n");
     let told = |line: usize, address: &str| {
         vec![format!(
             "{line}: users.alex.demo: alex has a demo password, which is public, and {address} can be reached from other \

@@ -232,8 +232,9 @@ mod tests {
 
     #[test]
     fn users_may_install_keys_unless_that_would_bypass_a_restriction() {
-        const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
-        let inside = format!("authorized-keys = ['from=\"192.0.2.0/24\" {KEY}']");
+        const ED25519_KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+        let inside = format!("authorized-keys = ['from=\"192.0.2.0/24\" {ED25519_KEY}']");
         for (settings, want) in [
             ("", true),
             ("access = \"read-only\"", false),

@@ -4,7 +4,7 @@ use super::ConfineError;
 use super::account::SystemAccount;
 use crate::accounts::{Access as UserAccess, Account as User, OwnKeys};
 use crate::config::{Config, shown};
-use crate::permission::{Access, READ, WRITE, check, closed, not_theirs, obstacle};
+use crate::permission::{Access, READ_FOLDER, WRITE_FOLDER, check, closed, not_theirs, obstacle};
 use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use rustix::process::geteuid;
 use std::collections::HashSet;
@@ -33,15 +33,15 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
     let mut wanted = Vec::new();
     if users().any(|user| user.make_root) {
         let is_missing = |user: &User| user.make_root && !user.root.exists();
-        let access = if users().any(|user| is_missing(user)) { WRITE } else { Access::EXEC_OK };
+        let access = if users().any(|user| is_missing(user)) { WRITE_FOLDER } else { Access::EXEC_OK };
         wanted.push((config.homes.clone(), access));
     }
     // Installing keys may fail, but installed keys must be readable.
     if own_keys.exists() {
-        wanted.push((own_keys, READ));
+        wanted.push((own_keys, READ_FOLDER));
     }
     let files = || config.control_socket.iter().chain(&config.log.file);
-    wanted.extend(files().filter_map(|file| Some((file.parent()?.to_owned(), WRITE))));
+    wanted.extend(files().filter_map(|file| Some((file.parent()?.to_owned(), WRITE_FOLDER))));
     wanted.extend(config.log.file.iter().map(|file| (file.clone(), Access::WRITE_OK)));
     if host_keys {
         wanted.extend(config.host_keys.iter().map(|key| (key.clone(), Access::READ_OK)));
@@ -56,10 +56,10 @@ pub(super) fn complaints(config: &Config, account: &str, host_keys: bool) -> Vec
     }
     if !complaints.is_empty() {
         let root = |user: &User| {
-            let access = if user.access == UserAccess::ReadWrite { WRITE } else { READ };
+            let access = if user.access == UserAccess::ReadWrite { WRITE_FOLDER } else { READ_FOLDER };
             user.root.exists().then(|| complaint(config, &user.root, access, account)).flatten()
         };
-        complaints.extend(complaint(config, &config.homes, WRITE, account));
+        complaints.extend(complaint(config, &config.homes, WRITE_FOLDER, account));
         complaints.extend(users().filter_map(|user| root(user)));
     }
     let mut seen = HashSet::new();
@@ -102,7 +102,7 @@ fn complaint(config: &Config, path: &Path, access: Access, account: &str) -> Opt
         // It is created when it is needed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = path.ancestors().skip(1).find(|folder| folder.exists())?;
-            obstacle(above, WRITE, account).map(|why| line(above, &why))
+            obstacle(above, WRITE_FOLDER, account).map(|why| line(above, &why))
         }
         Err(_) => {
             match closed(path).filter(|folder| *folder != config.dir && folder.starts_with(&config.dir)) {

@@ -6,7 +6,7 @@ mod queue;
 
 pub use queue::lost_lines;
 
-use crate::audit::READS;
+use crate::audit::READ_LOG_TARGET;
 use crate::config::{LogFormat, LogSettings};
 use fields::QuotedFields;
 use file::LogFile;
@@ -137,6 +137,6 @@ fn filter(wanted: &str, reads: bool) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::try_new(wanted)?;
     match reads {
         true => Ok(filter),
-        false => Ok(filter.add_directive(format!("{READS}=off").parse()?)),
+        false => Ok(filter.add_directive(format!("{READ_LOG_TARGET}=off").parse()?)),
     }
 }

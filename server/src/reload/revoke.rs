@@ -136,8 +136,9 @@ mod tests {
     use crate::config;
     use tempfile::TempDir;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
-    const HASH: &str =
+    const ED25519_KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+    const PASSWORD_HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     /// The changes of `after` that are applied to `before`: the revocations, and the pending ones for ann.
@@ -154,18 +155,19 @@ mod tests {
 
     #[test]
     fn revocations_apply_despite_errors_elsewhere() {
-        let ann = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
+        let ann =
+            format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\npassword = \"{PASSWORD_HASH}\"\n");
         let ben = "[users.ben]\n";
         let typo = "[users.ben]\nquota = \"much\"\n";
         let before = format!("{ann}{ben}");
-        let other = HASH.replace("AAA$AAA", "AAA$BBB");
+        let other = PASSWORD_HASH.replace("AAA$AAA", "AAA$BBB");
         for (after, want) in [
             (typo.to_owned(), "ann: removed"),
             (format!("{ann}enabled = false\n{typo}"), "ann: disabled"),
             (format!("{ann}access = \"read-only\"\nown-keys = true\n{typo}"), "ann: read-only"),
-            (format!("{}{typo}", ann.replace(HASH, &other)), "ann: password changed"),
-            (format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}"), "ann: password removed"),
-            (format!("[users.ann]\npassword = \"{HASH}\"\n{typo}"), "ann: keys removed"),
+            (format!("{}{typo}", ann.replace(PASSWORD_HASH, &other)), "ann: password changed"),
+            (format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\n{typo}"), "ann: password removed"),
+            (format!("[users.ann]\npassword = \"{PASSWORD_HASH}\"\n{typo}"), "ann: keys removed"),
             (format!("{ann}own-keys = false\n{typo}"), "ann: installed keys are not accepted"),
             // Even with a mistake in the user's own table.
             (format!("{ann}enabled = false\nquota = \"much\"\n{ben}"), "ann: disabled"),
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn a_key_loses_permissions_and_gains_none() {
         let ann = |access: &str, rest: &str| {
-            format!("[users.ann]\n[[users.ann.keys]]\nkey = \"{KEY}\"\naccess = \"{access}\"\n{rest}")
+            format!("[users.ann]\n[[users.ann.keys]]\nkey = \"{ED25519_KEY}\"\naccess = \"{access}\"\n{rest}")
         };
         let typo = "[users.ben]\nquota = \"much\"\n";
         let (lost, pending) = revoked(&ann("read-write", ""), &ann("read-only", typo));
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!((lost, pending), (vec!["ann: expires earlier".to_owned()], Vec::new()));
         let (lost, pending) = revoked(&ann("read-only", ""), &ann("read-write", typo));
         assert_eq!((lost, pending), (Vec::new(), vec!["keys".to_owned()]));
-        let line = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\n{typo}");
+        let line = format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\n{typo}");
         let (lost, pending) = revoked(&ann("read-only", ""), &line);
         assert_eq!((lost, pending), (Vec::new(), vec!["authorized-keys".to_owned(), "keys".to_owned()]));
         // A mistake in a table, which then grants nothing, revokes nothing.
@@ -203,13 +205,14 @@ mod tests {
 
     #[test]
     fn an_error_revokes_nothing() {
-        let before = format!("[users.ann]\nauthorized-keys = [\"{KEY}\"]\npassword = \"{HASH}\"\n");
+        let before =
+            format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\npassword = \"{PASSWORD_HASH}\"\n");
         for after in [
             "[users.ann\n".to_owned(),
             "users = 5\n".to_owned(),
             "[users]\nann = 5\n".to_owned(),
-            before.replace(KEY, "keys/missing.pub"),
-            before.replace(HASH, "$argon2id$"),
+            before.replace(ED25519_KEY, "keys/missing.pub"),
+            before.replace(PASSWORD_HASH, "$argon2id$"),
             format!("{before}access = \"neither\"\n"),
         ] {
             assert_eq!(revoked(&before, &after).0, [""; 0], "{after}");
@@ -220,7 +223,7 @@ mod tests {
     fn grants_wait_for_a_valid_file() {
         let (revocations, pending) = revoked(
             "[users.ann]\nquota = 1\n",
-            &format!("[users.ann]\nquota = 2\npassword = \"{HASH}\"\n[x]\n"),
+            &format!("[users.ann]\nquota = 2\npassword = \"{PASSWORD_HASH}\"\n[x]\n"),
         );
         assert_eq!((revocations.len(), pending), (0, vec!["password".to_owned(), "quota".to_owned()]));
         assert_eq!(revoked("[users.ben]\n", "[users.ann]\n[users.ben]\n[x]\n").1, ["users.ann"]);

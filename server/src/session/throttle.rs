@@ -84,11 +84,11 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    const RATE: u64 = 1 << 20;
+    const BYTES_PER_SECOND: u64 = 1 << 20;
 
     fn rates() -> Arc<UserRateLimits> {
         let rates = UserRateLimits::default();
-        rates.set(Some(RATE), Some(RATE));
+        rates.set(Some(BYTES_PER_SECOND), Some(BYTES_PER_SECOND));
         Arc::new(rates)
     }
 
@@ -114,8 +114,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let taken: Vec<u64> = takers.iter().map(|taken| taken.load(Ordering::Relaxed)).collect();
             let sum: u64 = taken.iter().sum();
-            assert!(sum <= RATE * second + RATE / 5, "{sum} in {second} s");
-            assert!(sum + RATE / 4 >= RATE * second, "{sum} in {second} s");
+            assert!(sum <= BYTES_PER_SECOND * second + BYTES_PER_SECOND / 5, "{sum} in {second} s");
+            assert!(sum + BYTES_PER_SECOND / 4 >= BYTES_PER_SECOND * second, "{sum} in {second} s");
             let (least, most) = (taken.iter().min().unwrap(), taken.iter().max().unwrap());
             assert!(most - least <= 2 * piece as u64, "{taken:?}");
         }
@@ -135,7 +135,7 @@ mod tests {
         let begun = sum([&big, &small]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         // Bytes that were sent early are deducted from later ones.
-        assert!(sum([&big, &small]) - begun <= 12 * RATE);
+        assert!(sum([&big, &small]) - begun <= 12 * BYTES_PER_SECOND);
     }
 
     #[tokio::test(start_paused = true)]
@@ -143,7 +143,7 @@ mod tests {
         let rates = rates();
         assert!(rates.received(1).is_some_and(|paid| paid <= Instant::now()));
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        let paid = rates.received(RATE as usize).unwrap();
+        let paid = rates.received(BYTES_PER_SECOND as usize).unwrap();
         assert!(paid >= Instant::now() + Duration::from_secs(1) - TokenBucket::MAX_BURST);
         // The other direction has its own bucket.
         let before = Instant::now();
@@ -159,8 +159,8 @@ mod tests {
         assert_eq!(fast.window(16 << 20), 16 << 20);
         assert!(fast.received(1).is_some());
         assert_eq!(fast.piece(), usize::MAX);
-        fast.set(None, Some(RATE));
+        fast.set(None, Some(BYTES_PER_SECOND));
         assert!(fast.received(1 << 30).is_none());
-        assert_eq!(fast.piece(), RATE as usize / 8);
+        assert_eq!(fast.piece(), BYTES_PER_SECOND as usize / 8);
     }
 }

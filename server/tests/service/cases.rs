@@ -23,7 +23,7 @@ fn size(length: u64) -> SetAttributes {
 fn overwritten_bytes_are_not_counted_again() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 100]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();
     assert!(is_over_quota(file.write_at(51, &[3; 50])));
@@ -35,7 +35,7 @@ fn overwritten_bytes_are_not_counted_again() {
 fn appending_ignores_the_offset_and_stops_at_the_quota() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let (one, two) = (open(&user, "f", APPEND), open(&user, "f", APPEND));
+    let (one, two) = (open(&user, "f", APPEND_OR_CREATE), open(&user, "f", APPEND_OR_CREATE));
     one.write_at(0, &[1; 30]).unwrap();
     two.write_at(0, &[2; 30]).unwrap();
     one.write_at(7, &[3; 40]).unwrap();
@@ -48,14 +48,14 @@ fn appending_ignores_the_offset_and_stops_at_the_quota() {
 fn truncation_frees_space_and_growth_takes_it() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 100]).unwrap();
     file.set_attributes(&user, &size(10)).unwrap();
     assert_eq!(used(&user), 10);
     service::set_attributes(&user, &path("f"), true, &size(90)).unwrap();
     assert!(is_over_quota(file.set_attributes(&user, &size(101))));
     world.assert_accounting(0);
-    drop(open(&user, "f", UPLOAD));
+    drop(open(&user, "f", TRUNCATE_OR_CREATE));
     assert_eq!(used(&user), 0);
     world.assert_accounting(0);
 }
@@ -65,8 +65,8 @@ fn a_write_far_beyond_the_quota_does_not_touch_the_file() {
     let world = World::new("quota = \"1 MiB\"");
     let user = world.user();
     put(&user, "f", b"content").unwrap();
-    let before = open(&user, "f", READ).info().unwrap();
-    let file = open(&user, "f", WRITE);
+    let before = open(&user, "f", READ_ONLY).info().unwrap();
+    let file = open(&user, "f", WRITE_OR_CREATE);
     assert!(is_over_quota(file.write_at(10 * GIB, b"x")));
     assert!(is_over_quota(file.set_attributes(&user, &size(u64::MAX))));
     assert!(file.write_at(u64::MAX, b"x").is_err());
@@ -79,7 +79,7 @@ fn a_write_far_beyond_the_quota_does_not_touch_the_file() {
 fn holes_count_in_full() {
     let world = World::new("quota = \"11 GiB\"");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(10 * GIB, b"x").unwrap();
     assert_eq!(used(&user), 10 * GIB + 1);
     assert!(is_over_quota(file.write_at(11 * GIB, b"x")));
@@ -90,7 +90,7 @@ fn holes_count_in_full() {
 fn writes_that_the_disk_refuses_are_not_counted() {
     let world = World::new("quota = \"unlimited\"");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 100]).unwrap();
     // No file of most filesystems can be so long; where it can, it counts.
     let most = i64::MAX as u64;
@@ -109,7 +109,7 @@ fn writes_that_the_disk_refuses_are_not_counted() {
 fn copy_data_is_counted_and_never_onto_itself() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let (source, target) = (open(&user, "f", BOTH), open(&user, "g", BOTH));
+    let (source, target) = (open(&user, "f", READ_WRITE_OR_CREATE), open(&user, "g", READ_WRITE_OR_CREATE));
     source.write_at(0, &[1; 40]).unwrap();
     let copy = |from: &OpenFile, at, length, to: &OpenFile, offset| {
         let mut copy = CopyData::begin(from, at, length, to, offset)?;
@@ -123,7 +123,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
     assert_eq!(used(&user), 90);
     world.assert_accounting(0);
     for (at, length, to) in [(0, 0, 0), (0, 0, 49), (0, 20, 10), (10, 20, 0)] {
-        let again = open(&user, "g", BOTH);
+        let again = open(&user, "g", READ_WRITE_OR_CREATE);
         assert!(copy(&target, at, length, &again, to).is_err(), "{at} {length} {to}");
     }
     assert!(is_over_quota(copy(&source, 0, 0, &target, 50).and(copy(&source, 0, 21, &target, 90))));
@@ -138,14 +138,14 @@ fn after_a_failed_change_all_others_through_the_handle_fail() {
         let user = world.user();
         put(&user, "other", &[1; 60]).unwrap();
         let copy = |file: &OpenFile| {
-            let source = open(&user, "other", READ);
+            let source = open(&user, "other", READ_ONLY);
             CopyData::begin(&source, 0, 0, file, 0).map(drop)
         };
         type Change<'a> = &'a dyn Fn(&OpenFile) -> service::Result<()>;
         let failures: [Change<'_>; 3] =
             [&|file| file.write_at(90, &[2; 11]), &|file| file.set_attributes(&user, &size(101)), &copy];
         for (number, fail) in failures.into_iter().enumerate() {
-            let file = open(&user, &format!("f{number}"), UPLOAD);
+            let file = open(&user, &format!("f{number}"), TRUNCATE_OR_CREATE);
             file.write_at(0, &[2; 10]).unwrap();
             if uploads == "atomic" && number == 2 {
                 // What a staged file lacks is known when it is written.
@@ -172,11 +172,11 @@ fn after_a_failed_change_all_others_through_the_handle_fail() {
 fn a_hard_link_takes_an_entry_and_no_bytes() {
     let world = World::new("quota = 100\nmax-files = 2");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 60]).unwrap();
     service::hard_link(&user, &path("f"), &path("g")).unwrap();
     assert!(is_over_quota(service::hard_link(&user, &path("f"), &path("h"))));
-    open(&user, "g", WRITE).write_at(60, &[1; 40]).unwrap();
+    open(&user, "g", WRITE_OR_CREATE).write_at(60, &[1; 40]).unwrap();
     assert!(is_over_quota(file.write_at(100, &[1])));
     world.assert_accounting(0);
     service::remove(&user, &path("f")).unwrap();
@@ -191,7 +191,7 @@ fn a_hard_link_takes_an_entry_and_no_bytes() {
 fn a_removed_file_counts_and_grows_until_it_is_closed() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let (one, two) = (open(&user, "f", WRITE), open(&user, "f", BOTH));
+    let (one, two) = (open(&user, "f", WRITE_OR_CREATE), open(&user, "f", READ_WRITE_OR_CREATE));
     one.write_at(0, &[1; 40]).unwrap();
     service::remove(&user, &path("f")).unwrap();
     two.write_at(40, &[1; 40]).unwrap();
@@ -209,7 +209,7 @@ fn a_file_that_is_replaced_while_it_is_open_counts_until_it_is_closed() {
     for empty in [true, false] {
         let world = World::new("quota = 100");
         let user = world.user();
-        let (old, new) = (open(&user, "f", WRITE), open(&user, "g", WRITE));
+        let (old, new) = (open(&user, "f", WRITE_OR_CREATE), open(&user, "g", WRITE_OR_CREATE));
         let before = if empty { 0 } else { 30 };
         old.write_at(0, &vec![1; before]).unwrap();
         new.write_at(0, &[1; 20]).unwrap();
@@ -236,12 +236,12 @@ fn a_home_over_its_quota_may_become_smaller() {
     let world = world.restarted();
     let user = world.user();
     assert!(is_over_quota(put(&user, "h", &[1])));
-    assert!(is_over_quota(OpenFile::open(&user, &path("h"), WRITE)));
+    assert!(is_over_quota(OpenFile::open(&user, &path("h"), WRITE_OR_CREATE)));
     put(&user, "f", &[1; 90]).unwrap();
-    let file = open(&user, "g", WRITE);
+    let file = open(&user, "g", WRITE_OR_CREATE);
     file.write_at(0, &[2; 50]).unwrap();
     assert!(is_over_quota(file.write_at(50, &[2])));
-    open(&user, "g", WRITE).set_attributes(&user, &size(5)).unwrap();
+    open(&user, "g", WRITE_OR_CREATE).set_attributes(&user, &size(5)).unwrap();
     put(&user, "h", &[1]).unwrap();
     world.assert_accounting(0);
 }
@@ -255,14 +255,18 @@ fn a_read_only_account_reads_and_changes_nothing() {
     let refused = |result: service::Result<()>| {
         assert_eq!(result.unwrap_err().to_string(), "this account is read-only");
     };
-    for mode in
-        [WRITE, UPLOAD, APPEND, OpenMode { truncate: true, ..READ }, OpenMode { create: true, ..READ }]
-    {
+    for mode in [
+        WRITE_OR_CREATE,
+        TRUNCATE_OR_CREATE,
+        APPEND_OR_CREATE,
+        OpenMode { truncate: true, ..READ_ONLY },
+        OpenMode { create: true, ..READ_ONLY },
+    ] {
         refused(OpenFile::open(&user, &path("f"), mode).map(drop));
     }
     let f = path("f");
     let nothing = SetAttributes::default();
-    refused(open(&user, "f", READ).set_attributes(&user, &nothing));
+    refused(open(&user, "f", READ_ONLY).set_attributes(&user, &nothing));
     refused(service::set_attributes(&user, &f, true, &nothing));
     refused(service::rename_exact(&user, &f, &path("g"), true));
     refused(service::rename(&user, &f, &path("g")));
@@ -318,7 +322,7 @@ fn a_missing_directory_is_reported() {
     no_directory(service::make_symlink(&user, &path("no/l"), b"x").map(drop));
     no_directory(service::rename(&user, &path("f"), &path("no/f")));
     no_directory(service::hard_link(&user, &path("f"), &path("no/f")));
-    no_directory(OpenFile::open(&user, &path("no/f"), WRITE).map(drop));
+    no_directory(OpenFile::open(&user, &path("no/f"), WRITE_OR_CREATE).map(drop));
     // A link to nothing is not missing itself.
     std::os::unix::fs::symlink("gone/x", world.home().join("l")).unwrap();
     let error = put(&user, "l", b"1").unwrap_err();
@@ -329,7 +333,7 @@ fn a_missing_directory_is_reported() {
 fn a_get_of_a_file_written_in_place_fails_or_is_correct() {
     let world = World::new("quota = 100");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 50]).unwrap();
     let before = file.info().unwrap();
     let mut download = Download::begin(&user, &path("f")).unwrap();

@@ -27,11 +27,11 @@ fn mode_of(world: &World, name: &str) -> u32 {
 fn a_handle_allows_only_its_access_mode() {
     let world = World::new("");
     let user = world.user();
-    assert_eq!(status(OpenFile::open(&user, &path("f"), READ)), Status::NoSuchFile);
-    let file = open(&user, "f", WRITE);
+    assert_eq!(status(OpenFile::open(&user, &path("f"), READ_ONLY)), Status::NoSuchFile);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(3, b"data").unwrap();
     assert!(file.read_at(0, &mut Vec::with_capacity(9), 9).is_err());
-    let read = open(&user, "f", READ);
+    let read = open(&user, "f", READ_ONLY);
     assert!(read.write_at(0, b"x").is_err());
     let longer = SetAttributes { size: Some(9), ..SetAttributes::default() };
     assert!(read.set_attributes(&user, &longer).is_err());
@@ -41,7 +41,7 @@ fn a_handle_allows_only_its_access_mode() {
     assert_eq!(buffer, b"kept\0da");
     assert_eq!(read.read_at(7, &mut buffer, 3).unwrap(), 0);
     assert_eq!(read.read_at(u64::MAX, &mut buffer, 3).unwrap(), 0);
-    let new = OpenMode { exclusive: true, ..WRITE };
+    let new = OpenMode { exclusive: true, ..WRITE_OR_CREATE };
     assert!(OpenFile::open(&user, &path("f"), new).is_err());
     open(&user, "g", OpenMode { mode: Some(0o6640), ..new });
     assert_eq!(mode_of(&world, "g") & !0o640, 0);
@@ -54,7 +54,7 @@ fn only_regular_files_are_opened_and_opening_never_blocks() {
     rustix::fs::mkfifoat(CWD, world.home().join("pipe"), Mode::RWXU).unwrap();
     let world = world.restarted();
     let user = world.user();
-    for mode in [READ, WRITE, BOTH, UPLOAD, APPEND] {
+    for mode in [READ_ONLY, WRITE_OR_CREATE, READ_WRITE_OR_CREATE, TRUNCATE_OR_CREATE, APPEND_OR_CREATE] {
         assert_eq!(status(OpenFile::open(&user, &path("dir"), mode)), Status::WrongType);
         assert_eq!(status(OpenFile::open(&user, &path("/"), mode)), Status::WrongType);
         let refused = OpenFile::open(&user, &path("pipe"), mode).unwrap_err().to_string();
@@ -74,12 +74,12 @@ fn links_are_resolved_as_in_a_chroot() {
     symlink(STAGING_DIRECTORY, world.home().join("staging")).unwrap();
     let world = world.restarted();
     let user = world.user();
-    assert!(OpenFile::open(&user, &path("out"), WRITE).is_err());
-    let exclusive = OpenMode { exclusive: true, ..WRITE };
+    assert!(OpenFile::open(&user, &path("out"), WRITE_OR_CREATE).is_err());
+    let exclusive = OpenMode { exclusive: true, ..WRITE_OR_CREATE };
     assert!(OpenFile::open(&user, &path("in"), exclusive).is_err());
-    open(&user, "in", WRITE).write_at(0, b"here").unwrap();
+    open(&user, "in", WRITE_OR_CREATE).write_at(0, b"here").unwrap();
     assert_eq!(std::fs::read(world.home().join("new")).unwrap(), b"here");
-    assert_eq!(status(OpenFile::open(&user, &path("staging/f"), WRITE)), Status::PermissionDenied);
+    assert_eq!(status(OpenFile::open(&user, &path("staging/f"), WRITE_OR_CREATE)), Status::PermissionDenied);
     let denied = service::set_attributes(&user, &path("staging"), true, &mode(0o777));
     assert_eq!(status(denied), Status::PermissionDenied);
     assert!(service::set_attributes(&user, &path("out"), true, &mode(0o777)).is_err());
@@ -91,7 +91,7 @@ fn links_are_resolved_as_in_a_chroot() {
 fn set_id_bits_are_dropped_and_directories_stay_readable() {
     let world = World::new("");
     let user = world.user();
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.set_attributes(&user, &mode(0o6711)).unwrap();
     assert_eq!(mode_of(&world, "f"), 0o711);
     service::set_attributes(&user, &path("f"), true, &mode(0)).unwrap();
@@ -160,7 +160,7 @@ fn times_are_set_and_owners_are_not() {
     service::set_attributes(&user, &path("f"), true, &owner(uid)).unwrap();
     let along = SetAttributes { mode: Some(0o640), ..owner(uid + 1) };
     service::set_attributes(&user, &path("f"), true, &along).unwrap();
-    open(&user, "f", READ).set_attributes(&user, &along).unwrap();
+    open(&user, "f", READ_ONLY).set_attributes(&user, &along).unwrap();
     let alone = service::set_attributes(&user, &path("f"), true, &owner(uid + 1));
     assert_eq!(status(alone), Status::PermissionDenied);
     assert_eq!((meta("f").uid(), mode_of(&world, "f")), (uid, 0o640));
@@ -251,7 +251,7 @@ fn digests_match_other_programs() {
     let world = World::new("");
     let user = world.user();
     put(&user, "f", b"abcabcab").unwrap();
-    let file = open(&user, "f", READ);
+    let file = open(&user, "f", READ_ONLY);
     let digest = |algorithm, offset, length, block| {
         let mut digest = FileDigest::begin(&file, algorithm, DigestRange { offset, length, block })?;
         loop {
@@ -279,7 +279,7 @@ fn digests_match_other_programs() {
     assert_eq!(digest(DigestAlgorithm::Md5, 8, 0, 0).unwrap(), "d41d8cd98f00b204e9800998ecf8427e");
     assert_eq!(digest(DigestAlgorithm::Md5, 6, 0, 1).unwrap().len(), 64);
     assert_eq!(digest(DigestAlgorithm::Md5, u64::MAX, u64::MAX, 1).unwrap().len(), 32);
-    open(&user, "f", WRITE).write_at(1 << 20, b"x").unwrap();
+    open(&user, "f", WRITE_OR_CREATE).write_at(1 << 20, b"x").unwrap();
     assert!(digest(DigestAlgorithm::Md5, 0, 0, 16).is_err());
 }
 
@@ -307,7 +307,7 @@ fn an_atomic_upload_appears_when_it_is_closed() {
     let user = world.user();
     put(&user, "f", &[1; 80]).unwrap();
     service::set_attributes(&user, &path("f"), true, &mode(0o640)).unwrap();
-    let file = open(&user, "f", OpenMode { mode: Some(0o600), ..UPLOAD });
+    let file = open(&user, "f", OpenMode { mode: Some(0o600), ..TRUNCATE_OR_CREATE });
     file.write_at(0, &[2; 50]).unwrap();
     file.write_at(50, &[2; 50]).unwrap();
     assert_eq!(file.info().unwrap().size, 100);
@@ -318,7 +318,7 @@ fn an_atomic_upload_appears_when_it_is_closed() {
     assert!(Download::begin(&user, &path("f")).unwrap().stored().is_some());
     world.assert_accounting(0);
     // Not in order: published, and without a digest.
-    let file = open(&user, "f", UPLOAD);
+    let file = open(&user, "f", TRUNCATE_OR_CREATE);
     file.write_at(30, b"").unwrap();
     file.write_at(10, &[3; 10]).unwrap();
     file.write_at(0, &[3; 10]).unwrap();
@@ -335,12 +335,12 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     let user = world.user();
     put(&user, "f", &[1; 80]).unwrap();
     for name in ["f", "new"] {
-        let file = open(&user, name, UPLOAD);
+        let file = open(&user, name, TRUNCATE_OR_CREATE);
         file.write_at(0, &[2; 20]).unwrap();
         drop(file);
     }
     // A client that continues after a refused write has no complete file.
-    let file = open(&user, "f", UPLOAD);
+    let file = open(&user, "f", TRUNCATE_OR_CREATE);
     assert!(is_over_quota(file.write_at(0, &[2; 101])));
     assert!(is_over_quota(file.write_at(0, &[2; 20])));
     assert!(is_over_quota(file.finish(&user)));
@@ -349,13 +349,13 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     assert_eq!(std::fs::read_dir(world.home().join(STAGING_DIRECTORY)).unwrap().count(), 0);
     world.assert_accounting(0);
     // What must be new must still be when it is published.
-    let (one, two) = (OpenMode { exclusive: true, ..UPLOAD }, UPLOAD);
+    let (one, two) = (OpenMode { exclusive: true, ..TRUNCATE_OR_CREATE }, TRUNCATE_OR_CREATE);
     let (one, two) = (open(&user, "g", one), open(&user, "g", two));
     two.finish(&user).unwrap();
     assert!(one.finish(&user).is_err());
     world.assert_accounting(0);
     // What may not be made is changed in place.
-    open(&user, "f", OpenMode { create: false, ..WRITE }).write_at(0, &[4]).unwrap();
+    open(&user, "f", OpenMode { create: false, ..WRITE_OR_CREATE }).write_at(0, &[4]).unwrap();
     assert_eq!(content(&user, "f")[0], 4);
 }
 
@@ -369,10 +369,10 @@ fn the_first_write_removes_the_stored_digest() {
         println!("skipped: the_first_write_removes_the_stored_digest: no extended attributes here");
         return;
     }
-    let before = open(&user, "f", READ).info().unwrap();
+    let before = open(&user, "f", READ_ONLY).info().unwrap();
     let modified = before.modified;
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
-    let file = open(&user, "f", WRITE);
+    let file = open(&user, "f", WRITE_OR_CREATE);
     file.set_attributes(&user, &times).unwrap();
     assert!(stored("f").is_some());
     file.write_at(0, b"C").unwrap();

@@ -10,10 +10,10 @@ use sshomed::service::{
 };
 use std::collections::HashMap;
 
-const QUOTA: u64 = 6000;
-const MOST_ENTRIES: u64 = 6;
-const NAMES: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
-const HANDLES: usize = 5;
+const QUOTA_BYTES: u64 = 6000;
+const MAX_ENTRIES: u64 = 6;
+const PATHS: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
+const MAX_HANDLES: usize = 5;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -50,8 +50,8 @@ fn mode() -> impl Strategy<Value = OpenMode> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (slot, name) = (0..HANDLES, 0..NAMES.len());
-    let (offset, length) = (0..QUOTA, 0..QUOTA / 2);
+    let (slot, name) = (0..MAX_HANDLES, 0..PATHS.len());
+    let (offset, length) = (0..QUOTA_BYTES, 0..QUOTA_BYTES / 2);
     prop_oneof![
         6 => (slot.clone(), name.clone(), mode()).prop_map(|(slot, name, mode)| Step::Open { slot, name, mode }),
         1 => slot.clone().prop_map(|slot| Step::Close { slot }),
@@ -80,15 +80,15 @@ fn step() -> impl Strategy<Value = Step> {
 /// The handles that are open, over two sessions of one user.
 struct Handles {
     users: [User; 2],
-    open: [Option<OpenFile>; HANDLES],
+    open: [Option<OpenFile>; MAX_HANDLES],
     /// A get under way, and the same file once more, to see its length.
     get: Option<(Download, OpenFile)>,
     /// Of which handles a change has failed. Then all that follow fail, whatever there is room for.
-    failed: [bool; HANDLES],
+    failed: [bool; MAX_HANDLES],
     /// Whether uploads are staged, and which handles are of files that are staged with their old content: they
     /// need room for what is written beside it.
     atomic: bool,
-    over_old: [bool; HANDLES],
+    over_old: [bool; MAX_HANDLES],
 }
 
 impl Handles {
@@ -141,7 +141,7 @@ impl Handles {
 
     fn take(&mut self, step: Step) -> service::Result<()> {
         let [user, other] = &self.users;
-        let at = |name: usize| path(NAMES[name]);
+        let at = |name: usize| path(PATHS[name]);
         match step {
             Step::Open { slot, name, mode } => {
                 let user = if slot % 2 == 0 { user } else { other };
@@ -163,7 +163,7 @@ impl Handles {
                     && !self.failed[slot]
                 {
                     let most = before.max(offset + length as u64).max(before + length as u64);
-                    let fits = taken + (most - before) <= QUOTA;
+                    let fits = taken + (most - before) <= QUOTA_BYTES;
                     assert!(!fits || self.over_old[slot], "refused, and would have fitted");
                     assert_eq!((file.info().unwrap().size, self.taken()), (before, taken));
                 }
@@ -188,7 +188,7 @@ impl Handles {
             }
             Step::Rename { from, to } => service::rename(user, &at(from), &at(to))?,
             Step::Remove { name } => service::remove(user, &at(name))?,
-            Step::Put { name, length } => put(user, NAMES[name], &vec![2; length])?,
+            Step::Put { name, length } => put(user, PATHS[name], &vec![2; length])?,
             Step::Copy { from, to } => {
                 let mut copy = Copy::begin(user, &at(from), &at(to), false)?;
                 while !copy.step(user, StepLimit::bytes(500))? {}
@@ -196,13 +196,13 @@ impl Handles {
             Step::Get { name } => {
                 self.get = None;
                 let get = Download::begin(user, &at(name))?;
-                self.get = Some((get, OpenFile::open(user, &at(name), READ)?));
+                self.get = Some((get, OpenFile::open(user, &at(name), READ_ONLY)?));
             }
             Step::CloseGet => self.get = None,
             Step::MakeDirectory { name } => service::make_new_directory(user, &at(name), None)?,
             Step::RemoveDirectory { name } => service::remove_directory(user, &at(name))?,
             Step::Symlink { name, target } => {
-                service::make_symlink(user, &at(name), NAMES[target].as_bytes())?;
+                service::make_symlink(user, &at(name), PATHS[target].as_bytes())?;
             }
         }
         Ok(())
@@ -210,7 +210,7 @@ impl Handles {
 }
 
 fn check(uploads: &str, steps: Vec<Step>) {
-    let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
+    let settings = format!("quota = {QUOTA_BYTES}\nmax-files = {MAX_ENTRIES}\nsftp-uploads = \"{uploads}\"");
     let world = World::new(&settings);
     let mut handles = Handles::new(&world, uploads == "atomic");
     for step in steps {
@@ -227,7 +227,7 @@ fn check(uploads: &str, steps: Vec<Step>) {
         let (bytes, entries) = world.scan();
         assert_eq!(usage.used, bytes + handles.orphaned(), "bytes, after {shown}");
         assert_eq!(usage.entries, entries, "entries, after {shown}");
-        assert!(credited.charged() <= QUOTA && usage.entries <= MOST_ENTRIES, "after {shown}");
+        assert!(credited.charged() <= QUOTA_BYTES && usage.entries <= MAX_ENTRIES, "after {shown}");
     }
     drop(handles);
     world.assert_accounting(0);

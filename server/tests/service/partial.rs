@@ -1,6 +1,6 @@
 //! Partial uploads, what files lend to them, and who takes their room.
 
-use super::staged::{MIB, QUOTA, SLICE, put_of};
+use super::staged::{MIB, QUOTA_BYTES, SLICE, put_of};
 use super::world::*;
 use sshome_store::quota::Comparison;
 use sshome_store::{CheckedPartial, MakeDirectory, StoreError};
@@ -22,7 +22,7 @@ fn zeros(mib: u64) -> Vec<u8> {
 
 #[test]
 fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     let mut staged = 0;
     for i in 0..10 {
@@ -35,7 +35,7 @@ fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
         staged += 12 * MIB;
         let usage = service::usage(&user).unwrap();
         assert_eq!((usage.usage.used, usage.usage.reserved), (0, staged));
-        assert!(usage.charged() <= QUOTA);
+        assert!(usage.charged() <= QUOTA_BYTES);
         put(&user, &format!("empty{i}"), b"").unwrap();
     }
     assert_eq!(staged, 12 * MIB, "the second does not fit");
@@ -44,7 +44,7 @@ fn a_loop_of_cut_puts_over_removed_files_fills_no_more_than_the_quota() {
 
 #[test]
 fn a_newer_put_takes_the_space_of_an_older_partial_upload() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     cut(&user, "f", 20, 16);
     cut(&user, "other", 8, 4);
@@ -62,7 +62,7 @@ fn a_newer_put_takes_the_space_of_an_older_partial_upload() {
 
 #[test]
 fn all_spellings_of_a_target_find_its_partial_upload() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     service::make_directory(&user, &path("d/e"), MakeDirectory { parents: true, ..MakeDirectory::default() })
         .unwrap();
@@ -85,7 +85,7 @@ fn all_spellings_of_a_target_find_its_partial_upload() {
 
 #[test]
 fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     service::make_directory(&user, &path("d"), MakeDirectory::default()).unwrap();
     cut(&user, "d/f", 8, 5);
@@ -108,7 +108,7 @@ fn complete(user: &User, name: &str, mode: u32, part: Option<CheckedPartial>) ->
 
 #[test]
 fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
-    let mut world = World::new(&format!("quota = {QUOTA}"));
+    let mut world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let source = Time { seconds: 1, nanoseconds: 0 };
     for (mode, restarts) in [(0o644, false), (0o400, false), (0, false), (0o400, true)] {
         let user = world.user();
@@ -142,7 +142,7 @@ fn a_complete_upload_that_was_not_published_is_resumed_whatever_its_mode() {
 
 #[test]
 fn renaming_a_file_ends_its_credit() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
     // An upload under way does not fit beside it: the renaming has to wait.
@@ -166,7 +166,7 @@ fn renaming_a_file_ends_its_credit() {
 
 #[test]
 fn a_record_that_cannot_be_read_is_kept_and_listed() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     cut(&user, "f", 8, 5);
     drop(user);
@@ -191,7 +191,7 @@ fn a_record_that_cannot_be_read_is_kept_and_listed() {
 
 #[test]
 fn a_partial_upload_whose_record_is_torn_is_deleted_at_the_start() {
-    let mut world = World::new(&format!("quota = {QUOTA}"));
+    let mut world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let staging = world.home().join(STAGING_DIRECTORY);
     for kept in [0, 7, 8, 30] {
         let user = world.user();
@@ -210,7 +210,7 @@ fn a_partial_upload_whose_record_is_torn_is_deleted_at_the_start() {
 
 #[test]
 fn a_partial_upload_borrows_again_after_a_restart() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
     cut(&user, "f", 20, 16);
@@ -235,7 +235,7 @@ fn publish(user: &User, upload: PutUpload) {
 #[test]
 fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
     for lends in [false, true] {
-        let world = World::new(&format!("quota = {QUOTA}\nsftp-uploads = \"atomic\""));
+        let world = World::new(&format!("quota = {QUOTA_BYTES}\nsftp-uploads = \"atomic\""));
         let user = world.user();
         let prepare = || {
             service::discard(&user, None).unwrap();
@@ -252,7 +252,7 @@ fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
         let mut upload = PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, None).unwrap();
         for _ in 0..20 {
             upload.write(&zeros(1)).unwrap();
-            assert!(service::usage(&user).unwrap().charged() <= QUOTA);
+            assert!(service::usage(&user).unwrap().charged() <= QUOTA_BYTES);
         }
         // Of another target it takes nothing, and says what to do.
         let refused = upload.write(&zeros(1)).unwrap_err().to_string();
@@ -270,7 +270,7 @@ fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
         world.assert_accounting(0);
 
         prepare();
-        let file = open(&user, "f", UPLOAD);
+        let file = open(&user, "f", TRUNCATE_OR_CREATE);
         (0..20).for_each(|at| file.write_at(at * MIB, &zeros(1)).unwrap());
         file.finish(&user).unwrap();
         service::discard(&user, None).unwrap();
@@ -280,7 +280,7 @@ fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
 
 #[test]
 fn an_interrupted_stream_keeps_its_space() {
-    let world = World::new(&format!("quota = {QUOTA}"));
+    let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     let stream = || PutUpload::begin(&user, &put_of(0, true, 0), &path("f"), None, Some(StreamId([1; 16])));
     let mut upload = stream().unwrap();

@@ -15,7 +15,7 @@ fn eight_concurrent_writers_fill_the_quota_to_the_byte() {
             let (world, taken, gate) = (&world, &taken, &gate);
             scope.spawn(move || {
                 let user = world.user();
-                let file = open(&user, &format!("f{writer}"), WRITE);
+                let file = open(&user, &format!("f{writer}"), WRITE_OR_CREATE);
                 gate.wait();
                 for at in 0.. {
                     match file.write_at(at * 7, &[1; 7]) {
@@ -43,7 +43,7 @@ fn eight_appenders_to_one_file_lose_nothing() {
             let (world, gate) = (&world, &gate);
             scope.spawn(move || {
                 let user = world.user();
-                let file = open(&user, "f", APPEND);
+                let file = open(&user, "f", APPEND_OR_CREATE);
                 gate.wait();
                 for _ in 0..100 {
                     file.write_at(0, &[writer; 10]).unwrap();
@@ -66,7 +66,7 @@ fn a_get_during_writes_fails_or_returns_a_single_write() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let file = open(&world.user(), "f", WRITE);
+            let file = open(&world.user(), "f", WRITE_OR_CREATE);
             for round in 0..300_u32 {
                 file.write_at(0, &vec![round as u8; LENGTH]).unwrap();
             }
@@ -88,15 +88,15 @@ fn a_get_during_writes_fails_or_returns_a_single_write() {
 
 #[test]
 fn concurrent_operations_end_with_correct_accounting() {
-    const QUOTA: u64 = 50_000;
-    let world = World::new(&format!("quota = {QUOTA}\nmax-files = 20"));
+    const QUOTA_BYTES: u64 = 50_000;
+    let world = World::new(&format!("quota = {QUOTA_BYTES}\nmax-files = 20"));
     let gate = Barrier::new(6);
     std::thread::scope(|scope| {
         for seed in 0..6 {
             let (world, gate) = (&world, &gate);
             scope.spawn(move || {
                 gate.wait();
-                act_at_random(world, seed, QUOTA);
+                act_at_random(world, seed, QUOTA_BYTES);
             });
         }
     });
@@ -112,7 +112,7 @@ fn act_at_random(world: &World, seed: u64, quota: u64) {
     for _ in 0..400 {
         let (name, other) = (format!("f{}", rng.random_range(0..4)), format!("f{}", rng.random_range(0..4)));
         let (offset, length) = (rng.random_range(0..20_000), rng.random_range(0..10_000_usize));
-        let mode = OpenMode { truncate: rng.random(), append: rng.random(), ..BOTH };
+        let mode = OpenMode { truncate: rng.random(), append: rng.random(), ..READ_WRITE_OR_CREATE };
         let slot = rng.random_range(0..files.len().max(1));
         let result = match rng.random_range(0..12) {
             0 | 1 => OpenFile::open(&user, &path(&name), mode).map(|file| files.push(file)),

@@ -15,12 +15,12 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 
 pub(crate) const MIB: u64 = 1 << 20;
-pub(crate) const QUOTA: u64 = 24 * MIB;
-const MOST_ENTRIES: u64 = 12;
+pub(crate) const QUOTA_BYTES: u64 = 24 * MIB;
+const MAX_ENTRIES: u64 = 12;
 /// `s` is a link to `d`: two of these are one target.
-const NAMES: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
+const PATHS: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
 const UPLOADS: usize = 3;
-const HANDLES: usize = 3;
+const MAX_HANDLES: usize = 3;
 pub(crate) const SLICE: usize = MIB as usize;
 
 #[derive(Clone, Debug)]
@@ -47,9 +47,14 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (slot, name, mib) = (0..UPLOADS, 0..NAMES.len(), 0..14_u64);
-    let handle = 0..HANDLES;
-    let modes = prop_oneof![Just(READ), Just(WRITE), Just(UPLOAD), Just(UPLOAD)];
+    let (slot, name, mib) = (0..UPLOADS, 0..PATHS.len(), 0..14_u64);
+    let handle = 0..MAX_HANDLES;
+    let modes = prop_oneof![
+        Just(READ_ONLY),
+        Just(WRITE_OR_CREATE),
+        Just(TRUNCATE_OR_CREATE),
+        Just(TRUNCATE_OR_CREATE)
+    ];
     prop_oneof![
         4 => (name.clone(), mib.clone()).prop_map(|(name, mib)| Step::Put { name, mib }),
         6 => (slot.clone(), name.clone(), mib.clone(), any::<bool>())
@@ -82,7 +87,7 @@ struct Run {
     /// None only while it is restarted.
     world: Option<(World, User)>,
     uploads: [Option<(PutUpload, u64)>; UPLOADS],
-    open: [Option<OpenFile>; HANDLES],
+    open: [Option<OpenFile>; MAX_HANDLES],
     streams: u8,
     zeros: Vec<u8>,
 }
@@ -96,7 +101,8 @@ pub(crate) fn put_of(mib: u64, stream: bool, resume: u32) -> Put {
 
 impl Run {
     fn new(uploads: &str) -> Run {
-        let settings = format!("quota = {QUOTA}\nmax-files = {MOST_ENTRIES}\nsftp-uploads = \"{uploads}\"");
+        let settings =
+            format!("quota = {QUOTA_BYTES}\nmax-files = {MAX_ENTRIES}\nsftp-uploads = \"{uploads}\"");
         let world = World::new(&settings);
         let user = world.user();
         service::make_directory(
@@ -121,16 +127,16 @@ impl Run {
             return Ok(());
         }
         let (world, user) = self.world.as_ref().unwrap();
-        let at = |name: usize| path(NAMES[name]);
+        let at = |name: usize| path(PATHS[name]);
         match step {
             Step::Put { name, mib } => {
                 let before = world.charged();
-                let put = put(user, NAMES[name], &vec![0; (mib * MIB) as usize]);
+                let put = put(user, PATHS[name], &vec![0; (mib * MIB) as usize]);
                 if let Err(Error::Store(StoreError::Quota {
                     exceeded: QuotaExceeded::Bytes { .. }, ..
                 })) = &put
                 {
-                    assert!(before + mib * MIB > QUOTA, "it would have fitted");
+                    assert!(before + mib * MIB > QUOTA_BYTES, "it would have fitted");
                 }
                 put?;
             }
@@ -156,7 +162,7 @@ impl Run {
             Step::Finish { slot } => {
                 // One that has not all of it is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
-                if left == 0 || left > QUOTA {
+                if left == 0 || left > QUOTA_BYTES {
                     let placement = upload.finish_at_eof(None)?;
                     let (placed, synced) = service::publish(user, vec![placement], Vec::new());
                     placed.into_iter().chain([synced]).collect::<service::Result<()>>()?;
@@ -251,8 +257,8 @@ impl Run {
             nameless.map(|stat| (stat.id, stat.size)).collect::<HashMap<_, _>>().values().sum();
         let (bytes, entries) = world.scan();
         assert_eq!((usage.used, usage.entries), (bytes + orphaned, entries), "after {after}");
-        assert!(service_usage.charged() <= QUOTA, "{service_usage:?} after {after}");
-        assert!(usage.entries <= MOST_ENTRIES, "after {after}");
+        assert!(service_usage.charged() <= QUOTA_BYTES, "{service_usage:?} after {after}");
+        assert!(usage.entries <= MAX_ENTRIES, "after {after}");
         // Each lent byte exists, and each staged byte is accounted for.
         assert!(service_usage.credited <= usage.used.min(usage.reserved), "after {after}");
         let staged = self.staged();

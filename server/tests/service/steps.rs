@@ -50,10 +50,10 @@ fn a_file_is_read_and_copied_one_chunk_at_a_time() {
     put(&user, "f", &vec![7; 8 * MIB]).unwrap();
     let mut hashing = Hashing::begin(&user, &path("f"), true).unwrap();
     assert!(steps(|limit| hashing.step(limit)) >= 8);
-    let file = open(&user, "f", READ);
+    let file = open(&user, "f", READ_ONLY);
     let mut digest = FileDigest::begin(&file, DigestAlgorithm::Sha256, DigestRange::default()).unwrap();
     assert!(steps(|limit| digest.step(&file, limit)) >= 8);
-    let target = open(&user, "g", WRITE);
+    let target = open(&user, "g", WRITE_OR_CREATE);
     let mut copy = CopyData::begin(&file, 0, 0, &target, 0).unwrap();
     assert!(steps(|limit| copy.step(&file, &target, limit)) >= 8);
     drop(target);
@@ -61,7 +61,7 @@ fn a_file_is_read_and_copied_one_chunk_at_a_time() {
     let mut copy = Copy::begin(&user, &path("f"), &path("h"), false).unwrap();
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 8);
     // What stays of the old content of a file that is staged.
-    let staged = open(&user, "f", OpenMode { truncate: false, ..UPLOAD });
+    let staged = open(&user, "f", OpenMode { truncate: false, ..TRUNCATE_OR_CREATE });
     staged.write_at(0, b"x").unwrap();
     assert!(steps(|limit| Ok(staged.prepare_close(limit)?.then_some(()))) >= 2);
     staged.finish(&user).unwrap();

@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
+const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
-pub(crate) const READ: OpenMode = OpenMode::READ_ONLY;
-pub(crate) const WRITE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ };
-pub(crate) const BOTH: OpenMode = OpenMode { read: true, ..WRITE };
-pub(crate) const UPLOAD: OpenMode = OpenMode { truncate: true, ..WRITE };
-pub(crate) const APPEND: OpenMode = OpenMode { append: true, ..WRITE };
+pub(crate) const READ_ONLY: OpenMode = OpenMode::READ_ONLY;
+pub(crate) const WRITE_OR_CREATE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ_ONLY };
+pub(crate) const READ_WRITE_OR_CREATE: OpenMode = OpenMode { read: true, ..WRITE_OR_CREATE };
+pub(crate) const TRUNCATE_OR_CREATE: OpenMode = OpenMode { truncate: true, ..WRITE_OR_CREATE };
+pub(crate) const APPEND_OR_CREATE: OpenMode = OpenMode { append: true, ..WRITE_OR_CREATE };
 
 pub(crate) struct World {
     dir: TempDir,
@@ -38,7 +38,8 @@ impl World {
 
     /// The same, for a key with this access.
     pub(crate) fn restricted(settings: &str, access: &str) -> World {
-        let key = format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {KEY}\"\naccess = \"{access}\"");
+        let key =
+            format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {PUBLIC_KEY_BASE64}\"\naccess = \"{access}\"");
         World::with(&format!("{settings}\n{key}"))
     }
 
@@ -64,7 +65,7 @@ impl World {
         // Waits until the home is counted.
         homes.count("ann").unwrap();
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
-        let key = parse_public_key_base64(KEY).unwrap();
+        let key = parse_public_key_base64(PUBLIC_KEY_BASE64).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let login = runtime.block_on(authenticator.public_key("ann", &key, [127, 0, 0, 1].into())).unwrap();
         World { home: dir.path().join("home/ann"), dir, homes, login }
@@ -164,7 +165,7 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
 
 /// All that is in a file.
 pub(crate) fn content(user: &User, name: &str) -> Vec<u8> {
-    let file = open(user, name, READ);
+    let file = open(user, name, READ_ONLY);
     let mut content = Vec::with_capacity(1 << 20);
     while file.read_at(content.len() as u64, &mut content, 1 << 20).unwrap() > 0 {}
     content

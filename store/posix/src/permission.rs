@@ -15,10 +15,10 @@ use std::sync::OnceLock;
 use sshome_store::shown;
 
 /// The access that creating files in a directory needs.
-pub const WRITE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
+pub const WRITE_FOLDER: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
 
 /// The access that listing and traversing a directory needs.
-pub const READ: Access = Access::READ_OK.union(Access::EXEC_OK);
+pub const READ_FOLDER: Access = Access::READ_OK.union(Access::EXEC_OK);
 
 /// Checks whether owner, group and mode allow the effective account this access to a path, as access(2) does.
 ///

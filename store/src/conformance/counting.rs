@@ -35,7 +35,12 @@ pub fn an_uncounted_home_serves_reads_and_removals_and_stores_nothing(host: NewH
     assert!(is_refused(user.home.make_symlink(&path("h"), b"f")));
     assert!(is_refused(user.home.hard_link(&path("f"), &path("h"))));
     assert!(is_refused(user.home.rename(&path("f"), &path("h"), Replace::Always)));
-    for mode in [WRITE, UPLOAD, OpenMode { create: false, ..WRITE }, OpenMode { truncate: true, ..READ }] {
+    for mode in [
+        WRITE_OR_CREATE,
+        TRUNCATE_OR_CREATE,
+        OpenMode { create: false, ..WRITE_OR_CREATE },
+        OpenMode { truncate: true, ..READ_ONLY },
+    ] {
         assert!(is_refused(user.try_open("f", mode)));
         assert!(is_refused(user.home.open_file(&path("f"), mode, true)));
     }

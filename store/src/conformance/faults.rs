@@ -7,7 +7,7 @@ use crate::{Cause, HomeStore, MakeDirectory, PublishResult, Replace, StepLimit, 
 use rand::{RngExt, SeedableRng};
 use std::sync::Arc;
 
-const QUOTA: u64 = 24 * MIB;
+const QUOTA_BYTES: u64 = 24 * MIB;
 
 /// A channel with faults.
 fn faulty(world: &World) -> (Channel, Arc<Faults>) {
@@ -17,7 +17,7 @@ fn faulty(world: &World) -> (Channel, Arc<Faults>) {
 }
 
 pub fn a_publish_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let (user, faults) = faulty(&world);
     user.put("f", b"old").unwrap();
     let items = ["f", "g"].map(|name| user.complete(name, b"new").unwrap());
@@ -39,7 +39,7 @@ pub fn a_publish_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>)
 }
 
 pub fn a_publish_whose_answer_is_lost_is_whole_or_absent(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let (user, faults) = faulty(&world);
     user.put("f", b"old").unwrap();
     user.make_directory("d");
@@ -87,7 +87,7 @@ fn prepare(user: &Channel) {
 
 pub fn a_name_change_that_fails_before_its_commit_changes_nothing(host: NewHost<'_>) {
     for (kind, change) in CHANGES {
-        let world = World::with_quota(host, QUOTA);
+        let world = World::with_quota(host, QUOTA_BYTES);
         let (user, faults) = faulty(&world);
         prepare(&user);
         let before = user.scan();
@@ -102,7 +102,7 @@ pub fn a_name_change_that_fails_before_its_commit_changes_nothing(host: NewHost<
 
 pub fn a_name_change_whose_answer_is_lost_is_accounted_for(host: NewHost<'_>) {
     for (kind, change) in CHANGES {
-        let world = World::with_quota(host, QUOTA);
+        let world = World::with_quota(host, QUOTA_BYTES);
         let (user, faults) = faulty(&world);
         prepare(&user);
         faults.fail_next(kind, FaultPoint::AfterCommit);
@@ -115,7 +115,7 @@ pub fn a_name_change_whose_answer_is_lost_is_accounted_for(host: NewHost<'_>) {
 }
 
 pub fn an_upload_that_fails_leaves_no_reservation(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let (user, faults) = faulty(&world);
     for point in [FaultPoint::BeforeCommit, FaultPoint::AfterCommit] {
         faults.fail_next(CallKind::Open, point);
@@ -132,7 +132,7 @@ pub fn an_upload_that_fails_leaves_no_reservation(host: NewHost<'_>) {
         faults.fail_next(CallKind::Write, point);
         assert!(upload.finish(9 * MIB, None).is_err());
         world.assert_accounting(0);
-        let file = user.open_staged("g", UPLOAD);
+        let file = user.open_staged("g", TRUNCATE_OR_CREATE);
         faults.fail_next(CallKind::Write, point);
         assert!(file.write_at(Some(0), &[b"x"]).is_err());
         drop(file);
@@ -150,7 +150,7 @@ impl Drop for Release<'_> {
 }
 
 pub fn a_hanging_call_blocks_no_other_channel(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let (slow, faults) = faulty(&world);
     let user = world.user();
     let item = slow.complete("f", b"slow").unwrap();

@@ -8,15 +8,15 @@ use sshome_wire::Time;
 pub fn a_handle_allows_only_its_access_mode(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    assert_eq!(cause(user.try_open("f", READ)), Cause::NotFound);
-    assert_eq!(cause(user.try_open("f", OpenMode { create: false, ..WRITE })), Cause::NotFound);
-    let file = user.open("f", WRITE);
+    assert_eq!(cause(user.try_open("f", READ_ONLY)), Cause::NotFound);
+    assert_eq!(cause(user.try_open("f", OpenMode { create: false, ..WRITE_OR_CREATE })), Cause::NotFound);
+    let file = user.open("f", WRITE_OR_CREATE);
     assert_eq!(file.logged_path(), &path("f"));
     file.write_at(Some(3), &[b"da", b"", b"ta"]).unwrap();
     assert_eq!(cause(file.read_at(0, &mut Vec::with_capacity(9), 9)), Cause::NotOpenForThis);
     file.sync().unwrap();
     user.close(file).unwrap();
-    let read = user.open("f", READ);
+    let read = user.open("f", READ_ONLY);
     assert_eq!(cause(read.write_at(Some(0), &[b"x"])), Cause::NotOpenForThis);
     assert_eq!(cause(read.set_length(9)), Cause::NotOpenForThis);
     // It reads into the spare capacity only.
@@ -28,7 +28,7 @@ pub fn a_handle_allows_only_its_access_mode(host: NewHost<'_>) {
     assert_eq!(read.read_at(u64::MAX, &mut buffer, 3).unwrap(), 0);
     assert_eq!((read.info().unwrap().size, read.info().unwrap().file_type), (7, FileType::Regular));
     assert_eq!(read.info().unwrap().id, user.info("f").unwrap().id);
-    let new = OpenMode { exclusive: true, ..WRITE };
+    let new = OpenMode { exclusive: true, ..WRITE_OR_CREATE };
     assert_eq!(cause(user.try_open("f", new)), Cause::Exists);
     let file = user.open("g", OpenMode { mode: Some(0o6640), ..new });
     user.close(file).unwrap();
@@ -42,7 +42,7 @@ pub fn only_regular_files_are_opened(host: NewHost<'_>) {
     let user = world.user();
     user.make_directory("dir");
     user.make_symlink("loop", "loop");
-    for mode in [READ, WRITE, BOTH, UPLOAD] {
+    for mode in [READ_ONLY, WRITE_OR_CREATE, READ_WRITE_OR_CREATE, TRUNCATE_OR_CREATE] {
         for staged in [false, mode.is_upload()] {
             let open = |name: &str| user.home.open_file(&path(name), mode, staged);
             assert_eq!(cause(open("dir")), Cause::IsDirectory);
@@ -62,7 +62,7 @@ pub fn a_write_through_a_dangling_link_creates_its_target(host: NewHost<'_>) {
     user.make_symlink("l", "/d/./m");
     user.make_symlink("d/m", "new");
     for (staged, content) in [(false, b"1"), (true, b"2")] {
-        let file = user.home.open_file(&path("l"), UPLOAD, staged).unwrap();
+        let file = user.home.open_file(&path("l"), TRUNCATE_OR_CREATE, staged).unwrap();
         assert_eq!(file.logged_path(), &path("d/new"));
         file.write_at(Some(0), &[content]).unwrap();
         user.close(file).unwrap();
@@ -77,7 +77,7 @@ pub fn a_write_through_a_dangling_link_creates_its_target(host: NewHost<'_>) {
 pub fn set_id_bits_are_dropped(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     file.set_attributes(&SetAttributes { mode: Some(0o6711), ..SetAttributes::default() }).unwrap();
     user.close(file).unwrap();
     assert_eq!(user.mode_of("f"), 0o711);
@@ -118,13 +118,13 @@ pub fn times_are_set_and_owners_are_not(host: NewHost<'_>) {
     // Other owners are ignored beside other attributes: many clients always send them.
     let along = SetAttributes { mode: Some(0o640), ..owner(info.owner + 1) };
     set("f", true, &along).unwrap();
-    user.open("f", READ).set_attributes(&along).unwrap();
+    user.open("f", READ_ONLY).set_attributes(&along).unwrap();
     for alone in [
         owner(info.owner + 1),
         SetAttributes { owner: Some((info.owner + 1, u32::MAX)), ..Default::default() },
     ] {
         assert!(matches!(set("f", true, &alone), Err(StoreError::Owner(_))));
-        assert!(matches!(user.open("f", READ).set_attributes(&alone), Err(StoreError::Owner(_))));
+        assert!(matches!(user.open("f", READ_ONLY).set_attributes(&alone), Err(StoreError::Owner(_))));
     }
     assert_eq!((user.info("f").unwrap().owner, user.mode_of("f")), (info.owner, 0o640));
     let size = SetAttributes { size: Some(1), ..times };
@@ -136,7 +136,7 @@ pub fn the_first_write_removes_the_stored_digest(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let stored = |name| {
-        let file = user.open(name, READ);
+        let file = user.open(name, READ_ONLY);
         file.stored_digest(&file.info().unwrap())
     };
     user.put("f", b"content").unwrap();
@@ -147,7 +147,7 @@ pub fn the_first_write_removes_the_stored_digest(host: NewHost<'_>) {
     assert_eq!(stored("f"), Some(digest_of(b"content")));
     let modified = user.info("f").unwrap().modified;
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     file.set_attributes(&times).unwrap();
     assert!(stored("f").is_some());
     file.write_at(Some(0), &[b"C"]).unwrap();
@@ -162,11 +162,11 @@ pub fn the_first_write_removes_the_stored_digest(host: NewHost<'_>) {
 pub fn each_change_makes_a_new_version(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     file.write_at(Some(0), &[b"1"]).unwrap();
     // The version is the same through another channel.
     let other = world.user();
-    let read = other.open("f", READ);
+    let read = other.open("f", READ_ONLY);
     let first = read.version().unwrap();
     assert_eq!(read.version(), Some(first));
     file.write_at(Some(0), &[b"1"]).unwrap();
@@ -184,14 +184,14 @@ pub fn a_removed_file_can_be_read_to_its_end(host: NewHost<'_>) {
     let world = World::with_quota(host, 120);
     let user = world.user();
     user.put("f", &[1; 60]).unwrap();
-    let file = world.user().open("f", READ);
+    let file = world.user().open("f", READ_ONLY);
     user.remove("f").unwrap();
     assert_eq!((file.info().unwrap().links, content_of(&*file)), (0, vec![1; 60]));
     let counts = user.counts_open_files;
     assert_eq!(user.used(), if counts { 60 } else { 0 });
     assert_eq!(user.put("f", &[2; 70]).is_err(), counts);
     user.put("g", &[3; 40]).unwrap();
-    let replaced = user.open("g", READ);
+    let replaced = user.open("g", READ_ONLY);
     user.put("g", &[4; 20]).unwrap();
     assert_eq!(content_of(&*replaced), [3; 40]);
     drop((file, replaced));

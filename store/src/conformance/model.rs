@@ -8,18 +8,18 @@ use crate::{FileHandle, MakeDirectory, OpenMode, Replace, StoreError, StoreResul
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-const QUOTA: u64 = 6000;
+const QUOTA_BYTES: u64 = 6000;
 const MAX_ENTRIES: u64 = 6;
-const NAMES: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
-const HANDLES: usize = 5;
-const CASES: u32 = 100;
+const PATHS: [&str; 6] = ["a", "b", "c", "dir", "dir/a", "link"];
+const MAX_HANDLES: usize = 5;
+const CASES_PER_RUN: u32 = 100;
 
 pub fn accounting_matches_a_count_after_each_step_in_place(host: NewHost<'_>) {
-    run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, false, steps));
+    run_steps(CASES_PER_RUN, prop::collection::vec(step(), 1..80), |steps| check(host, false, steps));
 }
 
 pub fn accounting_matches_a_count_after_each_step_with_staged_files(host: NewHost<'_>) {
-    run_steps(CASES, prop::collection::vec(step(), 1..80), |steps| check(host, true, steps));
+    run_steps(CASES_PER_RUN, prop::collection::vec(step(), 1..80), |steps| check(host, true, steps));
 }
 
 /// Checks random steps; a failure is shrunk to a minimal sequence of steps. `SSHOME_STORE_CASES` overrides the number
@@ -67,8 +67,8 @@ fn mode() -> impl Strategy<Value = OpenMode> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (slot, name) = (0..HANDLES, 0..NAMES.len());
-    let (offset, length) = (0..QUOTA, 0..QUOTA / 2);
+    let (slot, name) = (0..MAX_HANDLES, 0..PATHS.len());
+    let (offset, length) = (0..QUOTA_BYTES, 0..QUOTA_BYTES / 2);
     let replace = prop_oneof![Just(Replace::Never), Just(Replace::Always), Just(Replace::AlwaysAndMerge)];
     prop_oneof![
         6 => (slot.clone(), name.clone(), mode()).prop_map(|(slot, name, mode)| Step::Open { slot, name, mode }),
@@ -92,9 +92,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// The handles that are open, over two channels of one user.
 struct Handles {
     users: [Channel; 2],
-    open: [Option<Box<dyn FileHandle>>; HANDLES],
+    open: [Option<Box<dyn FileHandle>>; MAX_HANDLES],
     /// Which handles are of files that are staged with their old content: their writes need space beside that content.
-    over_old: [bool; HANDLES],
+    over_old: [bool; MAX_HANDLES],
     /// Whether uploads are staged.
     staged: bool,
 }
@@ -112,7 +112,7 @@ impl Handles {
 
     fn take(&mut self, step: Step) -> StoreResult<()> {
         let [user, other] = &self.users;
-        let at = |name: usize| path(NAMES[name]);
+        let at = |name: usize| path(PATHS[name]);
         match step {
             Step::Open { slot, name, mode } => {
                 let user = if slot % 2 == 0 { user } else { other };
@@ -133,17 +133,17 @@ impl Handles {
                     file.set_length(length)?;
                 }
             }
-            Step::SetLengthAt { name, length } => user.set_size(NAMES[name], length)?,
+            Step::SetLengthAt { name, length } => user.set_size(PATHS[name], length)?,
             Step::HardLink { from, to } => drop(user.home.hard_link(&at(from), &at(to))?),
             Step::Rename { from, to, replace } => drop(user.home.rename(&at(from), &at(to), replace)?),
             Step::Remove { name } => drop(user.home.remove_file(&at(name))?),
-            Step::Put { name, length } => other.put(NAMES[name], &vec![2; length])?,
+            Step::Put { name, length } => other.put(PATHS[name], &vec![2; length])?,
             Step::MakeDirectory { name } => {
                 drop(user.home.make_directory(&at(name), MakeDirectory::default())?);
             }
             Step::RemoveDirectory { name } => drop(user.home.remove_directory(&at(name))?),
             Step::Symlink { name, target } => {
-                drop(user.home.make_symlink(&at(name), NAMES[target].as_bytes())?);
+                drop(user.home.make_symlink(&at(name), PATHS[target].as_bytes())?);
             }
         }
         Ok(())
@@ -155,7 +155,7 @@ impl Handles {
         let result = file.write_at(Some(offset), &[&vec![1; length]]);
         if let Err(StoreError::Quota { .. }) = &result {
             let most = before.max(offset + length as u64).max(before + length as u64);
-            let fits = charged + (most - before) <= QUOTA;
+            let fits = charged + (most - before) <= QUOTA_BYTES;
             assert!(!fits || self.over_old[slot], "refused, and would have fitted");
             assert_eq!((file.info()?.size, self.charged()), (before, charged));
         }
@@ -164,7 +164,7 @@ impl Handles {
 }
 
 fn check(host: NewHost<'_>, staged: bool, steps: Vec<Step>) {
-    let limits = QuotaLimits { bytes: Some(QUOTA), entries: Some(MAX_ENTRIES) };
+    let limits = QuotaLimits { bytes: Some(QUOTA_BYTES), entries: Some(MAX_ENTRIES) };
     let world = World::with_limits(host, limits);
     let users = [world.user(), world.user()];
     let mut handles = Handles { users, open: Default::default(), over_old: Default::default(), staged };
@@ -179,7 +179,7 @@ fn check(host: NewHost<'_>, staged: bool, steps: Vec<Step>) {
         assert_eq!(usage.used.bytes, bytes + handles.orphaned(), "bytes, after {shown}");
         assert_eq!(usage.used.entries, entries, "entries, after {shown}");
         let charged = usage.charged();
-        assert!(charged.bytes <= QUOTA && charged.entries <= MAX_ENTRIES, "{usage:?} after {shown}");
+        assert!(charged.bytes <= QUOTA_BYTES && charged.entries <= MAX_ENTRIES, "{usage:?} after {shown}");
     }
     drop(handles);
     world.assert_accounting(0);

@@ -109,7 +109,7 @@ pub fn a_missing_directory_is_reported(host: NewHost<'_>) {
     no_directory(user.home.make_directory(&path("no/such"), MakeDirectory::default()).map(drop));
     no_directory(user.home.make_symlink(&path("no/l"), b"x").map(drop));
     no_directory(user.home.rename(&path("f"), &path("no/f"), Replace::Always).map(drop));
-    no_directory(user.try_open("no/f", WRITE).map(drop));
+    no_directory(user.try_open("no/f", WRITE_OR_CREATE).map(drop));
     // A dangling link exists; the directory of its target is missing.
     user.make_symlink("l", "gone/x");
     assert_eq!(user.put("l", b"1").unwrap_err(), StoreError::directory(&path("l"), Cause::NotFound));
@@ -135,7 +135,7 @@ pub fn links_are_resolved_as_in_a_chroot(host: NewHost<'_>) {
     assert!(user.info("link").unwrap().is_symlink());
     assert!(user.home.info(&path("link"), true).unwrap().is_directory());
     assert!(user.info("link/").unwrap().is_directory());
-    let exclusive = OpenMode { exclusive: true, ..WRITE };
+    let exclusive = OpenMode { exclusive: true, ..WRITE_OR_CREATE };
     assert_eq!(cause(user.try_open("in", exclusive)), Cause::Exists);
     world.assert_accounting(0);
 }
@@ -175,21 +175,21 @@ pub fn a_trailing_slash_means_a_directory(host: NewHost<'_>) {
     user.make_symlink("to-none", "none/");
     for (name, why) in [("to-f", Cause::NotDirectory), ("to-none", Cause::NotFound)] {
         assert_eq!(cause(user.put(name, b"")), why, "{name}");
-        assert_eq!(cause(user.try_open(name, WRITE)), why, "{name}");
+        assert_eq!(cause(user.try_open(name, WRITE_OR_CREATE)), why, "{name}");
     }
     for (name, why) in kinds.clone() {
         let name = path(name);
         assert_eq!(cause(home.info(&name, true)), why);
         assert_eq!(cause(home.read_directory(&name)), why);
         assert_eq!(cause(home.begin_upload(&name, &spec_of(None), None, &user.takeover())), why);
-        assert_eq!(cause(home.open_file(&name, WRITE, false)), why);
+        assert_eq!(cause(home.open_file(&name, WRITE_OR_CREATE, false)), why);
         assert_eq!(cause(home.remove_file(&name)), why);
         assert_eq!(cause(home.remove_directory(&name)), why);
         assert_eq!(cause(home.remove_tree(&name, &mut |_, _| ())), why);
         assert_eq!(cause(home.rename(&path("f"), &name, Replace::Always)), why);
     }
     for name in ["d/", "l/"] {
-        assert_eq!(cause(home.open_file(&path(name), WRITE, false)), Cause::IsDirectory, "{name}");
+        assert_eq!(cause(home.open_file(&path(name), WRITE_OR_CREATE, false)), Cause::IsDirectory, "{name}");
         assert_eq!(cause(home.make_symlink(&path(name), b"x")), Cause::Exists, "{name}");
         assert_eq!(
             cause(home.rename(&path("f"), &path(name), Replace::Always)),
@@ -242,7 +242,7 @@ pub fn reserved_names_are_refused(host: NewHost<'_>) {
         let name = path(name);
         assert_eq!(cause(user.home.info(&name, true)), Cause::Reserved, "{name}");
         assert_eq!(cause(user.home.canonical(&name)), Cause::Reserved, "{name}");
-        assert_eq!(cause(user.home.open_file(&name, WRITE, false)), Cause::Reserved, "{name}");
+        assert_eq!(cause(user.home.open_file(&name, WRITE_OR_CREATE, false)), Cause::Reserved, "{name}");
         let begun = user.home.begin_upload(&name, &spec_of(None), None, &user.takeover());
         assert_eq!(cause(begun), Cause::Reserved, "{name}");
     }
@@ -283,9 +283,9 @@ pub fn calls_that_need_a_missing_capability_are_refused(host: NewHost<'_>) {
         assert_eq!(cause(user.home.hard_link(&path("f"), &path("g"))), Cause::Unsupported);
     }
     if !capabilities.append {
-        assert_eq!(cause(user.try_open("f", APPEND)), Cause::Unsupported);
+        assert_eq!(cause(user.try_open("f", APPEND_OR_CREATE)), Cause::Unsupported);
     }
-    let file = user.open("f", OpenMode { create: false, ..WRITE });
+    let file = user.open("f", OpenMode { create: false, ..WRITE_OR_CREATE });
     assert_eq!(file.publishes_at_close(), !capabilities.in_place_write);
     file.write_at(Some(0), &[b"C"]).unwrap();
     let seen = if capabilities.in_place_write { b"Content" } else { b"content" };

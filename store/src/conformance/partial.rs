@@ -7,10 +7,10 @@ use crate::{CheckedPartial, MakeDirectory, PublishItem, Replace, StoreError, Upl
 use sshome_wire::{BLOCK_BYTES, Time};
 use std::time::Duration;
 
-const QUOTA: u64 = 24 * MIB;
+const QUOTA_BYTES: u64 = 24 * MIB;
 
 pub fn a_loop_of_cut_uploads_fills_no_more_than_the_quota(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     let mut staged = 0;
     for number in 0..10 {
@@ -23,7 +23,7 @@ pub fn a_loop_of_cut_uploads_fills_no_more_than_the_quota(host: NewHost<'_>) {
         staged += 12 * MIB;
         let usage = user.usage();
         assert_eq!((usage.used.bytes, usage.staged.bytes), (0, staged));
-        assert!(usage.charged().bytes <= QUOTA);
+        assert!(usage.charged().bytes <= QUOTA_BYTES);
         user.put(&format!("empty{number}"), b"").unwrap();
     }
     assert_eq!(staged, 12 * MIB, "the second does not fit");
@@ -32,7 +32,7 @@ pub fn a_loop_of_cut_uploads_fills_no_more_than_the_quota(host: NewHost<'_>) {
 }
 
 pub fn a_newer_upload_takes_the_space_of_an_older_partial_upload(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.cut("f", 20, 16);
     user.cut("other", 8, 4);
@@ -52,7 +52,7 @@ pub fn a_newer_upload_takes_the_space_of_an_older_partial_upload(host: NewHost<'
 }
 
 pub fn all_spellings_of_a_target_find_its_partial_upload(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.make_directory("d/e");
     user.make_symlink("s", "d");
@@ -77,7 +77,7 @@ pub fn all_spellings_of_a_target_find_its_partial_upload(host: NewHost<'_>) {
 }
 
 pub fn a_partial_upload_follows_its_renamed_directory(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.make_directory("d");
     user.cut("d/f", 8, 5);
@@ -102,7 +102,7 @@ fn complete(user: &Channel, partial: Option<CheckedPartial>) -> PublishItem {
 }
 
 pub fn a_complete_upload_that_was_not_published_is_resumed(host: NewHost<'_>) {
-    let mut world = World::with_quota(host, QUOTA);
+    let mut world = World::with_quota(host, QUOTA_BYTES);
     for restarts in [false, true] {
         let user = world.user();
         // The connection is lost.
@@ -126,7 +126,7 @@ pub fn a_complete_upload_that_was_not_published_is_resumed(host: NewHost<'_>) {
 }
 
 pub fn a_partial_upload_survives_a_restart(host: NewHost<'_>) {
-    let mut world = World::with_quota(host, QUOTA);
+    let mut world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.put("f", &zeros(20)).unwrap();
     user.cut("f", 20, 16);
@@ -147,7 +147,7 @@ pub fn a_partial_upload_survives_a_restart(host: NewHost<'_>) {
 }
 
 pub fn renaming_a_file_ends_its_credit(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     let rename = |from: &str, to: &str| user.home.rename(&path(from), &path(to), Replace::Never);
     user.put("f", &zeros(20)).unwrap();
@@ -177,7 +177,7 @@ pub fn renaming_a_file_ends_its_credit(host: NewHost<'_>) {
 
 pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host: NewHost<'_>) {
     for lends in [false, true] {
-        let world = World::with_quota(host, QUOTA);
+        let world = World::with_quota(host, QUOTA_BYTES);
         let user = world.user();
         let prepare = || {
             user.home.discard_partial_uploads(None);
@@ -194,7 +194,7 @@ pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host
         let mut upload = user.begin("f", &spec_of(None)).unwrap();
         for _ in 0..20 {
             upload.write(&zeros(1)).unwrap();
-            assert!(world.charged() <= QUOTA);
+            assert!(world.charged() <= QUOTA_BYTES);
         }
         // An upload to a different target takes no space from it, and the error names the remedy.
         let refused = upload.write(&zeros(1)).unwrap_err().to_string();
@@ -212,7 +212,7 @@ pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host
         world.assert_accounting(0);
 
         prepare();
-        let file = user.open_staged("f", UPLOAD);
+        let file = user.open_staged("f", TRUNCATE_OR_CREATE);
         (0..20).for_each(|at| file.write_at(Some(at * MIB), &[&zeros(1)]).unwrap());
         user.close(file).unwrap();
         user.home.discard_partial_uploads(None);
@@ -221,7 +221,7 @@ pub fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload(host
 }
 
 pub fn a_different_source_deletes_the_partial_upload(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.cut("f", 9, 8);
     let partial = checked(user.lease("f", 9).unwrap());
@@ -249,7 +249,7 @@ pub fn a_different_source_deletes_the_partial_upload(host: NewHost<'_>) {
 }
 
 pub fn only_blocks_that_exist_are_resumed(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     let resume = |blocks, partial| {
         let spec = UploadSpec { resume: blocks, ..file_of(13, blocks) };
@@ -278,7 +278,7 @@ pub fn only_blocks_that_exist_are_resumed(host: NewHost<'_>) {
 }
 
 pub fn no_more_is_resumed_than_was_announced(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.cut("f", 13, 12);
     let resume = |size| {
@@ -295,7 +295,7 @@ pub fn no_more_is_resumed_than_was_announced(host: NewHost<'_>) {
 }
 
 pub fn a_leased_partial_upload_does_not_expire(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     user.cut("f", 9, 8);
     let (hour, now) = (Duration::from_secs(3600), user.home.partial_uploads()[0].since);

@@ -10,7 +10,7 @@ const GIB: u64 = 1 << 30;
 pub fn overwritten_bytes_are_not_counted_again(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let user = world.user();
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     file.write_at(Some(0), &[&[1; 100]]).unwrap();
     file.write_at(Some(50), &[&[2; 50]]).unwrap();
     assert!(is_over_quota(file.write_at(Some(51), &[&[3; 50]])));
@@ -22,7 +22,7 @@ pub fn overwritten_bytes_are_not_counted_again(host: NewHost<'_>) {
 
 pub fn appending_writes_at_the_end_and_stops_at_the_quota(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
-    let (one, two) = (world.user().open("f", APPEND), world.user().open("f", APPEND));
+    let (one, two) = (world.user().open("f", APPEND_OR_CREATE), world.user().open("f", APPEND_OR_CREATE));
     one.write_at(None, &[&[1; 30]]).unwrap();
     two.write_at(None, &[&[2; 30]]).unwrap();
     one.write_at(None, &[&[3; 40]]).unwrap();
@@ -41,7 +41,7 @@ pub fn truncation_frees_space_and_growth_takes_it(host: NewHost<'_>) {
     assert!(is_over_quota(user.set_size("f", 101)));
     assert_eq!(user.content("f"), [&[1; 10][..], &[0; 80]].concat());
     world.assert_accounting(0);
-    let file = user.open("f", UPLOAD);
+    let file = user.open("f", TRUNCATE_OR_CREATE);
     user.close(file).unwrap();
     assert_eq!(user.used(), 0);
     world.assert_accounting(0);
@@ -52,7 +52,7 @@ pub fn a_write_far_beyond_the_quota_does_not_touch_the_file(host: NewHost<'_>) {
     let user = world.user();
     user.put("f", b"content").unwrap();
     let before = user.info("f").unwrap();
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     assert!(is_over_quota(file.write_at(Some(10 * GIB), &[b"x"])));
     assert!(file.set_length(u64::MAX).is_err());
     assert_eq!(cause(file.write_at(Some(u64::MAX), &[b"x"])), Cause::TooLarge);
@@ -64,7 +64,7 @@ pub fn a_write_far_beyond_the_quota_does_not_touch_the_file(host: NewHost<'_>) {
 pub fn holes_count_in_full(host: NewHost<'_>) {
     let world = World::with_quota(host, 11 * GIB);
     let user = world.user();
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     file.write_at(Some(10 * GIB), &[b"x"]).unwrap();
     assert_eq!(user.used(), 10 * GIB + 1);
     assert!(is_over_quota(file.write_at(Some(11 * GIB), &[b"x"])));
@@ -77,7 +77,7 @@ pub fn writes_that_the_disk_refuses_are_not_counted(host: NewHost<'_>) {
     user.put("f", &[1; 100]).unwrap();
     let max = i64::MAX as u64;
     // Most disks cannot store such a long file. If one can, the file counts.
-    let file = user.open("f", WRITE);
+    let file = user.open("f", WRITE_OR_CREATE);
     let _ = file.write_at(Some(max - 10), &[&[1; 10]]);
     drop(file);
     world.assert_accounting(0);
@@ -91,8 +91,8 @@ pub fn the_number_of_entries_is_limited(host: NewHost<'_>) {
     user.put("f", b"f").unwrap();
     user.make_directory("d");
     assert!(is_over_quota(user.put("g", b"g")));
-    assert!(is_over_quota(user.try_open("g", WRITE)));
-    assert!(is_over_quota(user.home.open_file(&path("g"), UPLOAD, true)));
+    assert!(is_over_quota(user.try_open("g", WRITE_OR_CREATE)));
+    assert!(is_over_quota(user.home.open_file(&path("g"), TRUNCATE_OR_CREATE, true)));
     assert!(is_over_quota(user.home.make_directory(&path("e"), MakeDirectory::default())));
     assert!(is_over_quota(user.home.make_symlink(&path("l"), b"f")));
     // A replacement needs no new entry.
@@ -147,7 +147,7 @@ pub fn a_hard_link_takes_an_entry_and_no_bytes(host: NewHost<'_>) {
 pub fn a_removed_file_counts_until_it_is_closed(host: NewHost<'_>) {
     let world = World::with_quota(host, 100);
     let user = world.user();
-    let (one, two) = (user.open("f", WRITE), world.user().open("f", BOTH));
+    let (one, two) = (user.open("f", WRITE_OR_CREATE), world.user().open("f", READ_WRITE_OR_CREATE));
     one.write_at(Some(0), &[&[1; 40]]).unwrap();
     user.remove("f").unwrap();
     two.write_at(Some(40), &[&[1; 40]]).unwrap();
@@ -164,7 +164,7 @@ pub fn a_replaced_file_counts_until_it_is_closed(host: NewHost<'_>) {
     for empty in [true, false] {
         let world = World::with_quota(host, 100);
         let user = world.user();
-        let (old, new) = (user.open("f", WRITE), world.user().open("g", WRITE));
+        let (old, new) = (user.open("f", WRITE_OR_CREATE), world.user().open("g", WRITE_OR_CREATE));
         old.write_at(Some(0), &[&vec![1; if empty { 0 } else { 30 }]]).unwrap();
         new.write_at(Some(0), &[&[1; 20]]).unwrap();
         user.home.rename(&path("g"), &path("f"), Replace::Always).unwrap();
@@ -187,9 +187,9 @@ pub fn a_home_over_its_quota_may_become_smaller(host: NewHost<'_>) {
     world.store().set_limits("ann", QuotaLimits { bytes: Some(100), entries: None });
     assert_eq!(user.home.usage().limits.bytes, Some(100));
     assert!(is_over_quota(user.put("h", &[1])));
-    assert!(is_over_quota(user.try_open("h", WRITE)));
+    assert!(is_over_quota(user.try_open("h", WRITE_OR_CREATE)));
     user.put("f", &[1; 90]).unwrap();
-    let file = user.open("g", OpenMode { create: false, ..WRITE });
+    let file = user.open("g", OpenMode { create: false, ..WRITE_OR_CREATE });
     file.write_at(Some(0), &[&[2; 50]]).unwrap();
     assert!(is_over_quota(file.write_at(Some(50), &[&[2]])));
     file.set_length(5).unwrap();

@@ -16,7 +16,7 @@ pub fn eight_writers_fill_the_quota_to_the_byte(host: NewHost<'_>) {
             let (world, taken, gate) = (&world, &taken, &gate);
             scope.spawn(move || {
                 let user = world.user();
-                let file = user.open(&format!("f{writer}"), WRITE);
+                let file = user.open(&format!("f{writer}"), WRITE_OR_CREATE);
                 gate.wait();
                 for at in 0.. {
                     match file.write_at(Some(at * 7), &[&[1; 7]]) {
@@ -43,7 +43,7 @@ pub fn eight_appenders_to_one_file_lose_nothing(host: NewHost<'_>) {
             let (world, gate) = (&world, &gate);
             scope.spawn(move || {
                 let user = world.user();
-                let file = user.open("f", APPEND);
+                let file = user.open("f", APPEND_OR_CREATE);
                 gate.wait();
                 for _ in 0..100 {
                     file.write_at(None, &[&[writer; 10]]).unwrap();
@@ -82,15 +82,15 @@ pub fn eight_uploads_to_one_target_leave_exactly_one(host: NewHost<'_>) {
 }
 
 pub fn concurrent_operations_end_with_correct_accounting(host: NewHost<'_>) {
-    const QUOTA: u64 = 50_000;
-    let world = World::with_limits(host, QuotaLimits { bytes: Some(QUOTA), entries: Some(20) });
+    const QUOTA_BYTES: u64 = 50_000;
+    let world = World::with_limits(host, QuotaLimits { bytes: Some(QUOTA_BYTES), entries: Some(20) });
     let gate = Barrier::new(6);
     std::thread::scope(|scope| {
         for seed in 0..6 {
             let (world, gate) = (&world, &gate);
             scope.spawn(move || {
                 gate.wait();
-                act_at_random(&world.user(), seed, QUOTA);
+                act_at_random(&world.user(), seed, QUOTA_BYTES);
             });
         }
     });
@@ -104,7 +104,7 @@ fn act_at_random(user: &Channel, seed: u64, quota: u64) {
     for _ in 0..400 {
         let (name, other) = (format!("f{}", rng.random_range(0..4)), format!("f{}", rng.random_range(0..4)));
         let (offset, length) = (rng.random_range(0..20_000), rng.random_range(0..10_000_usize));
-        let mode = OpenMode { truncate: rng.random(), ..BOTH };
+        let mode = OpenMode { truncate: rng.random(), ..READ_WRITE_OR_CREATE };
         let slot = rng.random_range(0..files.len().max(1));
         let result: StoreResult<()> = match rng.random_range(0..12) {
             0 | 1 => user.try_open(&name, mode).map(|file| files.push(file)),
@@ -115,7 +115,7 @@ fn act_at_random(user: &Channel, seed: u64, quota: u64) {
             8 => user.home.rename(&path(&name), &path(&other), Replace::Always).map(drop),
             9 => user.home.hard_link(&path(&name), &path(&other)).map(drop),
             10 => user.set_size(&name, offset),
-            _ => user.try_open(&name, READ).map(|file| {
+            _ => user.try_open(&name, READ_ONLY).map(|file| {
                 // Closes the oldest.
                 files.push(file);
                 drop(files.remove(0));

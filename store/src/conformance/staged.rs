@@ -9,7 +9,7 @@ pub fn a_staged_file_appears_when_it_is_closed(host: NewHost<'_>) {
     let user = world.user();
     user.put("f", &[1; 80]).unwrap();
     user.set_mode("f", 0o640).unwrap();
-    let file = user.open_staged("f", OpenMode { mode: Some(0o600), ..UPLOAD });
+    let file = user.open_staged("f", OpenMode { mode: Some(0o600), ..TRUNCATE_OR_CREATE });
     assert!(file.publishes_at_close());
     file.write_at(Some(0), &[&[2; 50]]).unwrap();
     file.write_at(Some(50), &[&[2; 50]]).unwrap();
@@ -19,14 +19,14 @@ pub fn a_staged_file_appears_when_it_is_closed(host: NewHost<'_>) {
     assert_eq!((user.content("f"), user.mode_of("f")), (vec![2; 100], 0o640));
     world.assert_accounting(0);
     // A file that is not written in order is published without a digest.
-    let file = user.open_staged("f", UPLOAD);
+    let file = user.open_staged("f", TRUNCATE_OR_CREATE);
     file.write_at(Some(30), &[b""]).unwrap();
     file.write_at(Some(10), &[&[3; 10]]).unwrap();
     file.write_at(Some(0), &[&[3; 10]]).unwrap();
     file.set_attributes(&SetAttributes { mode: Some(0o4711), ..SetAttributes::default() }).unwrap();
     user.close(file).unwrap();
     assert_eq!((user.content("f"), user.mode_of("f")), (vec![3; 20], 0o711));
-    let file = user.open("f", READ);
+    let file = user.open("f", READ_ONLY);
     assert_eq!(file.stored_digest(&file.info().unwrap()), None);
     world.assert_accounting(0);
 }
@@ -36,11 +36,11 @@ pub fn a_staged_file_that_is_dropped_leaves_nothing(host: NewHost<'_>) {
     let user = world.user();
     user.put("f", &[1; 80]).unwrap();
     for name in ["f", "new"] {
-        let file = user.open_staged(name, UPLOAD);
+        let file = user.open_staged(name, TRUNCATE_OR_CREATE);
         file.write_at(Some(0), &[&[2; 20]]).unwrap();
         drop(file);
     }
-    let file = user.open_staged("f", UPLOAD);
+    let file = user.open_staged("f", TRUNCATE_OR_CREATE);
     assert!(is_over_quota(file.write_at(Some(0), &[&[2; 101]])));
     drop(file);
     assert_eq!((user.content("f"), user.scan()), (vec![1; 80], (80, 1)));
@@ -50,10 +50,10 @@ pub fn a_staged_file_that_is_dropped_leaves_nothing(host: NewHost<'_>) {
 pub fn an_exclusive_file_must_still_be_new_when_it_is_published(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    let new = OpenMode { exclusive: true, ..UPLOAD };
+    let new = OpenMode { exclusive: true, ..TRUNCATE_OR_CREATE };
     user.put("f", b"f").unwrap();
     assert_eq!(cause(user.home.open_file(&path("f"), new, true)), Cause::Exists);
-    let (one, two) = (user.open_staged("g", new), user.open_staged("g", UPLOAD));
+    let (one, two) = (user.open_staged("g", new), user.open_staged("g", TRUNCATE_OR_CREATE));
     user.close(two).unwrap();
     assert_eq!(cause(user.close(one)), Cause::Exists);
     world.assert_accounting(0);
@@ -62,7 +62,7 @@ pub fn an_exclusive_file_must_still_be_new_when_it_is_published(host: NewHost<'_
 pub fn old_content_is_kept_where_it_is_not_overwritten(host: NewHost<'_>) {
     let world = World::with_quota(host, 200);
     let user = world.user();
-    let update = OpenMode { truncate: false, ..UPLOAD };
+    let update = OpenMode { truncate: false, ..TRUNCATE_OR_CREATE };
     user.put("f", &[1; 60]).unwrap();
     let file = user.open_staged("f", update);
     assert_eq!(file.info().unwrap().size, 60);
@@ -82,7 +82,7 @@ pub fn old_content_is_kept_where_it_is_not_overwritten(host: NewHost<'_>) {
     // All of the old content is needed, and space for it.
     user.put("other", &[4; 150]).unwrap();
     user.put("f", &[1; 30]).unwrap();
-    let (file, reader) = (user.open_staged("f", update), user.open("f", READ));
+    let (file, reader) = (user.open_staged("f", update), user.open("f", READ_ONLY));
     file.write_at(Some(0), &[b"x"]).unwrap();
     let closed = user.close(file);
     assert_eq!(closed.is_err(), user.counts_open_files, "both are stored until the reader ends");
@@ -93,7 +93,7 @@ pub fn old_content_is_kept_where_it_is_not_overwritten(host: NewHost<'_>) {
 pub fn old_content_that_changes_meanwhile_is_never_mixed_in(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    let update = OpenMode { truncate: false, ..UPLOAD };
+    let update = OpenMode { truncate: false, ..TRUNCATE_OR_CREATE };
     user.put("f", &[1; 60]).unwrap();
     let file = user.open_staged("f", update);
     file.write_at(Some(10), &[&[2; 10]]).unwrap();

@@ -14,20 +14,20 @@ use crate::{
 use proptest::prelude::*;
 use sshome_wire::{BLOCK_BYTES, StreamId};
 
-const QUOTA: u64 = 24 * MIB;
+const QUOTA_BYTES: u64 = 24 * MIB;
 const MAX_ENTRIES: u64 = 12;
 /// `s` is a link to `d`: two of these are one target.
-const NAMES: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
+const PATHS: [&str; 6] = ["a", "b", "d/a", "s/a", "d/e/f/g", "d"];
 const UPLOADS: usize = 3;
-const HANDLES: usize = 3;
-const CASES: u32 = 24;
+const MAX_HANDLES: usize = 3;
+const CASES_PER_RUN: u32 = 24;
 
 pub fn staged_bytes_are_counted_after_each_step(host: NewHost<'_>) {
-    run_steps(CASES, prop::collection::vec(step(), 1..50), |steps| check(host, true, steps));
+    run_steps(CASES_PER_RUN, prop::collection::vec(step(), 1..50), |steps| check(host, true, steps));
 }
 
 pub fn staged_bytes_are_counted_beside_writes_in_place(host: NewHost<'_>) {
-    run_steps(CASES, prop::collection::vec(step(), 1..50), |steps| check(host, false, steps));
+    run_steps(CASES_PER_RUN, prop::collection::vec(step(), 1..50), |steps| check(host, false, steps));
 }
 
 #[derive(Clone, Debug)]
@@ -54,9 +54,14 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (slot, name, mib) = (0..UPLOADS, 0..NAMES.len(), 0..14_u64);
-    let handle = 0..HANDLES;
-    let modes = prop_oneof![Just(READ), Just(WRITE), Just(UPLOAD), Just(UPLOAD)];
+    let (slot, name, mib) = (0..UPLOADS, 0..PATHS.len(), 0..14_u64);
+    let handle = 0..MAX_HANDLES;
+    let modes = prop_oneof![
+        Just(READ_ONLY),
+        Just(WRITE_OR_CREATE),
+        Just(TRUNCATE_OR_CREATE),
+        Just(TRUNCATE_OR_CREATE)
+    ];
     prop_oneof![
         4 => (name.clone(), mib.clone()).prop_map(|(name, mib)| Step::Put { name, mib }),
         6 => (slot.clone(), name.clone(), mib.clone(), any::<bool>())
@@ -88,14 +93,15 @@ struct Run {
     users: Option<[Channel; 2]>,
     /// With the bytes that are still to be sent.
     uploads: [Option<(Box<dyn Upload>, u64)>; UPLOADS],
-    open: [Option<Box<dyn FileHandle>>; HANDLES],
+    open: [Option<Box<dyn FileHandle>>; MAX_HANDLES],
     streams: u8,
     staged: bool,
 }
 
 impl Run {
     fn new(host: NewHost<'_>, staged: bool) -> Run {
-        let world = World::with_limits(host, QuotaLimits { bytes: Some(QUOTA), entries: Some(MAX_ENTRIES) });
+        let world =
+            World::with_limits(host, QuotaLimits { bytes: Some(QUOTA_BYTES), entries: Some(MAX_ENTRIES) });
         let users = [world.user(), world.user()];
         users[0].make_directory("d/e/f");
         users[0].make_symlink("s", "d");
@@ -109,7 +115,7 @@ impl Run {
 
     fn take(&mut self, step: Step) -> StoreResult<()> {
         let user = self.user(0);
-        let at = |name: usize| path(NAMES[name]);
+        let at = |name: usize| path(PATHS[name]);
         match step {
             Step::Put { name, mib } => self.put(name, mib)?,
             Step::Begin { slot, name, mib, stream } => self.begin(slot, name, mib, stream)?,
@@ -123,7 +129,7 @@ impl Run {
             Step::Finish { slot } => {
                 // An upload that has not received everything is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
-                if left == 0 || left > QUOTA {
+                if left == 0 || left > QUOTA_BYTES {
                     let size = upload.written();
                     let item = upload.finish(size, None)?;
                     self.user(slot).publish(item)?;
@@ -154,7 +160,7 @@ impl Run {
                 }
                 self.open[slot] = None;
             }
-            Step::SetLength { name, mib } => user.set_size(NAMES[name], mib * MIB)?,
+            Step::SetLength { name, mib } => user.set_size(PATHS[name], mib * MIB)?,
             Step::Remove { name } => drop(user.home.remove_file(&at(name))?),
             Step::RemoveTree { name } => {
                 let mut removal = user.home.remove_tree(&at(name), &mut |_, _| ())?;
@@ -176,9 +182,9 @@ impl Run {
 
     fn put(&self, name: usize, mib: u64) -> StoreResult<()> {
         let before = self.world.charged();
-        let put = self.user(1).put(NAMES[name], &zeros(mib));
+        let put = self.user(1).put(PATHS[name], &zeros(mib));
         if let Err(StoreError::Quota { exceeded: QuotaExceeded::Bytes { .. }, .. }) = &put {
-            assert!(before + mib * MIB > QUOTA, "it would have fitted");
+            assert!(before + mib * MIB > QUOTA_BYTES, "it would have fitted");
         }
         put
     }
@@ -192,7 +198,7 @@ impl Run {
         } else {
             (file_of(mib, 0), mib * MIB)
         };
-        let upload = self.user(slot).begin(NAMES[name], &spec)?;
+        let upload = self.user(slot).begin(PATHS[name], &spec)?;
         self.uploads[slot] = Some((upload, left));
         Ok(())
     }
@@ -200,19 +206,19 @@ impl Run {
     fn resume(&mut self, slot: usize, name: usize, mib: u64) -> StoreResult<()> {
         self.uploads[slot] = None;
         let user = self.user(slot);
-        let Some(check) = user.home.lease_partial(&path(NAMES[name]), mib * MIB, SOURCE_MTIME)? else {
+        let Some(check) = user.home.lease_partial(&path(PATHS[name]), mib * MIB, SOURCE_MTIME)? else {
             return Ok(());
         };
         let partial = checked(check);
         let blocks = u32::try_from(partial.digests.len()).unwrap();
         let spec = file_of(mib, blocks);
-        let upload = user.home.begin_upload(&path(NAMES[name]), &spec, Some(partial), &user.takeover())?;
+        let upload = user.home.begin_upload(&path(PATHS[name]), &spec, Some(partial), &user.takeover())?;
         self.uploads[slot] = Some((upload, mib * MIB - u64::from(blocks) * BLOCK_BYTES));
         Ok(())
     }
 
     fn rename(&self, from: usize, to: usize) -> StoreResult<()> {
-        let renamed = self.user(0).home.rename(&path(NAMES[from]), &path(NAMES[to]), Replace::Always);
+        let renamed = self.user(0).home.rename(&path(PATHS[from]), &path(PATHS[to]), Replace::Always);
         if let Err(StoreError::BeingReplaced { .. }) = renamed {
             assert!(!self.is_idle(), "nothing replaces it");
         }
@@ -243,7 +249,7 @@ impl Run {
         let (bytes, entries) = user.scan();
         assert_eq!((usage.used.bytes, usage.used.entries), (bytes + orphaned, entries), "after {after}");
         let charged = usage.charged();
-        assert!(charged.bytes <= QUOTA && charged.entries <= MAX_ENTRIES, "{usage:?} after {after}");
+        assert!(charged.bytes <= QUOTA_BYTES && charged.entries <= MAX_ENTRIES, "{usage:?} after {after}");
         // Each lent byte exists.
         assert!(usage.credited <= usage.used.bytes.min(usage.staged.bytes), "{usage:?} after {after}");
         let partial: u64 = user.home.partial_uploads().iter().map(|partial| partial.length).sum();

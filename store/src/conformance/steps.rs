@@ -52,7 +52,7 @@ pub fn old_content_is_copied_in_steps(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     user.put("f", &vec![7; 9 * MIB as usize]).unwrap();
-    let file = user.open_staged("f", OpenMode { truncate: false, ..UPLOAD });
+    let file = user.open_staged("f", OpenMode { truncate: false, ..TRUNCATE_OR_CREATE });
     file.write_at(Some(0), &[b"x"]).unwrap();
     steps(|limit| Ok(file.prepare_close(limit)?.then_some(())));
     user.close(file).unwrap();

@@ -6,7 +6,7 @@ use crate::{PartialCheck, StoreError, StoreResult, Upload, UploadSource, UploadS
 use sshome_wire::{BLOCK_BYTES, StreamId};
 use std::sync::atomic::Ordering::SeqCst;
 
-const QUOTA: u64 = 24 * MIB;
+const QUOTA_BYTES: u64 = 24 * MIB;
 const ID: StreamId = StreamId([1; 16]);
 
 fn stream_of(id: StreamId, resume: u32) -> UploadSpec {
@@ -27,7 +27,7 @@ fn wait_for_lease(user: &Channel) -> Wait {
 }
 
 pub fn an_interrupted_stream_keeps_its_space(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     let mut upload = begin(&user);
     for mib in 1..=16 {
@@ -50,7 +50,7 @@ pub fn an_interrupted_stream_keeps_its_space(host: NewHost<'_>) {
 }
 
 pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let (first, second) = (world.user(), world.user());
     let mut upload = begin(&first);
     upload.write(&zeros(5)).unwrap();
@@ -75,7 +75,7 @@ pub fn a_stream_has_one_channel_at_a_time(host: NewHost<'_>) {
 }
 
 pub fn only_the_client_that_sends_a_stream_resumes_it(host: NewHost<'_>) {
-    let mut world = World::with_quota(host, QUOTA);
+    let mut world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     assert!(lease(&user).unwrap().is_none());
     let mut upload = begin(&user);
@@ -108,7 +108,7 @@ pub fn only_the_client_that_sends_a_stream_resumes_it(host: NewHost<'_>) {
 }
 
 pub fn a_stream_survives_the_publishing_of_its_target(host: NewHost<'_>) {
-    let world = World::with_quota(host, QUOTA);
+    let world = World::with_quota(host, QUOTA_BYTES);
     let user = world.user();
     let mut upload = begin(&user);
     upload.write(&zeros(5)).unwrap();

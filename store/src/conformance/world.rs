@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 pub(super) const MIB: u64 = 1 << 20;
 
-pub(super) const READ: OpenMode = OpenMode::READ_ONLY;
-pub(super) const WRITE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ };
-pub(super) const BOTH: OpenMode = OpenMode { read: true, ..WRITE };
-pub(super) const UPLOAD: OpenMode = OpenMode { truncate: true, ..WRITE };
-pub(super) const APPEND: OpenMode = OpenMode { append: true, ..WRITE };
+pub(super) const READ_ONLY: OpenMode = OpenMode::READ_ONLY;
+pub(super) const WRITE_OR_CREATE: OpenMode = OpenMode { read: false, write: true, create: true, ..READ_ONLY };
+pub(super) const READ_WRITE_OR_CREATE: OpenMode = OpenMode { read: true, ..WRITE_OR_CREATE };
+pub(super) const TRUNCATE_OR_CREATE: OpenMode = OpenMode { truncate: true, ..WRITE_OR_CREATE };
+pub(super) const APPEND_OR_CREATE: OpenMode = OpenMode { append: true, ..WRITE_OR_CREATE };
 
 /// The source of all uploads of files.
 pub(super) const SOURCE_MTIME: Time = Time { seconds: 1, nanoseconds: 0 };
@@ -296,7 +296,7 @@ impl Channel {
 
     /// The content of a file.
     pub(super) fn content(&self, name: &str) -> Vec<u8> {
-        content_of(&*self.open(name, READ))
+        content_of(&*self.open(name, READ_ONLY))
     }
 
     pub(super) fn remove(&self, name: &str) -> StoreResult<RemotePath> {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::limits::MaxStartups;
 
-const HERE: &str = "192.0.2.1";
-const ELSEWHERE: &str = "192.0.2.2";
+const ADDRESS: &str = "192.0.2.1";
+const OTHER_ADDRESS: &str = "192.0.2.2";
 
 fn admission(change: impl FnOnce(&mut ConnectionLimits)) -> Arc<AdmissionControl> {
     let mut limits = ConnectionLimits::default();
@@ -17,13 +17,13 @@ fn admit(admission: &Arc<AdmissionControl>, peer: &str) -> Result<ConnectionPerm
 #[test]
 fn a_login_or_a_disconnect_frees_an_unauthenticated_connection() {
     let admission = admission(|limits| limits.max_startups = MaxStartups { start: 2, rate: 100, full: 2 });
-    let first = admit(&admission, HERE).unwrap();
-    let second = admit(&admission, ELSEWHERE).unwrap();
+    let first = admit(&admission, ADDRESS).unwrap();
+    let second = admit(&admission, OTHER_ADDRESS).unwrap();
     assert_eq!(admit(&admission, "192.0.2.9").unwrap_err(), AdmissionError::Startups(2));
     assert!(first.logged_in("ann") && first.is_logged_in());
-    let third = admit(&admission, HERE).unwrap();
+    let third = admit(&admission, ADDRESS).unwrap();
     drop((second, third));
-    let both = [admit(&admission, HERE).unwrap(), admit(&admission, ELSEWHERE).unwrap()];
+    let both = [admit(&admission, ADDRESS).unwrap(), admit(&admission, OTHER_ADDRESS).unwrap()];
     assert!(admit(&admission, "192.0.2.9").is_err());
     drop(both);
     assert_eq!(admission.counts().unauthenticated, 0);
@@ -45,34 +45,34 @@ fn unauthenticated_connections_of_some_sources_keep_no_other_source_out() {
     let mut held = open("203.0.113.1");
     assert_eq!(held.len(), 25);
     assert_eq!(admit(&admission, "203.0.113.1").unwrap_err(), AdmissionError::AddressStartups(25));
-    assert_eq!(refused_in_percent(&admission, HERE), 0);
+    assert_eq!(refused_in_percent(&admission, ADDRESS), 0);
     for peer in ["203.0.113.2", "203.0.113.3", "203.0.113.4"] {
         held.extend(open(peer));
     }
     assert_eq!(held.len(), 100);
     // A source with few unauthenticated connections is never dropped at random. One with more is, like those that hold
     // most.
-    let few: Vec<_> = (0..5).map(|_| admit(&admission, ELSEWHERE).unwrap()).collect();
-    assert_eq!([HERE, ELSEWHERE].map(|peer| refused_in_percent(&admission, peer)), [0, 0]);
-    let more = admit(&admission, ELSEWHERE).unwrap();
-    assert_eq!(refused_in_percent(&admission, ELSEWHERE), 30 + 70 * 56 / 100);
+    let few: Vec<_> = (0..5).map(|_| admit(&admission, OTHER_ADDRESS).unwrap()).collect();
+    assert_eq!([ADDRESS, OTHER_ADDRESS].map(|peer| refused_in_percent(&admission, peer)), [0, 0]);
+    let more = admit(&admission, OTHER_ADDRESS).unwrap();
+    assert_eq!(refused_in_percent(&admission, OTHER_ADDRESS), 30 + 70 * 56 / 100);
     drop((few, more));
     for peer in ["203.0.113.5", "203.0.113.6"] {
         held.extend(open(peer));
     }
-    assert_eq!((held.len(), refused_in_percent(&admission, HERE)), (150, 100));
+    assert_eq!((held.len(), refused_in_percent(&admission, ADDRESS)), (150, 100));
     held.pop();
-    assert_eq!(refused_in_percent(&admission, HERE), 0);
+    assert_eq!(refused_in_percent(&admission, ADDRESS), 0);
     // A login frees its slot at once.
-    assert!(admit(&admission, HERE).unwrap().logged_in("ann"));
-    assert_eq!(refused_in_percent(&admission, HERE), 0);
+    assert!(admit(&admission, ADDRESS).unwrap().logged_in("ann"));
+    assert_eq!(refused_in_percent(&admission, ADDRESS), 0);
 }
 
 #[test]
 fn exempt_sources_have_no_share_and_harm_no_others() {
     let admission = admission(|_| {});
     let held: Vec<_> = (0..100).map(|_| admit(&admission, "127.0.0.1").unwrap()).collect();
-    assert_eq!(["127.0.0.1", HERE].map(|peer| refused_in_percent(&admission, peer)), [65, 0]);
+    assert_eq!(["127.0.0.1", ADDRESS].map(|peer| refused_in_percent(&admission, peer)), [65, 0]);
     drop(held);
 }
 
@@ -95,15 +95,15 @@ fn connections_of_an_address_are_limited_unless_it_is_exempt() {
 #[test]
 fn the_sessions_of_a_user_are_limited() {
     let admission = admission(|limits| limits.sessions_per_user = 1);
-    let permits = [HERE, HERE, HERE].map(|peer| admit(&admission, peer).unwrap());
+    let permits = [ADDRESS, ADDRESS, ADDRESS].map(|peer| admit(&admission, peer).unwrap());
     assert!(permits[0].logged_in("ann") && permits[0].logged_in("ann"));
     assert!(!permits[1].logged_in("ann") && !permits[1].logged_in("ann"));
     assert!(permits[2].logged_in("zcl"));
     let [first, second, _] = permits;
     drop(second);
-    assert!(!admit(&admission, HERE).unwrap().logged_in("ann"));
+    assert!(!admit(&admission, ADDRESS).unwrap().logged_in("ann"));
     drop(first);
-    assert!(admit(&admission, HERE).unwrap().logged_in("ann"));
+    assert!(admit(&admission, ADDRESS).unwrap().logged_in("ann"));
 }
 
 #[test]
@@ -114,12 +114,12 @@ fn failed_connections_are_penalised_and_not_each_key() {
         (0..5).for_each(|_| permit.refused());
         permit.end(too_long, now)
     };
-    assert_eq!([0; 4].map(|_| fail(HERE, false)), [false, false, false, true]);
-    let Err(AdmissionError::Penalty(left)) = admission.admit(HERE.parse().unwrap(), now, 99) else {
+    assert_eq!([0; 4].map(|_| fail(ADDRESS, false)), [false, false, false, true]);
+    let Err(AdmissionError::Penalty(left)) = admission.admit(ADDRESS.parse().unwrap(), now, 99) else {
         panic!()
     };
     assert_eq!(left, Duration::from_secs(5));
-    assert!(admission.admit(HERE.parse().unwrap(), now + left, 99).is_ok());
+    assert!(admission.admit(ADDRESS.parse().unwrap(), now + left, 99).is_ok());
     assert!(fail("192.0.2.2", true), "one that takes too long is enough");
     assert_eq!([0; 9].map(|_| fail("127.0.0.1", false)), [false; 9]);
     // A login at the end clears the failures of its connection.

@@ -35,10 +35,10 @@ async fn a_write_does_not_wait_for_a_peer_that_does_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_keep_to_the_rate_while_queued_output_is_sent() {
-    const RATE: u64 = 1 << 20;
+    const BYTES_PER_SECOND: u64 = 1 << 20;
     let (mut socket, mut peer, flow, _cut) = pair().await;
     let rates = UserRateLimits::default();
-    rates.set(Some(RATE), None);
+    rates.set(Some(BYTES_PER_SECOND), None);
     flow.limit("ann", Arc::new(rates), MemoryBudgets::default().of("ann"));
     let queued: Vec<u8> = vec![7; 16 << 20];
     socket.write_all(&queued).await.unwrap();
@@ -51,7 +51,8 @@ async fn reads_keep_to_the_rate_while_queued_output_is_sent() {
         while read < 4 << 20 {
             let count = socket.read(&mut buffer).await.unwrap();
             read += count as u64;
-            let most = begun.elapsed().as_secs_f64() * RATE as f64 + (RATE / 5 + (64 << 10)) as f64;
+            let most = begun.elapsed().as_secs_f64() * BYTES_PER_SECOND as f64
+                + (BYTES_PER_SECOND / 5 + (64 << 10)) as f64;
             assert!(read as f64 <= most, "{read} of {most}");
         }
     };

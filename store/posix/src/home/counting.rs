@@ -8,7 +8,7 @@ use super::access::reason;
 use super::homes::reopen;
 use super::scan::{ScanTarget, scan};
 use super::{NamespaceLock, Result};
-use crate::permission::READ;
+use crate::permission::READ_FOLDER;
 use rustix::fd::OwnedFd;
 use sshome_store::quota::{Amount, Comparison, Ledger, ScanResult, UnreadableEntries};
 use sshome_store::shown;
@@ -219,7 +219,7 @@ impl HomeCount {
         let target = ScanTarget { user: &self.user, root: &self.root, wants: |file| baseline.wants(file) };
         let found = match self.scan(&target, continues) {
             Ok(found) => found?,
-            Err(error) => self.unreadable(&reason(&self.root, READ, error)),
+            Err(error) => self.unreadable(&reason(&self.root, READ_FOLDER, error)),
         };
         queue.observe(&self.user, CountPhase::Scanned);
         let (ledger, namespace) = (self.ledger.upgrade()?, self.namespace.upgrade()?);

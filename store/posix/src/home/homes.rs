@@ -11,7 +11,7 @@ use super::{
     scan::{ScanTarget, scan},
     settings::required_access,
 };
-use crate::permission::READ;
+use crate::permission::READ_FOLDER;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -287,7 +287,8 @@ impl Homes {
         }
         let root = Arc::clone(&shared.root);
         let counted = self.count_shared(shared);
-        counted.map_err(|error| format!("{}: {}", shown(root.path()), reason(root.path(), READ, error)))
+        counted
+            .map_err(|error| format!("{}: {}", shown(root.path()), reason(root.path(), READ_FOLDER, error)))
     }
 
     fn count_shared(&self, shared: Arc<SharedHome>) -> Result<Comparison> {

@@ -1,7 +1,7 @@
 //! Directories of a served home that the server cannot read any more: somebody changed their owner or mode.
 
 use super::shared::SharedHome;
-use crate::permission::{READ, explained};
+use crate::permission::{READ_FOLDER, explained};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -61,7 +61,7 @@ fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> Unr
             // It changed meanwhile, or its path is too long for one open.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::AGAIN | Errno::NAMETOOLONG) => {}
             Err(error) => {
-                found.add(|| (path.clone(), explained(&below(root, &path), READ, error)));
+                found.add(|| (path.clone(), explained(&below(root, &path), READ_FOLDER, error)));
             }
         }
         if entries >= max_entries {
@@ -76,7 +76,7 @@ fn unreadable_directories(top: &OwnedFd, root: &Path, max_entries: usize) -> Unr
 fn subdirectories(top: &OwnedFd, path: &[u8], mut each: impl FnMut(&[u8])) -> rustix::io::Result<usize> {
     let directory = open_below(top, path)?;
     // Without execute permission its entries can be listed but not examined.
-    rustix::fs::accessat(&directory, c".", READ, AtFlags::EACCESS)?;
+    rustix::fs::accessat(&directory, c".", READ_FOLDER, AtFlags::EACCESS)?;
     let mut entries = 0;
     for item in Dir::read_from(&directory)? {
         let item = item?;

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const MAGIC: &[u8] = b"sshome\0";
 
 /// The version of the records that are written: the BLAKE3 of the fields, and the fields.
-const VERSION: u8 = 3;
+const RECORD_VERSION: u8 = 3;
 
 /// The previous version: the fields alone.
 const VERSION_WITHOUT_DIGEST: u8 = 2;
@@ -140,7 +140,7 @@ impl UploadRecord {
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let fields = (&self.target, RecordedSource::from(self.source));
         let fields = postcard::to_allocvec(&fields).map_err(|_| Errno::INVAL)?;
-        Ok([MAGIC, &[VERSION], &digest_of(&fields), &fields].concat())
+        Ok([MAGIC, &[RECORD_VERSION], &digest_of(&fields), &fields].concat())
     }
 
     /// Reads the record of the staged file `name`.
@@ -166,7 +166,7 @@ impl UploadRecord {
             return Err(if is_torn { RecordError::Torn } else { foreign });
         };
         let fields = match *version {
-            VERSION => match rest.split_first_chunk::<DIGEST_BYTES>() {
+            RECORD_VERSION => match rest.split_first_chunk::<DIGEST_BYTES>() {
                 Some((digest, fields)) if *digest == digest_of(fields) => fields,
                 _ => return Err(RecordError::Torn),
             },

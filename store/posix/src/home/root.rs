@@ -2,7 +2,7 @@
 
 use super::access::{lacking, reason};
 use super::{Error, Result, file_id};
-use crate::permission::{READ, WRITE};
+use crate::permission::{READ_FOLDER, WRITE_FOLDER};
 use rustix::fd::OwnedFd;
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -44,7 +44,7 @@ pub(crate) enum RootProblem {
 impl HomeRoot {
     /// The root of a user's home that was just opened by this path.
     pub(super) fn new(user: &str, path: &Path, top: &OwnedFd) -> Result<HomeRoot> {
-        let access = if lacking(path, WRITE).is_none() { WRITE } else { READ };
+        let access = if lacking(path, WRITE_FOLDER).is_none() { WRITE_FOLDER } else { READ_FOLDER };
         Ok(HomeRoot {
             user: user.to_owned(),
             path: path.to_owned(),

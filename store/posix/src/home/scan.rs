@@ -2,7 +2,7 @@
 
 use super::inspection::below;
 use super::{Error, Result, TreeItem, TreeWalker, file_id, length};
-use crate::permission::{READ, explained};
+use crate::permission::{READ_FOLDER, explained};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
 use sshome_store::quota::{Amount, FileId, ScanResult, UnreadableEntries};
@@ -81,7 +81,7 @@ fn log_unreadable(user: &str, root: &Path, unreadable: &UnreadableEntries) {
 /// Why an entry could not be read, with the remedy.
 fn why(path: &Path, error: Error) -> String {
     match error {
-        Error::Os(errno) => explained(path, READ, errno),
+        Error::Os(errno) => explained(path, READ_FOLDER, errno),
         error => error.to_string(),
     }
 }
