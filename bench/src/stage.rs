@@ -150,7 +150,7 @@ fn remove_on_interrupt(folder: PathBuf) {
     });
 }
 
-/// Checks that there is room for the test files and their copy.
+/// Checks that the test files and their copy fit.
 fn check_space(set: &FileSet) -> Result<()> {
     let disk = rustix::fs::statvfs(TMPFS).with_context(|| format!("looking at {TMPFS}"))?;
     // On tmpfs a file takes whole pages.
@@ -164,7 +164,7 @@ fn check_space(set: &FileSet) -> Result<()> {
         needed >> 20
     );
     let entries = 2 * set.count + set.count / 50;
-    // A tmpfs without a limit reports no room and no files.
+    // A tmpfs without a limit reports 0 free blocks and files.
     ensure!(
         disk.f_files == 0 || disk.f_favail >= entries,
         "{TMPFS} has room for {} files and {} needs {entries}: use --shrink, or let it have more by \

@@ -1,4 +1,4 @@
-//! A folder mirrored through FUSE, with a watcher that can refuse each change, and sees each change that was made.
+//! A folder mirrored through FUSE, with a watcher that can refuse each change and sees each that was made.
 
 mod backing;
 mod filesystem;
@@ -32,18 +32,18 @@ pub enum DiskOperation {
     SetAttributes,
     /// An extended attribute is written or removed.
     SetXattr,
-    /// A file is put on the disk.
+    /// A file is synced.
     Sync,
-    /// A directory is put on the disk.
+    /// A directory is synced.
     SyncDirectory,
-    /// A name is given or taken over.
+    /// A file is renamed.
     Rename,
     /// A name is removed.
     Remove,
 }
 
 impl DiskOperation {
-    /// All but the removal, of which a failure leaves something behind.
+    /// All except removal: a failed removal leaves something behind.
     pub const BUILDING: &[DiskOperation] = &[
         DiskOperation::Open,
         DiskOperation::Create,
@@ -58,7 +58,7 @@ impl DiskOperation {
     ];
 }
 
-/// A change that was made. Inodes have the numbers of the folder behind; a number is used again once its file is gone.
+/// A change that was made. Inodes have the numbers of the backing folder, which reuses a number once its file is gone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'a> {
     /// A file, a directory or a symbolic link was created.
@@ -67,7 +67,7 @@ pub(crate) enum Change<'a> {
     Link { inode: u64, parent: u64, name: &'a OsStr },
     /// A name was removed.
     Remove { parent: u64, name: &'a OsStr },
-    /// A name was moved, and what had the new name was removed.
+    /// A file was renamed, which removed the previous holder of the new name.
     Rename { parent: u64, name: &'a OsStr, new_parent: u64, new_name: &'a OsStr },
     /// Bytes were written.
     Write { inode: u64, offset: u64, data: &'a [u8] },
@@ -96,7 +96,7 @@ pub(crate) enum NewEntry<'a> {
     Link(&'a Path),
 }
 
-/// What a mounted folder asks and reports. The folder serves one request at a time.
+/// The calls of a mounted folder. It serves one request at a time.
 pub(crate) trait Watcher: Send + Sync {
     /// Called before each step; its error is the step's.
     fn before(&self, _step: DiskOperation) -> Result<(), Errno> {
@@ -121,8 +121,7 @@ pub(crate) trait Watcher: Send + Sync {
 pub(crate) struct FuseMount(MountedFilesystem);
 
 impl FuseMount {
-    /// Shows the folder `backing` at `path`. None if this machine cannot mount; then it is said which test that leaves
-    /// out.
+    /// Shows the folder `backing` at `path`. `None` if this machine cannot mount: then the skipped test is reported.
     pub(crate) fn new(
         test: &str,
         name: &str,

@@ -1,4 +1,4 @@
-//! A home of any store, mounted as a folder, so that tests which look at a home's files do so whatever keeps them.
+//! A home of any store, mounted as a folder, so that tests can read its files whatever the store is.
 
 use crate::fuse::MountedFilesystem;
 use crate::fuse::reply::{Result, TTL, answer, attr, data, entry};
@@ -39,7 +39,7 @@ impl HomeMount {
 
 struct MountedHome {
     home: Arc<dyn Home>,
-    /// The path by which the kernel has found each file last.
+    /// The last path by which the kernel found each file.
     names: Mutex<HashMap<INodeNo, RemotePath>>,
     open: Mutex<MountHandles>,
 }
@@ -316,7 +316,7 @@ fn done<T>(result: StoreResult<T>) -> Result<()> {
     result.map(drop).map_err(failed)
 }
 
-/// 1 is the top's.
+/// 1 is the top.
 fn number(info: &FileInfo) -> INodeNo {
     INodeNo(info.id.inode + 2)
 }

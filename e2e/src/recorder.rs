@@ -37,16 +37,16 @@ pub enum Kind {
     Link(PathBuf),
 }
 
-/// What happened on the disk, or around it.
+/// An event on the disk, or a note of the test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A node was created.
     Create(Slot, NodeId, Kind),
-    /// A file was given another name.
+    /// A hard link was created.
     Link(Slot, NodeId),
     /// The name of this node was removed.
     Remove(Slot, NodeId),
-    /// A node was renamed, which replaced another.
+    /// A node was renamed, and may have replaced another.
     Rename {
         /// The node.
         node: NodeId,
@@ -54,7 +54,7 @@ pub enum Event {
         from: Slot,
         /// Its new name.
         to: Slot,
-        /// What had the new name.
+        /// The previous holder of the new name.
         replaced: Option<NodeId>,
     },
     /// Bytes were written at an offset.
@@ -71,11 +71,11 @@ pub enum Event {
     SyncFile(NodeId),
     /// A directory was synced.
     SyncDirectory(NodeId),
-    /// A `syncfs` began. It covers what was before.
+    /// A `syncfs` began. It covers all events before it.
     SyncfsBegins,
     /// It succeeded.
     SyncfsSucceeded,
-    /// Not of the disk: what the test did.
+    /// Not an event of the disk: an action of the test.
     Mark(Mark),
 }
 
@@ -86,7 +86,7 @@ pub struct Mark {
     pub session: usize,
     /// Which of the session's operations.
     pub operation: usize,
-    /// Whether it was reported as done. If not, it begins.
+    /// Whether it was reported as done. If not, the mark is its beginning.
     pub reported: bool,
 }
 
@@ -98,18 +98,18 @@ pub struct Recorder {
     log: Arc<EventLog>,
 }
 
-/// The events, and what they need of the present.
+/// The events, and the present state that they need.
 #[derive(Debug, Default)]
 struct EventLog(Mutex<LogState>);
 
 #[derive(Debug, Default)]
 struct LogState {
     events: Vec<Event>,
-    /// The present nodes, by their inodes in the folder behind.
+    /// The present nodes, by their inodes in the backing folder.
     nodes: HashMap<u64, NodeId>,
     names: HashMap<Slot, NodeId>,
     next: NodeId,
-    /// Changes of what has no number. There must be none.
+    /// Changes of nodes without a number. There must be none.
     missed: usize,
 }
 
@@ -117,10 +117,10 @@ struct LogState {
 static RECORDERS: Mutex<Vec<(u64, Weak<EventLog>)>> = Mutex::new(Vec::new());
 
 impl Recorder {
-    /// Mounts an empty disk on a folder. None if this machine cannot mount; then it is said which test that leaves out.
+    /// Mounts an empty disk on a folder. `None` if this machine cannot mount: then the skipped test is reported.
     ///
     /// # Panics
-    /// If there is no temporary folder to be had.
+    /// If no temporary folder can be made.
     #[must_use]
     pub fn mounted_on(test: &str, folder: &Path) -> Option<Recorder> {
         let dir = TempDir::with_prefix("sshome-recorder-").unwrap();
@@ -142,7 +142,7 @@ impl Recorder {
         self.log.state().events.push(event);
     }
 
-    /// What was recorded.
+    /// The events so far.
     ///
     /// # Panics
     /// If a change was missed.

@@ -1,4 +1,4 @@
-//! An administrator's commands given by the wrong account, and settings that are no text.
+//! An administrator's commands, run by the wrong account, and settings that are not text.
 
 use sshome_e2e::{Host, HostBuilder, Outcome, copy_program, has_root};
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The server's account, and one that is neither that nor root.
+/// The server's account, and one that is neither the server's nor root.
 const SERVERS: &str = "daemon";
 const STRANGER: &str = "nobody";
 
@@ -20,7 +20,7 @@ fn account(name: &str) -> (u32, u32) {
     (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
-/// The program where every account can run it.
+/// The program in a folder where every account can run it.
 struct Anybody {
     folder: TempDir,
 }
@@ -101,7 +101,7 @@ fn another_account_is_told_which_account_to_use_as_root() {
     }
     let fine = anybody.run(&host, SERVERS, &["status"]);
     assert_eq!(fine.code, Some(0), "{fine}");
-    // Also where nothing can be seen of the folder.
+    // The same if the folder cannot be entered.
     set_mode(host.dir(), 0o700);
     for arguments in SETTINGS.iter().chain(&SERVER) {
         assert_told(&anybody.run(&host, STRANGER, arguments), "root", "sudo ");
@@ -129,13 +129,13 @@ fn nobody_checks_or_starts_a_server_in_the_folder_of_another_account_as_root() {
         assert!(said.contains(&format!("run it as {SERVERS}, `sudo -u {SERVERS} ")), "{said}");
         assert!(!said.contains("chown") && !said.contains("chmod"), "{said}");
     }
-    // What cannot be looked at is not called missing.
+    // A file that cannot be examined is not called missing.
     let list = anybody.run(&host, STRANGER, &["user", "list"]);
     assert!(list.out().contains("own keys that cannot be read"), "{list}");
     let list = anybody.run(&host, STRANGER, &["user", "list", "--json"]);
     assert!(list.out().contains("\"installed_keys\":null"), "{list}");
 
-    // A folder of keys that a start as root has left is to be the account's, and not open to everybody.
+    // A start as root left a folder of keys: it must become the account's, and not open to everybody.
     chown(host.dir().join("keys"), Some(0), Some(0)).unwrap();
     let key = host.dir().join("keys/ann.pub");
     fs::write(&key, host.key().public_key().to_openssh().unwrap()).unwrap();
@@ -193,7 +193,7 @@ fn settings_that_are_not_utf_8_are_refused_with_the_command_that_converts_them()
             assert!(refused.code == Some(1) && refused.err().contains(says), "{refused}");
         }
         assert_eq!(fs::read(&file).unwrap(), bytes);
-        // The command that is named does it.
+        // The suggested command fixes it.
         let said = administrator.run(&["check"]).err();
         let convert = said.split('`').nth(1).unwrap();
         assert!(Command::new("sh").args(["-c", convert]).status().unwrap().success(), "{convert}");

@@ -21,7 +21,7 @@ fn lines(host: &Host) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The one line of this sort about this path, once it is written.
+/// The only line of this kind about this path, once it is written.
 fn line(host: &Host, what: &str, path: &str) -> Value {
     let is_it = |line: &Value| line["message"] == what && (path.is_empty() || line["path"] == path);
     until(&format!("{what} {path} is logged"), || lines(host).iter().any(is_it));
@@ -78,7 +78,7 @@ async fn each_action_over_each_protocol_is_one_line() {
     let text = fs::read(host.dir().join("log/audit")).unwrap();
     assert!(!text.contains(&0x1b));
     peer.vanish().await.unwrap();
-    until("the end is told", || lines(&host).iter().any(|line| line["message"] == "session ended"));
+    until("the end is logged", || lines(&host).iter().any(|line| line["message"] == "session ended"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,14 +91,14 @@ async fn aborted_and_abandoned_uploads_are_logged() {
     peer.reply().await.unwrap();
     assert_eq!(line(&host, "not finished", "/f")["bytes"], 40);
     peer.begin_put("g", Some(100)).await.unwrap();
-    // A request that the server comes to after its client is gone is not begun.
+    // The server does not begin a request whose client is gone.
     let staging = host.home("ann").join(".sshome-staging");
     until("it has begun", || fs::read_dir(&staging).unwrap().next().is_some());
     peer.vanish().await.unwrap();
-    until("it is told", || lines(&host).iter().any(|line| line["path"] == "/g"));
+    until("it is logged", || lines(&host).iter().any(|line| line["path"] == "/g"));
 }
 
-/// Over SFTP, in place and staged: one that is closed, one that was refused in part, one that is cut.
+/// Over SFTP, in place and staged: an upload that is closed, one that is refused in part, and one that is cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sftp_upload_is_logged_as_done_failed_or_cut() {
     for uploads in ["in-place", "atomic"] {
@@ -116,10 +116,10 @@ async fn an_sftp_upload_is_logged_as_done_failed_or_cut() {
                 assert!(peer.write(&cut, 10, &[1; 1000]).await.unwrap().is_some());
             }
         }
-        // Of what was opened and never read nothing is told.
+        // A file that was opened and never read is not logged.
         peer.open("closed", OpenFlags::READ).await.unwrap().unwrap();
         peer.vanish().await.unwrap();
-        until("the end is told", || lines(&host).iter().any(|line| line["message"] == "session ended"));
+        until("the end is logged", || lines(&host).iter().any(|line| line["message"] == "session ended"));
         let done = if uploads == "atomic" { "published" } else { "written" };
         let told = |path: &str| -> Vec<(String, u64)> {
             let lines =
@@ -178,7 +178,7 @@ async fn logging_of_reads_is_optional_and_the_log_is_rotated() {
     assert!(fs::metadata(log.join("audit.1")).unwrap().len() <= 4 << 10);
     let all_is_written = || ["audit", "audit.1"].map(read).concat().contains(&format!("\"/{last}\""));
     until("all is written", all_is_written);
-    // As logrotate does it.
+    // As logrotate does.
     fs::rename(log.join("audit"), log.join("elsewhere")).unwrap();
     peer.put("last", b"1").await.unwrap();
     until("the new file is begun", || log.join("audit").exists());
@@ -219,7 +219,7 @@ async fn names_given_by_strangers_cannot_forge_or_fill_the_log() {
         assert!(sshome_e2e::connect(&host, &long).await.is_err());
     }
     let refused = || lines(&host).into_iter().filter(|line| line["message"] == "login refused").count();
-    // Ten logins of one source have a line each.
+    // Each of the first ten logins from one source has a line.
     until("they are logged", || refused() >= 10);
     let first = line_of(&host, "nobody source=\"192.0.2.1:1\" \\\\x41");
     assert!(first["source"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");

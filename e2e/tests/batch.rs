@@ -1,4 +1,4 @@
-//! Batch files and jobs: no terminal, nobody to answer, and an exit code for each way to fail.
+//! Batch files and jobs: no terminal, nobody to answer questions, and an exit code for each kind of failure.
 
 mod cron;
 mod sftp_batches;
@@ -18,7 +18,7 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap()
 }
 
-/// What people have in the batch files that they run with sftp, in its spelling.
+/// Lines as in people's batch files for sftp.
 const HABITS: &str = "\
 # nightly upload
 -mkdir incoming
@@ -99,7 +99,7 @@ async fn a_batch_of_an_sftp_user_runs_unchanged() {
         assert_eq!(cron.read(&format!("outbox/inbox/{name}")), content);
     }
     assert!(cron.path("outbox/made-by-the-shell").exists());
-    // Each command is shown before it runs, and none of the rest of the file.
+    // Each command is shown before it runs, and no other line of the file.
     let shown: Vec<&str> = ran.out.lines().filter_map(|line| line.strip_prefix("sshome> ")).collect();
     assert_eq!(shown[..3], ["mkdir incoming", "mkdir incoming", "cd incoming"]);
     assert_eq!(shown.last(), Some(&"bye"));
@@ -132,9 +132,9 @@ async fn the_first_failure_ends_a_batch_with_its_exit_code() {
         assert!(!host.home("ann").join("after").exists(), "{lines}");
         let ran = cron.batch(&[], &format!("-{lines}@mkdir after\n@rmdir after\n"));
         assert_eq!(ran.code, Some(0), "-{lines}: {ran:?}");
-        assert!(ran.err.contains(said), "it is told all the same: {ran:?}");
+        assert!(ran.err.contains(said), "it is reported as well: {ran:?}");
     }
-    // Which line it was is told with every failure, also with those of single files.
+    // Every failure names its line, even that of a single file.
     let ran = cron.batch(&[], "# comment\n\n-rm nothing\n-put batch large nothing .\nget nothing\n");
     let lines: Vec<&str> = ran.err.lines().collect();
     assert!(lines[0].starts_with("sshome: batch, line 3: no such file: "), "{lines:?}");
@@ -169,7 +169,7 @@ async fn a_batch_is_read_from_standard_input() {
     command.args(cron.arguments(&["-b", "-"], ANN)).stdin(std::fs::File::open(cron.path("lines")).unwrap());
     let ran = ended(&mut command);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "sshome> mkdir d\n/\n"), "{ran:?}");
-    // Nothing is there to be read: all is done.
+    // An empty input succeeds.
     assert_eq!(cron.run(&["-b", "-"], ANN, &[]).code, Some(0));
 }
 
@@ -209,7 +209,7 @@ async fn a_failing_job_prints_the_reason_and_never_asks() {
     assert_eq!((none.code, none.out.as_str()), (Some(0), ""), "nothing to do is no failure: {none:?}");
 }
 
-/// Sends the beginning of a file that can be gone on with, and vanishes.
+/// Sends the beginning of a file that can be resumed, and vanishes.
 async fn cut_upload(host: &Host, path: &str) {
     let mut peer = Peer::login(host, "ann").await.unwrap();
     let source = Some(Time { seconds: 1_700_000_000, nanoseconds: 0 });
@@ -249,7 +249,7 @@ async fn partial_uploads_are_listed_and_removed() {
 async fn a_server_that_does_not_answer_times_out() {
     let host = host().await;
     let cron = Cron::new(&host);
-    // It takes the connection, and says nothing.
+    // It accepts the connection, and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port().to_string();
     let left = ended(&mut cron.bare(&["-F", "none", "--timeout", "1", "-P", &port, ANN, "pwd"]));
@@ -264,7 +264,7 @@ async fn a_slow_transfer_is_not_cut() {
     cron.write("f", vec![b'x'; 150_000]);
     for command in [&["put", "f"][..], &["get", "f", "g"]] {
         let begun = Instant::now();
-        // 50,000 bytes a second: three seconds for the file, and one that may pass without anything.
+        // 50,000 bytes a second: the file takes three seconds, and up to one second may pass without data.
         let slow = cron.run(&["-l", "400", "--timeout", "1"], ANN, command);
         assert_eq!(slow.code, Some(0), "{slow:?}");
         assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -272,7 +272,7 @@ async fn a_slow_transfer_is_not_cut() {
     assert_eq!(cron.read("g"), cron.read("f"));
 }
 
-/// A batch that has said where it is, and waits for its next line.
+/// A batch that has printed its directory, and waits for its next line.
 fn waiting(cron: &Cron) -> (Child, ChildStdin) {
     let mut command = Command::new(sshome_e2e::binary("sshome").unwrap());
     command.args(cron.arguments(&["-q", "-b", "-"], ANN)).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -291,7 +291,7 @@ async fn a_batch_that_loses_its_server_ends_with_3() {
     let cron = Cron::new(&host);
     let (mut child, mut stdin) = waiting(&cron);
     host.stop().await.unwrap();
-    // Whether the line may fail makes no difference.
+    // A line that may fail makes no difference.
     stdin.write_all(b"-ls\n").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
@@ -303,7 +303,7 @@ async fn an_interrupted_batch_ends_with_6() {
     let (mut child, _stdin) = waiting(&cron);
     let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     let ended = loop {
-        // One that comes just when the answer is out may pass unheard.
+        // A signal that arrives at the same time as the answer may be ignored.
         kill_process(process, Signal::INT).unwrap();
         if let Some(ended) = child.try_wait().unwrap() {
             break ended;
@@ -317,7 +317,7 @@ async fn an_interrupted_batch_ends_with_6() {
 async fn a_file_without_commands_is_refused() {
     let host = host().await;
     let cron = Cron::new(&host);
-    // Some editors begin a file with a mark, and end its lines as on Windows.
+    // Some editors begin a file with a byte order mark, and end its lines as on Windows.
     let marked = cron.batch(&[], "\u{feff}mkdir a\r\nmkdir b\r\n");
     assert_eq!(marked.code, Some(0), "{marked:?}");
     assert!(host.home("ann").join("a").is_dir() && host.home("ann").join("b").is_dir());

@@ -15,7 +15,7 @@ async fn host() -> Host {
     Host::with_user("ann", "").await.unwrap()
 }
 
-/// What `--help` says that an exit code means.
+/// The meaning of an exit code, by `--help`.
 fn documented(help: &str, code: i32) -> &str {
     let line = help.lines().find_map(|line| line.trim_start().strip_prefix(&format!("{code}  ")));
     line.unwrap_or_else(|| panic!("{code} is not in\n{help}"))
@@ -51,7 +51,7 @@ async fn exit_codes_are_those_in_the_help() {
     assert_eq!(nobody.code, Some(5), "{nobody}");
 }
 
-/// A script that passes a name on means just that file, and not others that it matches as a pattern.
+/// A script that passes a name means exactly that file, not others that it matches as a pattern.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_looks_like_a_pattern_matches_itself() {
     let host = host().await;
@@ -64,7 +64,7 @@ async fn a_name_that_looks_like_a_pattern_matches_itself() {
     client.succeed(["rm", "*"]).unwrap();
     client.succeed(["rm", "report[1].txt"]).unwrap();
     assert_eq!(client.succeed(["ls"]).unwrap(), "report1.txt\n");
-    // Where there is no such name it is a pattern.
+    // If there is no such name, it is a pattern.
     client.succeed(["rm", "report[1].txt"]).unwrap();
     assert_eq!(client.succeed(["ls"]).unwrap(), "");
 }
@@ -82,7 +82,7 @@ async fn a_directory_in_place_of_an_unfinished_file_is_no_obstacle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_cannot_be_made_ends_with_3() {
     let host = host().await;
-    // Bound and not listening: nobody else gets the port, and nobody answers there.
+    // Bound, but not listening: nobody else gets the port, and nobody answers.
     let unheard =
         rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&unheard, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -90,7 +90,7 @@ async fn a_connection_that_cannot_be_made_ends_with_3() {
     let refused = Client::of(host.dir(), address, "ann").unwrap().run(["pwd"]).unwrap();
     assert_eq!(refused.code, Some(3), "{refused}");
     assert!(refused.err().contains("connection refused. Is sshomed running"), "{refused}");
-    // Somebody who hangs up, and somebody who is no SSH server.
+    // A server that hangs up, and one that is not an SSH server.
     for says in [&b""[..], b"HTTP/1.1 400 Bad Request\r\n\r\n"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ async fn a_connection_that_cannot_be_made_ends_with_3() {
     }
 }
 
-/// A server whose file never ends. It says when somebody has begun to get it.
+/// A server whose file never ends. It reports when a get of it has begun.
 async fn endless() -> (Liar, mpsc::Receiver<()>) {
     let (begun, wait) = mpsc::channel();
     let header = Header { size: 1 << 40, offset: 0, mtime: Time::default(), mode: 0o644 };
@@ -203,7 +203,7 @@ async fn results_go_to_standard_output_and_the_rest_does_not() {
     let quiet: Outcome = command.args(["-q", &client.destination(), "put", "f"]).output().unwrap().into();
     assert_eq!((quiet.code, quiet.out(), quiet.err()), (Some(0), String::new(), String::new()));
     assert_eq!(client.succeed(["ls"]).unwrap(), "f\n");
-    // Nothing is drawn and nothing is read where there is no terminal.
+    // Without a terminal, nothing is drawn and nothing is read.
     let mut command = client.command().unwrap();
     let mut child = command.arg(client.destination()).stdin(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
@@ -217,7 +217,7 @@ async fn results_go_to_standard_output_and_the_rest_does_not() {
 async fn failures_in_a_tree_are_counted_once() {
     let host = Host::with_user("ann", "").await.unwrap();
     let client = Client::new(&host, "ann").unwrap();
-    // Deeper than a path can say.
+    // Deeper than the longest path.
     let deep =
         "d=$(printf %0250d 0); mkdir top && cd top && for i in $(seq 18); do mkdir $d && cd -P $d; done";
     let made = std::process::Command::new("sh").args(["-c", deep]).current_dir(host.home("ann")).status();

@@ -1,4 +1,4 @@
-//! What an administrator asks of the running server.
+//! The administrator's requests to the running server.
 
 use sshome_e2e::tree::{mode, noise};
 use sshome_e2e::{Host, HostBuilder, Peer, Program, until};
@@ -192,13 +192,13 @@ async fn a_partial_upload_over_a_file_is_counted_and_shown() {
     let scanned = administrator.json(&["quota", "scan", "ann"]);
     let compared = &scanned["homes"][0]["compared"];
     assert_eq!((&compared["staged"], &compared["staged_off"]), (&(8 << 20).into(), &0.into()), "{scanned}");
-    // The file goes, and what it lent is the partial upload's own: nothing has become free but the rest.
+    // The file is deleted. The bytes that it lent now belong to the partial upload; only the rest is free.
     let rm = Request::Rm { path: b"f".to_vec(), recursive: false };
     assert_eq!(peer.ask(rm).await.unwrap().status, Status::Done);
     assert_eq!((&home()["used"], &home()["credited"]), (&0.into(), &0.into()));
     assert_eq!(peer.put("g", &vec![3; 12 * MIB + 1]).await.unwrap().status, Status::QuotaExceeded);
     assert_eq!(peer.put("g", &vec![3; 12 * MIB]).await.unwrap().status, Status::Done);
-    // Staged bytes that nothing is booked for are found.
+    // Staged bytes that are not accounted for are found.
     fs::write(host.home("ann").join(".sshome-staging/stray"), [1; 77]).unwrap();
     let scanned = administrator.run(&["quota", "scan", "ann"]);
     assert!(scanned.out().contains("the accounting of staged bytes is off by -77"), "{scanned}");
@@ -259,7 +259,7 @@ fn the_socket_is_accessible_to_its_owner_only_and_is_removed_at_the_end() {
     assert!(none.code == Some(1) && none.err().contains("no server is running"), "{none}");
     let mut program = host.start_apart().unwrap();
     assert_eq!((mode(&socket).unwrap(), mode(host.dir().join("run")).unwrap()), (0o600, 0o700));
-    // What is no request is told so, and the next line is heard.
+    // An invalid request gets an error, and the next line is answered.
     let mut stream = UnixStream::connect(&socket).unwrap();
     stream.write_all(b"nonsense\n{\"request\":\"status\"}\n").unwrap();
     let mut lines = BufReader::new(stream).lines();
@@ -292,7 +292,7 @@ fn a_foreign_file_at_the_sockets_path_is_kept_and_reported() {
     sshome_e2e::tree::set_mode(&run, 0o777).unwrap();
     let refused = administrator.run(&serve);
     assert!(refused.code == Some(1) && refused.err().contains("nobody else may write to it"), "{refused}");
-    // A socket that somebody left is in nobody's way.
+    // A leftover socket does no harm.
     sshome_e2e::tree::set_mode(&run, 0o700).unwrap();
     drop(UnixListener::bind(run.join("control")).unwrap());
     drop(Program::serve(host.dir()).unwrap());
@@ -328,7 +328,7 @@ fn metrics_are_served_on_loopback_only() {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
-        // Also where the kernel keeps the server out of /proc.
+        // Even if the kernel denies the server access to /proc.
         for positive in [
             "sshomed_disk_free_bytes{user=\"ann\"} ",
             "sshomed_open_descriptors ",

@@ -1,8 +1,7 @@
-//! One corrupt byte: in a partial file, in a source between the cut and the resume, and in a stored file. It is found,
-//! never published, and never passed on.
+//! One corrupt byte: in a partial file, in a source between the cut and the resume, and in a stored file. It is
+//! detected, never published, and never sent on.
 //!
-//! What a part that rots does to a client that does not compare is in `resume.rs`
-//! (`resuming_after_a_corrupt_block_publishes_nothing`).
+//! `resume.rs` tests a client that does not compare (`resuming_after_a_corrupt_block_publishes_nothing`).
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,7 +15,7 @@ use std::time::SystemTime;
 
 const LENGTH: u64 = 4 * BLOCK_BYTES + 4321;
 
-/// As much has arrived before a transfer is cut.
+/// The smallest number of bytes that arrive before a transfer is cut.
 const MIN_PART_BYTES: u64 = 3 * BLOCK_BYTES + 1;
 
 struct World {
@@ -43,20 +42,20 @@ impl World {
         self.client.work().join(".f.sshome-part")
     }
 
-    /// The longest file that is staged on the server.
+    /// The longest staged file on the server.
     fn remote_part(&self) -> Option<PathBuf> {
         let staged = fs::read_dir(self.host.home("ann").join(".sshome-staging")).ok()?;
         staged.map(|file| file.unwrap().path()).max_by_key(|file| length(file))
     }
 
-    /// Kills a put of `f`, or a get, on its way. Returns the part that it left.
+    /// Kills a put or a get of `f` halfway. Returns the partial file that it left.
     fn cut(&self, verb: &str) -> PathBuf {
         let part = || match verb {
             "put" => self.remote_part(),
             _ => Some(self.local_part()),
         };
         let mut command = self.client.command().unwrap();
-        // Slow enough to be looked at.
+        // Slow enough to be observed.
         command.args(["-l", "100000"]).arg(self.client.destination()).args([verb, "f"]);
         let mut running = command.spawn().unwrap();
         until("enough has arrived", || part().is_some_and(|part| length(&part) >= MIN_PART_BYTES));
@@ -68,7 +67,7 @@ impl World {
         part().unwrap()
     }
 
-    /// Gives the command again; it succeeds, and nothing is left of the cut.
+    /// Repeats the command. It succeeds, and no partial file is left.
     fn again(&self, verb: &str) -> Outcome {
         let outcome = self.client.run([verb, "f"]).unwrap();
         assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -82,7 +81,7 @@ fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |file| file.len())
 }
 
-/// Changes one byte of a file, and keeps its length and its time.
+/// Changes one byte of a file, but not its length and time.
 fn flip(path: &Path, at: u64) {
     let time = path.metadata().unwrap().modified().unwrap();
     let file = File::options().read(true).write(true).open(path).unwrap();
@@ -92,13 +91,13 @@ fn flip(path: &Path, at: u64) {
     file.set_modified(time).unwrap();
 }
 
-/// Places in what has arrived: at the borders of blocks, and anywhere.
+/// Offsets in the partial file: at the borders of blocks, and random ones.
 fn places() -> Vec<u64> {
     let mut random = StdRng::seed_from_u64(11);
     vec![0, 2 * BLOCK_BYTES - 1, 2 * BLOCK_BYTES, random.random_range(0..3 * BLOCK_BYTES)]
 }
 
-/// Whether a transfer went on after no more than the blocks before that place.
+/// Whether a transfer resumed at or before the block of that offset.
 fn resumed_before(outcome: &Outcome, place: u64) -> bool {
     let said = outcome.out() + &outcome.err();
     let blocks = place / BLOCK_BYTES;
@@ -145,7 +144,7 @@ async fn a_source_of_a_put_changed_between_cut_and_resume_is_never_mixed() {
         flip(&world.here(), place);
         let outcome = world.again("put");
         assert!(resumed_before(&outcome, place), "{place}: {outcome}");
-        // What is published is what the source is now, and no mixture.
+        // The published file is the current source, not a mixture.
         assert!(fs::read(world.there()).unwrap() == fs::read(world.here()).unwrap(), "{place}");
         fs::remove_file(world.there()).unwrap();
     }
@@ -155,7 +154,7 @@ async fn a_source_of_a_put_changed_between_cut_and_resume_is_never_mixed() {
 async fn a_source_of_a_get_changed_between_cut_and_resume_is_never_mixed() {
     let world = World::new().await;
     for place in places() {
-        // It carries no digest, so it may be what somebody has made of it.
+        // It has no stored digest, so it may have been changed on purpose.
         fs::write(world.there(), noise(LENGTH as usize, place.to_le_bytes())).unwrap();
         world.cut("get");
         flip(&world.there(), place);
@@ -190,7 +189,7 @@ async fn a_corrupt_stored_file_is_detected() {
             assert_eq!(outcome.code, Some(1), "{command:?} at {place}: {outcome}");
             assert!(outcome.err().contains("407"), "{command:?} at {place}: {outcome}");
         }
-        // The others of a tree come nevertheless.
+        // The other files of a tree are fetched nevertheless.
         let outcome = world.client.run(["get", "-r", "d"]).unwrap();
         assert_eq!(outcome.code, Some(1), "{outcome}");
         assert_eq!(names(&world.client.work()).unwrap(), [b"d"]);
@@ -212,7 +211,7 @@ async fn a_stored_file_corrupted_between_cut_and_resume_is_detected() {
         return;
     }
     fs::remove_file(world.here()).unwrap();
-    // In what is here already, and in what is still to come.
+    // In the part that has arrived, and in the rest.
     for place in [BLOCK_BYTES + 5, LENGTH - 1] {
         world.cut("get");
         flip(&world.there(), place);

@@ -1,4 +1,4 @@
-//! A server answers before it has counted its homes. Reads and removals are served meanwhile, and what stores waits.
+//! A server answers before it has counted its homes. Reads and removals are served meanwhile; requests that store wait.
 
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::tree::on_disk;
@@ -51,7 +51,7 @@ fn homes(host: &Host) -> Vec<HomeReport> {
     }
 }
 
-/// Waits until all homes are counted. The accounting is what is on the disk.
+/// Waits until all homes are counted, and checks that the accounting matches the disk.
 fn assert_accounting(host: &Host) {
     block_in_place(|| until("all homes are counted", || homes(host).iter().all(|home| !home.counting)));
     let homes = homes(host);
@@ -129,7 +129,7 @@ async fn a_shutdown_ends_counts_and_the_requests_that_wait_for_them() {
     let command = Exec::start(&host, "u01", "mkdir d2").await.unwrap();
     tokio::time::timeout(LIMIT, host.stop()).await.unwrap().unwrap();
     drop(command);
-    // The threads that count are still held, and the homes are free for the next server.
+    // The counting threads are still held, but the homes are free for the next server.
     host.start_with(observed(&CountHold::default())).await.unwrap();
     assert_accounting(&host);
     hold.release();

@@ -24,13 +24,13 @@ fn prose(document: &str) -> String {
     document.split("```").step_by(2).collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn code_spans(document: &str) -> Vec<String> {
     let lines = prose(document).lines().map(str::to_owned).collect::<Vec<_>>();
     lines.iter().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// Whether a function of that name with a test's attribute is in the source.
+/// Whether the source has a test function of this name.
 fn has_test(source: &str, name: &str) -> bool {
     let Some((before, _)) = source.split_once(&format!("fn {name}(")) else { return false };
     let attributes = before.rsplit("\n\n").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Ways out of a home. None may lead out, on any command, in any shape.
+//! Escapes from a home: no command may lead out, with any path.
 
 use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
 use sshome_e2e::{Host, Peer};
@@ -37,7 +37,7 @@ async fn no_path_leads_out_on_any_command() {
     let secret_digest = blake3::hash(SECRET);
     for attack in attacks(outside.path()) {
         let shown = String::from_utf8_lossy(&attack).into_owned();
-        // A home of its own for each: what an earlier one removed must not shield a later one.
+        // A new home for each: an attack must not be prevented by what an earlier one removed.
         let (host, here) = besieged().await;
         let attack: Vec<u8> = replaced(&attack, outside.path(), here.path());
         let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -115,13 +115,13 @@ async fn links_work_as_in_a_chroot() {
     for link in ["a/b/absolute", "a/b/relative", "a/b/above"] {
         assert_eq!(peer.get(link).await.unwrap().unwrap(), b"here", "{link}");
     }
-    // A put onto a link replaces what it points at, and makes what it points at.
+    // A put onto a link replaces or creates the link's target.
     assert_eq!(peer.put("a/b/above", b"written through").await.unwrap().status, Status::Done);
     assert_eq!(std::fs::read(home.join("a/file")).unwrap(), b"written through");
     assert!(home.join("a/b/above").is_symlink());
     assert_eq!(peer.put("dangling", b"made through").await.unwrap().status, Status::Done);
     assert_eq!(std::fs::read(home.join("a/new")).unwrap(), b"made through");
-    // rm takes the link, not what it points at.
+    // rm removes the link, not its target.
     let rm = Request::Rm { path: b"a/b/relative".to_vec(), recursive: true };
     assert_eq!(peer.ask(rm).await.unwrap().status, Status::Done);
     assert!(home.join("a/file").exists());
@@ -160,7 +160,7 @@ async fn a_link_swapped_in_while_in_use_never_leads_out() {
             assert_eq!(content, b"inside");
             inside += 1;
         }
-        // Each of these must fail or stay inside: the folder outside is looked at below.
+        // Each of these must fail or stay inside: the folder outside is checked below.
         peer.put("swap/new", b"new").await.unwrap();
         for request in [
             Request::Mkdir { path: b"swap/made".to_vec(), parents: false, mode: None },

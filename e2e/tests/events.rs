@@ -17,7 +17,7 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap()
 }
 
-/// The events of a run; everything on standard output has to be one.
+/// The events of a run. Every line of standard output must be one.
 fn events(ended: &CronOutput) -> Vec<Value> {
     let events: Vec<Value> = ended
         .out
@@ -77,7 +77,7 @@ async fn a_transferred_file_has_an_event() {
         })
     );
     assert!(of(&told, "progress").is_empty(), "-q has no progress");
-    // It is there already.
+    // It already exists.
     let told = events(&cron.run(&["--json"], ANN, &["get", "tree/small", "copy"]));
     assert_eq!((&of(&told, "file")[0]["status"], of(&told, "file").len()), (&json!(202), 1));
     assert_eq!((&told.last().unwrap()["files"], &told.last().unwrap()["unchanged"]), (&json!(0), &json!(1)));
@@ -102,11 +102,11 @@ async fn each_failure_has_an_event() {
         assert_eq!(failed[0]["status"], status, "{command:?}");
         assert!(failed[0]["message"].as_str().unwrap().len() > 5);
         assert_eq!(told.last().unwrap()["failures"], 1);
-        assert!(ran.err.starts_with("sshome: "), "people are told, too: {ran:?}");
+        assert!(ran.err.starts_with("sshome: "), "people get a message, too: {ran:?}");
     }
     let refused = cron.run(&["--json"], "nobody@127.0.0.1", &["pwd"]);
     assert_eq!((refused.code, of(&events(&refused), "failed").len()), (Some(5), 1));
-    // An ignored failure is one, and the exit code does not know of it.
+    // An ignored failure has an event, but does not change the exit code.
     let batch = cron.batch(&["--json"], "# a comment\n-rm nothing\nmkdir d\n");
     let told = events(&batch);
     assert_eq!(of(&told, "failed")[0]["line"], 2);
@@ -217,7 +217,7 @@ async fn long_requests_report_their_progress() {
     let host = Host::with_user("ann", "").await.unwrap();
     let cron = Cron::new(&host);
     std::fs::write(host.home("ann").join("large"), vec![7; 40 << 20]).unwrap();
-    // How much there is to copy the server does not know beforehand.
+    // The server does not know in advance how much it will copy.
     for (command, total) in
         [(&["hash", "large"][..], json!(40 << 20)), (&["cp", "large", "copy"], Value::Null)]
     {

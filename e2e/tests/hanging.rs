@@ -1,4 +1,4 @@
-//! A store whose calls hang forever: the sessions of its users can be ended, and nobody else notices.
+//! A store whose calls hang forever: the sessions of its users can be ended, and other users are not affected.
 
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::{Exec, Host, HostBuilder, Peer, run, until};
@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 /// A test that waits longer has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server on whose store ann's calls hang when they are told to.
+/// A server on whose store ann's calls hang on demand.
 async fn host() -> (Host, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let store = FaultyStore::for_user(Arc::new(MemoryStore::new()), &faults, "ann");
@@ -53,7 +53,7 @@ async fn hang(host: &Host, faults: &Faults) -> (Peer, SftpPeer) {
 async fn a_kick_ends_sessions_whose_calls_hang_and_others_work_meanwhile() {
     let (host, faults) = host().await;
     let (mut native, mut sftp) = hang(&host, &faults).await;
-    // More than she has permits for: these wait before their home is opened.
+    // More sessions than she has permits: these wait before their home is opened.
     let mut waiting = Vec::new();
     for _ in 0..10 {
         waiting.push(Exec::start(&host, "ann", "ls").await.unwrap());

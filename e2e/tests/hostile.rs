@@ -1,4 +1,4 @@
-//! Clients that do not keep to the protocol, or that would wear the server out.
+//! Clients that violate the protocol, or try to exhaust the server.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use sshome_e2e::{Host, Peer, end_of, hello};
@@ -12,7 +12,7 @@ fn raw(length: u32, kind: u8, body: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-/// The reply that ends the channel, after any others.
+/// The last reply before the end of the channel.
 async fn last_words(peer: &mut Peer) -> Reply {
     let mut last = None;
     while let Some(frame) = peer.next_or_end().await.unwrap() {
@@ -97,7 +97,7 @@ async fn frames_out_of_order_end_the_channel() {
 async fn endless_requests_are_cut_off() {
     let host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
-    // A get keeps the queue from moving; the client reads nothing of it.
+    // A get blocks the queue, because the client does not read it.
     let content = vec![0; 80 << 20];
     assert_eq!(peer.put("big", &content).await.unwrap().status, Status::Done);
     let mut flood = BytesMut::new();
@@ -129,7 +129,7 @@ async fn a_client_that_reads_nothing_harms_no_other() {
     assert_eq!(peer.get("small").await.unwrap().unwrap(), b"still served");
 }
 
-/// Both sides of one connection at full speed: the way into a deadlock, if either stops reading.
+/// Both directions of one connection at full speed: a deadlock, if either side stops reading.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_directions_at_once_on_one_connection() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -156,28 +156,28 @@ async fn a_client_that_vanishes_leaves_nothing_behind() {
         peer.send_data(&vec![1; 1 << 20]).await.unwrap();
         peer.vanish().await.unwrap();
     }
-    // The room comes back as soon as the server has seen that they are gone.
+    // The space is released as soon as the server has noticed that they are gone.
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     while peer.put("g", &vec![2; 10 << 20]).await.unwrap().status == Status::QuotaExceeded {}
     assert_eq!(std::fs::read_dir(host.home("ann").join(".sshome-staging")).unwrap().count(), 0);
     assert!(!host.home("ann").join("f").exists());
 }
 
-/// The server ends in order whatever its clients do: each of these has hung it once.
+/// The server shuts down cleanly whatever its clients do. Each of these clients once made it hang.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_shuts_down_although_clients_are_stuck() {
     let mut host = Host::with_user("ann", "").await.unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("big", &vec![1; 100 << 20]).await.unwrap().status, Status::Done);
-    // One asks for a file and is gone before it has read it.
+    // One requests a file and vanishes before it has read it.
     let mut killed = Peer::login(&host, "ann").await.unwrap();
     killed.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
     assert!(matches!(killed.next().await.unwrap(), Frame::Header(_)));
     drop(killed);
-    // One asks for a file and never reads it.
+    // One requests a file and never reads it.
     let mut stuck = Peer::login(&host, "ann").await.unwrap();
     stuck.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
-    // One opens a channel, starts nothing on it and sends.
+    // One opens a channel, starts nothing on it and sends data.
     let silent = peer.open_silent().await.unwrap();
     for _ in 0..200 {
         // The server may have closed it already.

@@ -102,7 +102,7 @@ async fn without_own_keys_installation_and_installed_keys_are_refused() {
         let refused = client.run(["key", "install", "new.pub"]).unwrap();
         assert!(refused.code == Some(1) && refused.err().contains("permission denied: "), "{refused}");
         assert!(!host.dir().join("keys/authorized").exists());
-        // What was installed before the administrator said so.
+        // A key that was installed before the administrator changed the setting.
         fs::create_dir_all(host.dir().join("keys/authorized")).unwrap();
         fs::copy(client.work().join("new.pub"), host.dir().join("keys/authorized/ann")).unwrap();
         assert_eq!(pwd(&client, &client.work().join("new")).code, Some(5));
@@ -120,7 +120,7 @@ async fn the_last_credential_cannot_be_removed() {
     client.succeed(["key", "install", "first", "second"]).unwrap();
     program.ask_to_end().unwrap();
     assert_eq!(program.end().unwrap(), Some(0));
-    // The administrator takes their own key away.
+    // The administrator removes their own key.
     fs::write(host.dir().join("etc/users.toml"), "[server]\nlisten = [\"127.0.0.1:0\"]\n[users.ann]\n")
         .unwrap();
     host.start().await.unwrap();
@@ -156,7 +156,7 @@ async fn an_invalid_key_is_refused_and_the_session_continues() {
     assert_eq!(keys.iter().map(|key| key.own).collect::<Vec<_>>(), [true, false]);
 }
 
-/// A conversation that was begun with this key.
+/// A connection that logged in with this key.
 async fn log_in_with(host: &Host, key: &Path) -> russh::client::Handle<sshome_e2e::Trusting> {
     let key = russh::keys::load_secret_key(key, None).unwrap();
     let config = std::sync::Arc::new(russh::client::Config::default());
@@ -181,16 +181,25 @@ async fn the_sessions_of_a_removed_key_end_at_once() {
 
     // From another session of the user.
     client.succeed(["key", "remove", &prints[0]]).unwrap();
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), first).await.is_ok(), "it goes on");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(60), first).await.is_ok(),
+        "the session continues"
+    );
     let removed = host.administrator().run(&["user", "key", "ann", "remove", &prints[1]]);
     assert_eq!(removed.code, Some(0), "{removed}");
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), second).await.is_ok(), "it goes on");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(60), second).await.is_ok(),
+        "the session continues"
+    );
     assert!(third.channel_open_session().await.is_ok(), "another key's session ended, too");
-    // The administrator lets no installed key in any more.
+    // The administrator no longer accepts installed keys.
     let file = host.dir().join("etc/users.toml");
     let settings = fs::read_to_string(&file).unwrap() + "own-keys = false\n";
     fs::write(&file, settings).unwrap();
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), third).await.is_ok(), "it goes on");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(60), third).await.is_ok(),
+        "the session continues"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +227,7 @@ async fn ssh_copy_id_installs_a_key() {
     assert!(!refused.out().contains("key(s) added"), "{refused}");
     assert!(refused.err().contains("run ssh-copy-id without -s, or sshome key install"), "{refused}");
     assert_eq!(pwd(&client, &key).code, Some(5));
-    // Who keeps a copy of such a file may.
+    // Keeping a copy of such a file is allowed.
     fs::write(client.work().join("authorized_keys"), "a copy\n").unwrap();
     client.succeed(["put", "authorized_keys", ".ssh/authorized_keys"]).unwrap();
 

@@ -1,4 +1,4 @@
-//! `sshome` at a server that wants it to write elsewhere, to drive the terminal, or to keep half a file.
+//! `sshome` with a server that tries to make it write elsewhere, control the terminal, or keep half a file.
 
 use bytes::Bytes;
 use sshome_e2e::tree::names;
@@ -9,7 +9,7 @@ use sshome_wire::{
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Names that are no names, and why a client refuses them.
+/// Invalid names, and why a client refuses them.
 const LIES: [(&[u8], &str); 12] = [
     (b"../evil", "slash or a NUL"),
     (b"../../../../../../../../tmp/sshome-evil", "slash or a NUL"),
@@ -25,7 +25,7 @@ const LIES: [(&[u8], &str); 12] = [
     (b".good.sshome-part", "reserved for unfinished files"),
 ];
 
-/// What would clear a screen, set a title, or turn a line around.
+/// Bytes that would clear a screen, set a title, or reverse a line.
 const DRIVING: &[u8] = "\x1b[2J\x1b]0;pwned\x07\r\u{9b}31m\u{202e}\x7f".as_bytes();
 
 fn entry(name: &[u8], kind: FileKind) -> Entry {
@@ -42,13 +42,13 @@ fn entries(directory: &[u8], entries: Vec<Entry>) -> Frame {
     Frame::Entries(Entries { directory: directory.to_vec(), entries })
 }
 
-/// A file as a get answers it.
+/// A file in the answer to a get.
 fn file(content: &'static [u8]) -> Vec<Frame> {
     let header = Header { size: content.len() as u64, offset: 0, mtime: Time::default(), mode: 0o7777 };
     vec![Frame::Header(header), Frame::Data(Bytes::from_static(content)), Frame::End(end_of(content))]
 }
 
-/// A server whose every directory has this listing.
+/// A server where every directory has this listing.
 async fn lister(list: impl Fn() -> Vec<Frame> + Send + Sync + 'static) -> Liar {
     let answer = move |frame| match frame {
         Frame::Request(Request::Ls { .. }) => [list(), vec![Frame::Reply(directory())]].concat(),
@@ -67,7 +67,7 @@ fn assert_tame(outcome: &Outcome) {
     }
 }
 
-/// Everything below the client's own folder, so that what is written beside the work is seen, too.
+/// Everything below the client's own folder, which includes files outside its working folder.
 fn all(client: &Client) -> BTreeSet<Vec<u8>> {
     let top = client.work();
     let paths = sshome_e2e::tree::contents(top.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Every limit of `[server.limits]`, reached; by an unmodified `ssh` where one can.
+//! Every limit of `[server.limits]` is reached, by an unmodified `ssh` where that is possible.
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -17,7 +17,7 @@ async fn host(limits: &str) -> Host {
     builder.user("ann", "").unwrap().user("zcl", "").unwrap().start().await.unwrap()
 }
 
-/// OpenSSH's client; none, and the test is called skipped, where there is none.
+/// Whether OpenSSH's client is installed. If not, the skipped test is reported.
 fn ssh(test: &str) -> Option<()> {
     match Command::new("ssh").arg("-V").stderr(Stdio::null()).status() {
         Ok(_) => Some(()),
@@ -63,14 +63,14 @@ fn heard(host: &Host) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The first line that a server says.
+/// The first line that a server sends.
 fn heard_first(host: &Host) -> String {
     let mut line = String::new();
     drop(BufReader::new(TcpStream::connect(host.address()).unwrap()).read_line(&mut line));
     line
 }
 
-/// A connection that is greeted, and says nothing.
+/// A connection that reads the greeting, and sends nothing.
 fn stranger(host: &Host) -> TcpStream {
     let mut stream = TcpStream::connect(host.address()).unwrap();
     let mut start = [0; 4];
@@ -102,7 +102,7 @@ async fn login_grace_ends_a_connection_that_only_greets() {
     let mut rest = Vec::new();
     // Closed or reset: the connection has ended.
     let _ = stream.read_to_end(&mut rest);
-    // Who has logged in stays.
+    // Sessions that have logged in stay.
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert!(heard(&host).starts_with("SSH-2.0-sshomed"));
     assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done);
@@ -126,7 +126,7 @@ async fn max_startups() {
     );
     drop(strangers);
     until("there is room again", || visit(&host, "ann", "127.0.0.1").code == Some(0));
-    // Who has logged in is no stranger.
+    // Sessions that have logged in do not count.
     let _peers = [Peer::login(&host, "ann").await.unwrap(), Peer::login(&host, "ann").await.unwrap()];
     until("they do not count", || visit(&host, "ann", "127.0.0.1").code == Some(0));
 }
@@ -197,7 +197,7 @@ async fn penalty_no_login() {
     let settings = "penalty-no-login = 4\npenalty-failed-login = 0\npenalty-threshold = 3\npenalty-max = 4";
     let host = host(&format!("{settings}\nexempt = []")).await;
     let port = host.address().port().to_string();
-    // It connects, looks at the key and leaves.
+    // It connects, reads the host key and leaves.
     let scanned =
         Command::new("ssh-keyscan").args(["-t", "ed25519", "-p", &port, "127.0.0.1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&scanned.stdout).contains("ssh-ed25519"), "{scanned:?}");

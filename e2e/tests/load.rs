@@ -10,15 +10,15 @@ use std::process::{Child, Stdio};
 
 const MIB: usize = 1 << 20;
 
-/// How many users are at work at once.
+/// The number of simultaneous users.
 const USERS: usize = 50;
 
-/// Runs a script in a client that others may run beside.
+/// Starts a script in a client, without waiting for its end.
 fn spawn(client: &Client, script: &str) -> Child {
     let file = client.home().join("script");
     fs::write(&file, script).unwrap();
     let mut command = client.command().unwrap();
-    // A server that is killed does not come back in time: trying again would be waiting for nothing.
+    // A killed server does not return in time, so reconnecting would only wait.
     command
         .args(["--retries", "0"])
         .arg(client.destination())
@@ -74,12 +74,12 @@ async fn fifty_users_at_once_see_their_own_files_and_no_others() {
     }
 }
 
-/// How many clients write at once, how many files each, and how often the server is killed under them.
+/// The number of simultaneous writers, of files of each, and of rounds in which the server is killed.
 const WRITERS: usize = 4;
 const FILES: usize = 150;
 const ROUNDS: usize = 5;
 
-/// What a file of this name holds in some version. The length tells the version.
+/// The content of a file of this name in a version. Its length identifies the version.
 fn version(name: &str, version: usize) -> Vec<u8> {
     let digest = blake3::hash(name.as_bytes());
     // Most are small, and some take a while.
@@ -90,7 +90,7 @@ fn version(name: &str, version: usize) -> Vec<u8> {
     noise(length + version, format!("{name} {version}"))
 }
 
-/// Plants a version of a user's tree.
+/// Creates a version of a user's tree.
 fn plant(top: &Path, user: usize, number: usize) {
     fs::create_dir_all(top).unwrap();
     for file in 0..FILES {
@@ -99,7 +99,7 @@ fn plant(top: &Path, user: usize, number: usize) {
     }
 }
 
-/// Every file that can be seen is some version of it, and the books say what the disk says.
+/// Every visible file is one of its versions, and the accounting matches the disk.
 fn assert_whole(host: &Host, client: &Client) -> usize {
     let home = host.home("ann");
     let found = contents(&home).unwrap();
@@ -168,7 +168,7 @@ fn a_server_that_is_killed_leaves_whole_files_only() {
     );
 }
 
-/// How many files of a folder are of this version: their lengths tell.
+/// The number of files in a folder that have this version, by their lengths.
 fn arrived(folder: &Path, number: usize) -> usize {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let is_new = |entry: std::io::Result<fs::DirEntry>| {

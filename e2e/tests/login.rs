@@ -122,7 +122,7 @@ async fn a_key_that_only_the_agent_has_logs_in() {
         Ok(agent) => Agent(agent),
         Err(error) => return eprintln!("skipped: a_key_that_only_the_agent_has_logs_in: ssh-agent: {error}"),
     };
-    // It says where it listens once it does.
+    // It prints its socket once it listens.
     let mut line = String::new();
     BufReader::new(agent.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("SSH_AUTH_SOCK"), "{line}");
@@ -160,7 +160,7 @@ async fn a_host_of_ssh_config_is_used() {
     // The host was remembered in the usual place.
     assert!(fs::read_to_string(ssh.join("known_hosts")).unwrap().contains(&client.port()));
     assert_eq!(mode(ssh.join("known_hosts")).unwrap() & 0o022, 0);
-    // The usual configuration, and a command line that says otherwise.
+    // The usual configuration, and a command line that overrides it.
     fs::write(ssh.join("config"), &text).unwrap();
     let fine: Outcome = client.bare().unwrap().args(["box", "pwd"]).output().unwrap().into();
     assert_eq!(fine.code, Some(0), "{fine}");
@@ -259,7 +259,7 @@ async fn after_a_silent_agent_the_key_files_are_tried() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let socket = client.home().join("agent");
-    // Whoever connects waits: nobody accepts.
+    // A client that connects waits, since nobody accepts.
     let _agent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let mut command = client.command().unwrap();
     command.env("SSH_AUTH_SOCK", &socket);

@@ -1,4 +1,4 @@
-//! The native protocol, spoken by hand.
+//! The native protocol, frame by frame.
 
 use sshome_e2e::{Host, Peer, end_of};
 use sshome_wire::{Frame, Payload, Request, Status};
@@ -131,7 +131,7 @@ async fn a_cancel_overtakes_requests_and_keeps_the_session() {
     assert_eq!(peer.reply().await.unwrap().status, Status::Cancelled);
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     assert_eq!(peer.ask(Request::Pwd).await.unwrap().payload, Payload::Path(path("/d")));
-    // A put that is cancelled half-way is over with the cancel.
+    // A put that is cancelled halfway ends with the cancel.
     peer.begin_put("part", Some(1000)).await.unwrap();
     peer.send_data(&[7; 500]).await.unwrap();
     peer.send(&Frame::Cancel).await.unwrap();

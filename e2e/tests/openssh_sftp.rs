@@ -17,10 +17,10 @@ struct OpenSsh {
 }
 
 impl OpenSsh {
-    /// None if they are not installed; then the test is left out, and says so.
+    /// `None` if they are not installed: then the skipped test is reported.
     fn new(test: &str, host: &Host) -> Option<OpenSsh> {
         for program in ["sftp", "scp"] {
-            // Without a host they say how they are used, and end.
+            // Without a host they print their usage, and end.
             let there = Command::new(program).stderr(Stdio::null()).stdin(Stdio::null()).status();
             if let Err(error) = there {
                 eprintln!("skipped: {test}: {program}: {error}");
@@ -93,14 +93,14 @@ async fn every_command_of_the_manual_works() {
     let content = noise(MIB, "f");
     fs::write(ssh.here("f"), &content).unwrap();
     set_mode(ssh.here("f"), 0o640).unwrap();
-    // put, get, with what they keep.
+    // put and get, with the attributes that they keep.
     ssh.does("put f\nput -p f g\nput -f f h\nget g back\nget -p g kept\nget -f g flushed");
     assert!(fs::read(ssh.there("g")).unwrap() == content && fs::read(ssh.here("back")).unwrap() == content);
     assert_eq!((mode(ssh.there("g")).unwrap(), mode(ssh.here("kept")).unwrap()), (0o640, 0o640));
     let mtime = |path| fs::metadata(path).unwrap().mtime();
     assert_eq!(mtime(ssh.there("g")), mtime(ssh.here("f")));
     assert_eq!(mtime(ssh.here("kept")), mtime(ssh.here("f")));
-    // Folders: where one is, making, listing, going.
+    // Folders: pwd, mkdir, ls, cd.
     let out = ssh.does("pwd\nmkdir d\ncd d\npwd\nput f\nlpwd\ncd ..\nls -1\nlcd /\nlpwd\nlls /");
     for line in ["Remote working directory: /", "Remote working directory: /d"] {
         assert!(out.lines().any(|said| said == line), "{line}: {out}");
@@ -125,11 +125,11 @@ async fn every_command_of_the_manual_works() {
     ssh.does("rename copied2 copied\nrename -l copied renamed\ncd folder\nls -l f\ncd ..");
     let df = ssh.does("df\ndf -h\ndf -i");
     assert!(df.contains("100MB") && df.contains("102400"), "{df}");
-    // Removing.
+    // Removal.
     assert!(ssh.refuses("rmdir d").contains("Failure"));
     ssh.does("rm d/f\nrmdir d\nrm soft\nrm folder\nrm hard\nrm moved\nrm f\nrm h\nrm renamed");
     assert_eq!(on_disk(&ssh.home), (0, 0));
-    // What needs no server.
+    // Commands that need no server.
     ssh.does("help\n?\nversion\nprogress\nlumask 022\nlmkdir made\n!true\nbye\nthis is never read");
     assert!(ssh.here("made").is_dir());
     ssh.does("exit\nnor this");
@@ -203,7 +203,7 @@ async fn transfers_resume_at_every_kind_of_offset() {
             assert!(fs::read(ssh.here(&format!("{way}{offset}"))).unwrap() == content, "{way} at {offset}");
         }
     }
-    // A longer one is not cut off.
+    // A longer file is not truncated.
     fs::write(ssh.there("up0"), [&content[..], b"and more"].concat()).unwrap();
     ssh.refuses("reput up0");
     assert_eq!(fs::metadata(ssh.there("up0")).unwrap().len(), LENGTH as u64 + 8);
@@ -232,7 +232,7 @@ async fn scp_works_over_sftp() {
     plant(&ssh.here("tree")).unwrap();
     set_mode(ssh.here("tree/large"), 0o4711).unwrap();
     let scp = |arguments: &[&str]| {
-        // `-s` is what is the default today.
+        // `-s` is the default today.
         let outcome = ssh.scp(&[&["-s", "-q"], arguments].concat());
         assert_eq!((outcome.code, outcome.err().as_str()), (Some(0), ""), "{arguments:?}: {outcome}");
     };
@@ -241,14 +241,14 @@ async fn scp_works_over_sftp() {
     let wanted = contents(&ssh.here("tree")).unwrap();
     assert_eq!(contents(&ssh.there("tree")).unwrap(), wanted);
     assert_eq!(contents(&ssh.here("back")).unwrap(), wanted);
-    // Set-id bits go, and nothing is said about it.
+    // Set-id bits are dropped silently.
     assert_eq!(mode(ssh.there("tree/large")).unwrap(), 0o711);
     let mtime = |path| fs::metadata(path).unwrap().mtime();
     assert_eq!(mtime(ssh.there("tree/large")), mtime(ssh.here("tree/large")));
     scp(&["tree/large", "ann@127.0.0.1:~/with space"]);
     scp(&["ann@127.0.0.1:tree/folder 1/file-1?", "ann@127.0.0.1:with space", "."]);
     assert_eq!(names(&ssh.here("")).unwrap().iter().filter(|name| name.starts_with(b"file-1")).count(), 10);
-    // From the server to the server, through here.
+    // From the server to the server, through the client.
     scp(&["-3", "ann@127.0.0.1:tree/large", "ann@127.0.0.1:again"]);
     assert!(fs::read(ssh.there("again")).unwrap() == fs::read(ssh.here("with space")).unwrap());
     let outcome = ssh.scp(&["-s", "-q", "ann@127.0.0.1:none", "."]);
@@ -280,15 +280,15 @@ async fn atomic_uploads_are_published_whole() {
     let outcome = ssh.scp(&["-q", "s", "ann@127.0.0.1:g"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(fs::read(ssh.there("g")).unwrap() == content);
-    // What was uploaded by other means can be completed.
+    // A file that was uploaded by other means can be completed.
     fs::write(ssh.there("part"), &content[..MIB]).unwrap();
     ssh.does("reput f part");
     assert!(fs::read(ssh.there("part")).unwrap() == content);
     assert_eq!(names(&ssh.there(".sshome-staging")).unwrap().len(), 0);
 }
 
-/// A file that its mode forbids to write to is written by who makes it. To root nothing is forbidden: these
-/// show something only under an ordinary account.
+/// A file whose mode forbids writing can be written by its creator. Root may write anything, so these tests need an
+/// ordinary account.
 #[tokio::test(flavor = "multi_thread")]
 async fn read_only_files_and_folders_are_stored() {
     for uploads in ["in-place", "atomic"] {
@@ -320,7 +320,7 @@ async fn read_only_files_and_folders_are_stored() {
         for tree in ["put-p", "scp-p", "old-p"] {
             assert_eq!(mode(ssh.there(&format!("{tree}/closed"))).unwrap(), 0o555, "{uploads}: {tree}");
         }
-        // Or nobody but root could remove them.
+        // Otherwise only root could remove them.
         for tree in [ssh.here("tree"), ssh.there("")] {
             assert!(Command::new("chmod").args(["-R", "u+w"]).arg(tree).status().unwrap().success());
         }

@@ -25,7 +25,7 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"400 MiB\"").await.unwrap()
 }
 
-/// One that is not done with what is planted before all connections have logged in, on a busy machine as well.
+/// A host that is slow enough for all connections to log in before the transfer ends, even on a busy machine.
 async fn slow_host() -> Host {
     let rates = "upload-rate = \"16 MiB/s\"\ndownload-rate = \"16 MiB/s\"";
     Host::with_user("ann", &format!("quota = \"400 MiB\"\n{rates}")).await.unwrap()
@@ -35,8 +35,7 @@ fn over(jobs: &str, options: TransferOptions) -> TransferOptions {
     TransferOptions { jobs: jobs.parse().unwrap(), ..options }
 }
 
-/// Files that are worth several connections, in folders with others that are not. How many there are,
-/// and how long they are together.
+/// Creates files that are worth several connections, in folders with small ones. Returns their number and total length.
 fn plant(client: &InProcessClient, name: &str) -> (u64, u64) {
     for number in 0..300 {
         client.write(&format!("{name}/d{}/e{}/{number}", number % 7, number % 3), &noise(1000, number));
@@ -77,7 +76,7 @@ async fn a_tree_is_transferred_over_three_connections_both_ways() {
     assert_same(&client.path("t"), &client.path("back"));
     let each = proxy.carried_each();
     assert!(each.len() == 5 && each.iter().all(|carried| *carried > MIB as u64), "{each:?}");
-    // They do not stay when the command ends.
+    // They end with the command.
     until(async || proxy.open() == 1).await;
 }
 
@@ -113,7 +112,7 @@ async fn a_large_transfer_uses_several_connections_by_default() {
     }
     client.put(&["t0", "t1"], "/", over("auto", PLAIN)).await.unwrap();
     assert_eq!(proxy.connections(), 2);
-    // Here no listing tells how long they are.
+    // Without a listing, their lengths are unknown.
     std::fs::create_dir(client.path("back")).unwrap();
     client.get(&["/t0", "/t1"], "back", over("auto", PLAIN)).await.unwrap();
     assert_eq!(proxy.connections(), 3);
@@ -125,7 +124,7 @@ async fn a_large_transfer_uses_several_connections_by_default() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_continues_with_the_connections_it_gets() {
     let host = host().await;
-    // There is room for one more, and then for none.
+    // One more is accepted, and the next one is refused.
     let mut made = 0;
     let proxy = Proxy::new(host.address(), move || {
         made += 1;
@@ -137,7 +136,7 @@ async fn a_transfer_continues_with_the_connections_it_gets() {
     let summary = client.put(&["t"], "/", over("8", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
     assert_same(&client.path("t"), &host.home("ann").join("t"));
-    // After the first that was refused nobody asked again.
+    // After the first refusal, no more are opened.
     assert_eq!(proxy.connections(), 3);
     let summary = client.get(&["/t"], "back", over("8", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
@@ -183,7 +182,7 @@ async fn a_cancel_stops_all_connections_and_keeps_the_session() {
 async fn each_connection_resumes_its_partial_file() {
     let host = host().await;
     let cut = 14 * MIB as u64;
-    // Of the put the second connection is cut, of the get the first and the second.
+    // The second connection of the put is cut, and the first and second of the get.
     let proxy = Proxy::cutting(host.address(), &[6 * cut, cut, u64::MAX, cut]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
     for number in 0..4 {
@@ -212,10 +211,10 @@ async fn the_others_finish_what_a_lost_connection_leaves() {
     let summary = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap();
     assert_whole(&summary, planted);
     assert_same(&client.path("t"), &host.home("ann").join("t"));
-    // The session's own connection was that one.
+    // The session's own connection was cut.
     let error = client.put(&["t"], "/", over("2", RECURSIVE)).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
-    // Here it is the other one.
+    // Now the other one is cut.
     let mut lengths = [u64::MAX, 14 * MIB as u64].into_iter();
     let proxy = Proxy::new(host.address(), move || lengths.next().unwrap_or(0)).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -307,7 +306,7 @@ async fn a_failure_on_any_connection_is_reported_once_and_the_rest_arrives() {
     failed.dedup();
     assert_eq!(failed.len(), told, "{failed:?}");
     assert!(["/t/d0/large0", "/t/d5/large5", "/t/d6"].iter().all(|name| failed.contains(name)), "{failed:?}");
-    // Of d6 nothing can be there: 42 small files and a large one, three folders, and itself.
+    // Nothing of d6 can exist: 42 small files and a large one, three folders, and itself.
     assert_eq!((told, summary.files), (2 + 43 + 3 + 1, planted.0 - 2 - 43), "{failed:?}");
 }
 

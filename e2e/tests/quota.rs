@@ -29,7 +29,7 @@ async fn of_ten_concurrent_uploads_only_the_five_that_fit_succeed() {
         let mut peer = Peer::login(&host, "ann").await.unwrap();
         let content = std::sync::Arc::clone(&content);
         uploads.spawn(async move {
-            // Plain tasks of one test: the refused ones must end in their own time.
+            // The refused ones must end by themselves.
             peer.put(format!("f{i}"), &content).await.unwrap()
         });
     }
@@ -54,13 +54,13 @@ async fn a_replacement_needs_the_difference_and_a_refusal_keeps_the_old_file() {
     assert_eq!(peer.put("f", &vec![4; 10 * MIB + 1]).await.unwrap().status, Status::QuotaExceeded);
     assert!(peer.get("f").await.unwrap().unwrap() == vec![3; 10 * MIB]);
     assert_books(&mut peer, &host.home("ann")).await;
-    // Of unknown length: found out on the way, the old one stays.
+    // With an unknown length, the refusal comes halfway, and the old file stays.
     peer.begin_put("f", None).await.unwrap();
     peer.send_data(&vec![5; 11 * MIB]).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::QuotaExceeded);
     peer.send(&Frame::Abort).await.unwrap();
     assert!(peer.get("f").await.unwrap().unwrap() == vec![3; 10 * MIB]);
-    // And what fits to the byte is taken.
+    // A file that fits exactly is accepted.
     let exact = vec![6; 10 * MIB];
     peer.begin_put("f", None).await.unwrap();
     peer.send_data(&exact).await.unwrap();
@@ -75,11 +75,11 @@ async fn space_freed_by_a_removed_file_goes_to_the_upload_that_replaces_it() {
     let mut first = Peer::login(&host, "ann").await.unwrap();
     let mut second = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(first.put("f", &vec![1; 9 * MIB]).await.unwrap().status, Status::Done);
-    // The first replaces f; meanwhile the second removes f and wants the room.
+    // The first replaces f. Meanwhile the second removes f and needs its space.
     let content = vec![2; 9 * MIB];
     first.begin_put("f", Some(content.len() as u64)).await.unwrap();
     first.send_data(&content).await.unwrap();
-    // The server has taken the request when it has taken the data: the staged file is there.
+    // Once the staged file exists, the server has read the request.
     let staging = host.home("ann").join(".sshome-staging");
     while std::fs::read_dir(&staging).unwrap().count() == 0 {
         tokio::task::yield_now().await;
@@ -184,7 +184,7 @@ async fn hard_links_count_once_and_a_removed_file_until_it_is_closed() {
     let rm = |name: &str| Request::Rm { path: name.as_bytes().to_vec(), recursive: false };
     assert_eq!(peer.ask(rm("b")).await.unwrap().status, Status::Done);
     assert_books(&mut peer, &home).await;
-    // Held open by a reader that does not read on.
+    // A reader holds it open, but does not continue to read.
     assert_eq!(peer.put("big", &vec![3; 40 * MIB]).await.unwrap().status, Status::Done);
     let mut reader = Peer::login(&host, "ann").await.unwrap();
     reader.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_user_over_the_quota_can_read_delete_and_shrink_files_only() {
     assert_eq!(peer.put("b", b"").await.unwrap().status, Status::QuotaExceeded);
     assert_eq!(peer.put("a", &[2; 5001]).await.unwrap().status, Status::QuotaExceeded);
     assert_eq!(peer.get("a").await.unwrap().unwrap(), [1; 5000]);
-    // Then the use falls.
+    // Then the usage falls.
     assert_eq!(peer.put("a", &[2; 4000]).await.unwrap().status, Status::Done);
     assert_eq!(peer.put("b", b"").await.unwrap().status, Status::QuotaExceeded);
     assert_eq!(peer.get("a").await.unwrap().unwrap(), [2; 4000]);

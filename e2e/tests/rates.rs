@@ -1,4 +1,4 @@
-//! How fast a user's bytes go. What is measured is only ever how long it took at least.
+//! Rate limits of a user. Only minimum times are measured.
 
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Client, Host, Peer};
@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
 
-/// How long so many bytes take at 4 MiB/s, but for what may go at once: the rate of 0.2 s, and a piece of
-/// each connection.
+/// The minimum time for this number of bytes at 4 MiB/s. A burst of 0.2 s, and a piece of each connection, are free.
 fn at_least(bytes: usize, connections: usize) -> Duration {
     let at_once = 4 * MIB / 5 + connections * MIB / 2;
     Duration::from_secs_f64((bytes - at_once) as f64 / (4 * MIB) as f64)
@@ -33,7 +32,7 @@ async fn uploads_keep_to_the_rate_over_all_connections() {
     let took = begun.elapsed();
     assert!(took >= at_least(8 * MIB, 2), "{took:?}");
     assert_eq!(std::fs::read(host.home("ann").join("f1")).unwrap(), content);
-    // The other direction is not limited, and a real client works as always.
+    // The other direction is not limited, and a real client works as usual.
     let client = Client::new(&host, "ann").unwrap();
     client.succeed(["get", "f0"]).unwrap();
     assert_eq!(std::fs::read(client.work().join("f0")).unwrap(), content);
@@ -78,7 +77,7 @@ async fn a_cancel_works_and_the_session_stays() {
     }
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
     eprintln!("a get was cancelled after {received} bytes and {:?}", begun.elapsed());
-    // What was put out already comes, and no more.
+    // Output that was already queued still arrives, but no more.
     assert!(received <= 8 * MIB, "{received}");
 
     let begun = Instant::now();

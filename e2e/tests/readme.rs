@@ -12,7 +12,7 @@ const README: &str = include_str!("../../README.md");
 const INSTALL: &str = include_str!("../../docs/install.md");
 const AUTOMATION: &str = include_str!("../../docs/automation.md");
 
-/// The checkout's top.
+/// The top folder of the checkout.
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -85,7 +85,7 @@ async fn the_transcript_is_what_the_terminal_shows() {
     let host = shipped().await;
     let client = Client::new(&host, "alex").unwrap();
     let [transcript] = &blocks(README, "## Quick start", Some("text"))[..] else { panic!("one transcript") };
-    // The clone's directory. What is fetched goes beside it.
+    // The clone's directory. Downloads go to its parent.
     let clone = client.work().join("clone");
     fs::create_dir(&clone).unwrap();
     for name in ["etc", "LICENSE"] {
@@ -198,7 +198,7 @@ async fn the_crontab_works_in_the_environment_of_cron() {
     );
 }
 
-/// Gives the steps a mount namespace of their own, so that they change nothing on the machine.
+/// Runs the steps in a new mount namespace, so that they change nothing on the machine.
 const OWN_VIEW: &str = r#"
 set -eu
 layers=$(mktemp -d)

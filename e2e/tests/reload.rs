@@ -13,7 +13,7 @@ async fn host() -> Host {
     builder.start().await.unwrap()
 }
 
-/// Changes the file as an editor does that replaces it.
+/// Changes the file by replacing it, as editors do.
 fn edit(host: &Host, change: impl FnOnce(String) -> String) {
     let file = host.dir().join("etc/users.toml");
     let text = change(fs::read_to_string(&file).unwrap());
@@ -22,7 +22,7 @@ fn edit(host: &Host, change: impl FnOnce(String) -> String) {
     fs::rename(&new, &file).unwrap();
 }
 
-/// The same without waiting for anybody to notice.
+/// The same, with an explicit reload.
 fn reload(host: &Host, change: impl FnOnce(String) -> String) -> sshome_e2e::Outcome {
     edit(host, change);
     host.administrator().run(&["reload"])
@@ -177,7 +177,7 @@ async fn a_signal_right_after_the_start_does_not_end_the_server() {
     }
 }
 
-/// What keeps settings from being taken up as a whole: a mistake elsewhere, and a key that wants a restart.
+/// Reasons to refuse a file as a whole: a mistake elsewhere, and a setting that needs a restart.
 const OBSTACLES: [(&str, &str); 2] = [
     ("[users.ben]\nquota = \"much\"\n", "users.ben.quota"),
     ("[server.log]\nreads = false\n", "restart needed"),
@@ -197,7 +197,7 @@ async fn revocations_apply_even_if_the_rest_is_refused() {
                 "key" => administrator.run(&["user", "key", "ann", "remove", &print]),
                 "lock" => administrator.run(&["kick", "--lock", "ann"]),
                 "passwd" => {
-                    // No session is by password here: what counts is that the new one is in force.
+                    // No session uses the password: the test is that the new one is in force.
                     let done =
                         administrator.input(&["user", "passwd", "ann", "--password-stdin"], "quite another");
                     assert!(done.code == Some(1) && done.err().contains("NOT in force: password"), "{done}");
@@ -216,7 +216,7 @@ async fn revocations_apply_even_if_the_rest_is_refused() {
     }
 }
 
-/// A line that is no TOML.
+/// A line that is not TOML.
 fn typo(text: String) -> String {
     text + "\ntypo\n"
 }
@@ -280,7 +280,7 @@ async fn a_change_that_the_server_does_not_apply_is_a_failure() {
             assert!(refused.err().contains(&format!("NOT in force: {pending};")), "{refused}");
             assert!(refused.err().contains(says), "{refused}");
         }
-        // What was taken away of it holds.
+        // Its revocations apply.
         let mut ann = Peer::login(&host, "ann").await.unwrap();
         assert_eq!(ann.put("f", b"").await.unwrap().status, Status::PermissionDenied);
         let disabled = administrator.run(&["user", "disable", "ann"]);
@@ -317,7 +317,7 @@ async fn a_reload_prints_its_result() {
 
 #[test]
 fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
-    // As a configuration management has it, and as Kubernetes has it.
+    // As with configuration management, and as in Kubernetes.
     for (link, releases, target) in [("etc", "releases/", "releases/"), ("etc/..data", "etc/..", "..")] {
         let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
         let dir = host.dir().to_owned();
@@ -340,7 +340,7 @@ fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
             std::os::unix::fs::symlink("..data/users.toml", dir.join("etc/users.toml")).unwrap();
         }
         point(1);
-        // As a program, so that it is confined where the kernel can do that.
+        // As a program, so that it is confined if the kernel supports that.
         let _program = host.start_apart().unwrap();
         let key = host.key().public_key().to_openssh().unwrap();
         for (number, user) in [(2, "bob"), (3, "eve")] {
@@ -351,7 +351,7 @@ fn settings_behind_a_link_that_leads_elsewhere_are_noticed() {
         let administrator = host.administrator();
         let status = administrator.json(&["status"]);
         assert_eq!(status["homes"].as_array().unwrap().len(), 2, "{link}: {status}");
-        // A link that leads nowhere for a while is noticed, and so is its end: by events, not at the next look.
+        // A link that dangles for a while is noticed, and so is its repair: by events, not by the next poll.
         let begun = Instant::now();
         for (number, user) in [(4, "kim"), (5, "lou")] {
             let text = format!("{text}\n[users.{user}]\nauthorized-keys = [\"{key}\"]\n");

@@ -1,4 +1,4 @@
-//! Transfers that were cut, and go on.
+//! Transfers that are cut and resumed.
 
 use sshome_e2e::{Host, Peer, end_of};
 use sshome_wire::{
@@ -32,7 +32,7 @@ fn put(path: &str, size: usize, resume: u32) -> Frame {
     Frame::Request(Request::Put(put))
 }
 
-/// Asks for the part of a file: its digests, if it is there.
+/// Asks for the partial upload of a file: its digests, if it exists.
 async fn status(peer: &mut Peer, path: &str, size: usize, mtime: Time) -> Option<Vec<Digest>> {
     peer.send(&Frame::Request(Request::PartStatus { path: path.into(), size: size as u64, mtime }))
         .await
@@ -54,7 +54,7 @@ async fn cut_put(host: &Host, content: &[u8], sent: usize) {
     let mut peer = Peer::login(host, "ann").await.unwrap();
     peer.send(&put("f", content.len(), 0)).await.unwrap();
     peer.send_data(&content[..sent]).await.unwrap();
-    // Its data are behind: what is in the staging folder has them all.
+    // The data arrives later: wait until the staged file has all of it.
     let staging = host.home("ann").join(".sshome-staging");
     let arrived = || {
         let files = std::fs::read_dir(&staging).into_iter().flatten();
@@ -95,7 +95,7 @@ async fn a_put_resumes_after_the_matching_blocks() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert!(!host.home("ann").join("f").exists());
     assert_eq!(df(&mut peer).await.reserved, 3 * BLOCK_BYTES);
-    // Another size, another time: another source.
+    // With a different size or time it is a different source.
     assert_eq!(status(&mut peer, "f", SIZE + 1, SOURCE).await, None);
     assert_eq!(status(&mut peer, "f", SIZE, Time { seconds: 1, nanoseconds: 0 }).await, None);
     let found = status(&mut peer, "f", SIZE, SOURCE).await.unwrap();
@@ -148,13 +148,13 @@ async fn resuming_after_a_corrupt_block_publishes_nothing() {
     let other = noise(SIZE, 4);
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(status(&mut peer, "f", SIZE, SOURCE).await.unwrap().len(), 4);
-    // A client that does not compare: the digest of the whole finds it.
+    // For a client that does not compare, the digest of the whole file detects it.
     peer.send(&put("f", SIZE, 4)).await.unwrap();
     peer.send_data(&other[4 * BLOCK_BYTES as usize..]).await.unwrap();
     peer.send(&Frame::End(end_of(&other))).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::DigestMismatch);
     assert!(!host.home("ann").join("f").exists());
-    // More blocks than there are, and a part that nobody asked about.
+    // More blocks than exist, and a partial upload that was not queried before.
     peer.send(&put("f", SIZE, 1)).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Failed);
     peer.send(&Frame::Abort).await.unwrap();
@@ -173,7 +173,7 @@ async fn parts_are_listed_discarded_and_gone_when_the_file_is_whole() {
     assert_eq!(peer.ask(discard(Some("g"))).await.unwrap().message, "0 removed");
     assert_eq!(peer.ask(discard(Some("f"))).await.unwrap().message, "1 removed");
     assert_eq!(df(&mut peer).await.reserved, 0);
-    // Sent whole, without asking: what was left of it goes.
+    // Sent as a whole, without a query: its partial upload is deleted.
     cut_put(&host, &content, 2 * BLOCK_BYTES as usize).await;
     assert_eq!(peer.put("f", b"something else").await.unwrap().status, Status::Done);
     assert!(parts(&mut peer).await.is_empty());
@@ -251,7 +251,7 @@ async fn a_cancelled_put_can_be_resumed() {
     peer.send(&Frame::Cancel).await.unwrap();
     assert_eq!(peer.reply().await.unwrap().status, Status::Cancelled);
     assert_eq!(peer.reply().await.unwrap().status, Status::Done);
-    // What of the data had not been looked at yet is gone with the cancel.
+    // The cancel drops the data that was not checked yet.
     let kept = status(&mut peer, "f", SIZE, SOURCE).await.unwrap_or_default().len();
     assert!(kept <= 2);
     peer.send(&put("f", SIZE, kept as u32)).await.unwrap();
@@ -269,7 +269,7 @@ async fn two_puts_never_share_a_part() {
     let mut first = Peer::login(&host, "ann").await.unwrap();
     let kept = status(&mut first, "f", SIZE, SOURCE).await.unwrap().len();
     assert!(kept > 0);
-    // To somebody else it is as if there were none, and going on with it all the same is refused.
+    // For a different session it does not exist, and resuming it is refused.
     let mut second = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(status(&mut second, "f", SIZE, SOURCE).await, None);
     second.send(&put("f", SIZE, kept as u32)).await.unwrap();

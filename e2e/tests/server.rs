@@ -1,4 +1,4 @@
-//! `sshomed` as an administrator sees it: its first start, its end, and what it refuses.
+//! `sshomed` as an administrator sees it: its first start, its shutdown, and its refusals.
 
 use sshome_e2e::tree::{mode, names, noise, set_mode};
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Peer, Program, binary, end_of, until};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A folder with the settings that come with sshome, and nothing else.
+/// A folder with only the shipped settings.
 fn fresh() -> TempDir {
     let dir = TempDir::with_prefix("sshome-fresh-").unwrap();
     fs::create_dir(dir.path().join("etc")).unwrap();
@@ -245,7 +245,7 @@ async fn a_running_transfer_may_finish_before_the_shutdown() {
     let mut peer = half_a_put(&host, &content).await;
     let mut waiting = Peer::login(&host, "ann").await.unwrap();
     program.ask_to_end().unwrap();
-    // The end has begun when a session that does nothing is over.
+    // The shutdown has begun when an idle session has ended.
     while let Ok(Some(_)) = waiting.next_or_end().await {}
     peer.send_data(&content[content.len() / 2..]).await.unwrap();
     peer.send(&Frame::End(end_of(&content))).await.unwrap();

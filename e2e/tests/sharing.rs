@@ -1,5 +1,4 @@
-//! Homes that other programs use too: who may do what with the files that are stored there, and disks that are
-//! mounted in them.
+//! Homes that other programs also use: the permissions of stored files, and disks that are mounted in homes.
 
 use rustix::fs::{Gid, Uid, XattrFlags, chown, lgetxattr, setxattr};
 use rustix::io::Errno;
@@ -16,7 +15,7 @@ use std::process::Command;
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 
-/// The ways in that store a file, and the user whose they are: bob's uploads over SFTP are atomic.
+/// The ways to store a file, and the user of each: bob's uploads over SFTP are atomic.
 const WAYS: [(&str, &str); 6] =
     [("native", "ann"), ("exec", "ann"), ("scp", "ann"), ("cp", "ann"), ("sftp", "ann"), ("atomic", "bob")];
 
@@ -43,7 +42,7 @@ async fn store(host: &Host, way: &str, user: &str, name: &str) {
         _ => {
             let source = host.home(user).join("source");
             fs::write(&source, b"new").unwrap();
-            // Were it given to the copy, it would be seen.
+            // The test would detect it if the copy got this mode.
             set_mode(&source, 0o666).unwrap();
             let (line, input) = match way {
                 "exec" => (format!("put {path}"), &b"new"[..]),
@@ -69,7 +68,7 @@ fn attributes(path: &Path) -> (u32, u32, u32, Option<Vec<u8>>) {
     (meta.uid(), meta.gid(), meta.mode(), list)
 }
 
-/// A list: of the owner, the user 4711, the group, the mask and everybody.
+/// An access control list: of the owner, the user 4711, the group, the mask and everybody.
 fn list(permissions: [u16; 5]) -> Vec<u8> {
     let mut value = vec![2, 0, 0, 0];
     for (tag, permissions) in [0x01, 0x02, 0x04, 0x10, 0x20_u16].into_iter().zip(permissions) {
@@ -79,7 +78,7 @@ fn list(permissions: [u16; 5]) -> Vec<u8> {
     value
 }
 
-/// Sets a list; whether this disk has them.
+/// Sets an access control list. Returns whether the disk supports them.
 fn set_list(path: &Path, name: &str, permissions: [u16; 5]) -> bool {
     match setxattr(path, name, &list(permissions), XattrFlags::empty()) {
         Ok(()) => true,
@@ -88,8 +87,8 @@ fn set_list(path: &Path, name: &str, permissions: [u16; 5]) -> bool {
     }
 }
 
-/// That what is stored in `d` has what a file has that is created there, and what replaces a file has what
-/// that one had.
+/// Checks that a file stored in `d` has the attributes of a file that is created there, and that a replacement keeps
+/// those of the old file.
 async fn assert_alike(host: &Host, prepare_old: impl Fn(&Path)) {
     for (way, user) in WAYS {
         let directory = host.home(user).join("d");
@@ -120,7 +119,7 @@ async fn default_acls_of_a_directory_apply_to_files_stored_in_it() {
         }
         assert_alike(&host, |old| assert!(set_list(old, ACCESS, [6, 6, 4, 6, 0]))).await;
     }
-    // The home's own list, which the staging folder has as well, is not that of a directory in it.
+    // The home's own list, which the staging folder has as well, differs from that of a directory in it.
     let host = users().prepare().unwrap();
     for user in ["ann", "bob"] {
         fs::create_dir_all(host.home(user)).unwrap();
@@ -155,7 +154,7 @@ async fn a_setgid_directory_gives_its_group_to_files_stored_in_it_as_root() {
         })
         .await;
     }
-    // Directories pass it on, with any mode that a client gives them.
+    // Directories inherit it, whatever mode a client gives them.
     let directory = host.home("ann").join("d");
     set_mode(&directory, 0o2775).unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
@@ -173,7 +172,7 @@ async fn a_setgid_directory_gives_its_group_to_files_stored_in_it_as_root() {
     assert_eq!(fs::metadata(directory.join("made")).unwrap().mode() & 0o7777, 0o2700);
 }
 
-/// The server's account owns the directory, and is not in its group: `chown` to the group is refused.
+/// The server's account owns the directory but is not in its group, so `chown` to the group is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as_root() {
     if !has_root("a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as_root") {
@@ -181,7 +180,7 @@ async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as
     }
     let builder = HostBuilder::new().unwrap().setting("account = \"daemon\"");
     let mut host = users_of(builder).prepare().unwrap();
-    // The account passes through it.
+    // The account must be able to traverse it.
     set_mode(host.dir(), 0o755).unwrap();
     let _program = host.start_apart().unwrap();
     let account = fs::metadata(host.home("ann")).unwrap().uid();
@@ -208,7 +207,7 @@ async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as
             assert_eq!(attributes(&directory.join("old")), old, "{way}");
         }
     }
-    // A partial upload has the group already.
+    // A partial upload already has the group.
     let directory = host.home("ann").join("d");
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.begin_put("d/partial", Some(1)).await.unwrap();
@@ -219,7 +218,7 @@ async fn a_server_outside_of_a_set_group_directorys_group_passes_the_group_on_as
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 3, "nothing is made in the directory itself");
 }
 
-/// A server that is started with another umask.
+/// A server that is started with a different umask.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_umask_applies_to_new_files() {
     for (umask, mode) in [("027", 0o640), ("002", 0o664), ("077", 0o600)] {
@@ -272,16 +271,16 @@ async fn an_upload_to_another_mount_is_refused_before_its_first_byte() {
         let refusal = bob.open("lab/f", flags).await.unwrap().unwrap_err();
         assert_eq!(refusal.1, format!("Failure: {why}"));
     }
-    // A copy there would be refused as well, so that is no advice.
+    // A copy would be refused as well, so the message must not advise it.
     let outcome = run(&host, "ann", "mv f lab/f", b"").await.unwrap();
     assert!(outcome.code == Some(1) && outcome.err().contains(why), "{outcome}");
     assert!(mounts.iter().all(|mount| fs::read_dir(mount.backing()).unwrap().next().is_none()));
-    // In place nothing has to be renamed.
+    // Writing in place needs no rename.
     let mut ann = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(ann.put("lab/f", b"content").await.unwrap(), None);
     assert_eq!(ann.get("lab/f").await.unwrap().unwrap(), b"content");
     assert_eq!(fs::read(mounts[0].backing().join("f")).unwrap(), b"content");
-    // Out of the mount, a copy helps.
+    // Out of the mount, the message advises a copy.
     let outcome = run(&host, "ann", "mv lab/f g", b"").await.unwrap();
     assert!(
         outcome.code == Some(1) && outcome.err().contains("copy it, then remove the original"),

@@ -1,4 +1,4 @@
-//! Files put and got by `sshome`, as a user does it.
+//! Puts and gets by `sshome`, as a user runs it.
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sshome_e2e::tree::{ODD_NAMES, contents, mode, names, noise, plant, set_mode};
@@ -58,7 +58,7 @@ async fn a_tree_of_odd_names_survives_a_round_trip() {
     assert!(contents(&back).unwrap() == planted);
     assert_eq!(links(&back), ["empty", "/etc"].map(PathBuf::from));
     assert!(!back.join("pipe").exists());
-    // Once more, into the folder that it is in: all of it is there.
+    // Again, into the same folder: everything exists.
     fs::create_dir(client.work().join("in")).unwrap();
     fs::rename(&back, client.work().join("in/tree")).unwrap();
     let files = planted.values().flatten().count() + links(&remote).len();
@@ -66,7 +66,7 @@ async fn a_tree_of_odd_names_survives_a_round_trip() {
     assert!(again.starts_with("0 files, ") && again.contains(&format!(", {files} unchanged")), "{again}");
     fs::rename(client.work().join("in/tree"), &back).unwrap();
     assert!(contents(&back).unwrap() == planted, "a second get changed something");
-    // And a folder that exists takes the tree under its name.
+    // An existing folder gets the tree under its name.
     client.succeed(["put", "-r", "back", "tree"]).unwrap();
     assert!(contents(&host.home("ann").join("tree/back")).unwrap() == planted);
 }
@@ -159,7 +159,7 @@ async fn existing_folders_keep_their_modes() {
         client.succeed(["get", flags, "tree"]).unwrap();
         assert_eq!(mode(&here).unwrap(), 0o777, "{flags}");
     }
-    // A file that is replaced keeps its mode, too.
+    // A replaced file keeps its mode, too.
     set_mode(there.join("f"), 0o604).unwrap();
     fs::write(here.join("f"), "g").unwrap();
     client.succeed(["put", "-r", "tree"]).unwrap();
@@ -220,7 +220,7 @@ async fn a_get_leaves_existing_files_alone() {
     assert_eq!((read("f"), read("f.new")), ("later".to_owned(), "other".to_owned()));
     assert_ne!(fs::metadata(&here).unwrap().ino(), before.ino(), "it was not replaced by a rename");
     assert_eq!(names(&client.work()).unwrap(), [&b"f"[..], b"f.new", b"f.new.1"]);
-    // Beside the longest name there is none.
+    // The longest name has no room for `.new`.
     let long = "n".repeat(255);
     fs::write(host.home("ann").join(&long), "theirs").unwrap();
     fs::write(client.work().join(&long), "ours").unwrap();
@@ -238,7 +238,7 @@ async fn one_failure_does_not_stop_the_rest() {
     for i in 0..50 {
         fs::write(tree.join(format!("f{i}")), format!("{i}")).unwrap();
     }
-    // Where a file is to go there is a folder, here as well as there.
+    // A folder is in the place of a file, locally and on the server.
     fs::create_dir_all(host.home("ann").join("tree/f7")).unwrap();
     let put = client.run(["put", "-r", "tree"]).unwrap();
     assert_eq!(put.code, Some(1), "{put}");
@@ -275,7 +275,7 @@ async fn a_missing_local_directory_is_reported() {
             "{failed}"
         );
     }
-    // What is below it has no failures of its own.
+    // Entries below it have no failures.
     fs::create_dir_all(host.home("ann").join("d/sub/deep")).unwrap();
     symlink("f", host.home("ann").join("d/sub/link")).unwrap();
     fs::write(client.work().join("file"), "").unwrap();
@@ -311,7 +311,7 @@ async fn failures_with_one_cause_share_one_line() {
     let said = put.err();
     assert!(said.contains("no such directory") && said.contains("/nodir"), "{put}");
     assert!(said.ends_with("; and 300 more for the same reason\n"), "{put}");
-    // Programs hear of each.
+    // Programs get an event for each.
     let mut command = client.command().unwrap();
     command.arg("--json").arg(client.destination()).args(["put", "-r", "tree", "nodir/x"]);
     let outcome = Outcome::from(command.output().unwrap());

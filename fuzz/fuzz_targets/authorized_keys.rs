@@ -1,5 +1,5 @@
-//! Any text as lines of `authorized_keys`, which users may install for themselves. A mistake names a line
-//! that there is; and what is read, written as a line, is the same key, without restrictions.
+//! Any text as lines of `authorized_keys`, which users may install for themselves. A mistake names an existing line. A
+//! key that was read and written as a line is the same key, without restrictions.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

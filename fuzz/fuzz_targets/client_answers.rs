@@ -1,5 +1,5 @@
-//! A server that says anything, to a client that was given a command. Whatever comes, the client must not
-//! panic, and it ends; and nothing outside of its working directory has changed.
+//! A server that sends any bytes to a client that runs a command. The client must end without a panic, and must change
+//! nothing outside its working directory.
 #![no_main]
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-/// What the client may have been told to do; the first byte of the input says which.
+/// The client's commands; the first byte of the input selects one.
 const COMMANDS: [&str; 16] = [
     "get -r /t here",
     "get -r -L -p /t /u",
@@ -41,7 +41,7 @@ const COMMANDS: [&str; 16] = [
     "rm -r /x*",
 ];
 
-/// A client that is logged in to a server that says anything.
+/// A client that is logged in to such a server.
 struct World {
     dir: TempDir,
     runtime: Runtime,
@@ -75,7 +75,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(fs::read(world.dir.path().join("secret")).expect("what is outside"), b"outside");
 });
 
-/// Says all there is to say, hears whatever comes meanwhile, and closes.
+/// Sends all pieces, reads meanwhile, and closes.
 async fn talk(channel: Channel<Msg>, mut pieces: Pieces) {
     let (mut read, write) = channel.split();
     let saying = async {
@@ -106,7 +106,7 @@ fn hello() -> Bytes {
     bytes.freeze()
 }
 
-/// The working directory: some files to be sent, and a link that leads out of it.
+/// The working directory: some files to send, and a link that leads out of it.
 fn begin_anew(work: &Path) {
     match fs::remove_dir_all(work) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}

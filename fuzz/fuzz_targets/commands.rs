@@ -1,5 +1,5 @@
-//! Any line as a command of the client, typed or from a batch file. Words that are quoted are read back; a
-//! mistake is told without control characters; a pattern ends, and finds the name that it was quoted from.
+//! Any line as a command of the client, typed or from a batch file. Quoted words are read back unchanged. An error
+//! message has no control characters. Matching a pattern ends, and a quoted name matches itself.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +28,7 @@ fn check(words: &[Word]) {
     assert!(again.iter().all(|word| !word.is_glob()));
     for (word, other) in words.iter().zip(words.iter().skip(1)) {
         let pattern = Glob::shell(word.letters());
-        // Whatever the answer is, it comes.
+        // The result does not matter, but it must end.
         let _ = pattern.matches(&other.bytes());
         assert!(word.is_glob() || pattern.matches(&word.bytes()));
     }

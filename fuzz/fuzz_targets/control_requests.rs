@@ -1,5 +1,4 @@
-//! Any lines at the control socket of a server. Each is answered by one line, which is an answer; and the
-//! server goes on.
+//! Any lines to the control socket of a server. Each gets one valid answer of one line, and the server keeps running.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 /// The longest request that is read, in bytes.
 const MOST: usize = 4096;
 
-/// A server of one user; and its socket.
+/// A server with one user, and its socket.
 static SERVER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let dir = TempDir::new().expect("a temporary folder");
     std::fs::create_dir(dir.path().join("etc")).expect("a folder");
@@ -40,7 +39,7 @@ static SERVER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
 fuzz_target!(|input: &[u8]| {
     let socket = &SERVER.1;
     let mut stream = UnixStream::connect(socket).expect("the server listens");
-    // A server that has answered what makes no sense may have left.
+    // After an invalid request the server may have closed the connection.
     let sent = stream.write_all(input).and_then(|()| stream.shutdown(Shutdown::Write));
     let mut text = String::new();
     let heard = stream.read_to_string(&mut text);
@@ -54,6 +53,6 @@ fuzz_target!(|input: &[u8]| {
     }
     assert!(
         matches!(ask(socket, &ControlRequest::Status), Ok(ControlResponse::Status(_))),
-        "the server goes on"
+        "the server keeps running"
     );
 });

@@ -1,6 +1,6 @@
-//! Command lines, and what an scp client or a pipe sends to them, with a home of its own each. Whatever
-//! comes, it must not panic and it ends; a name in quotes is that name and no other; afterwards the books are
-//! what a fresh count of the disk finds, within the quota, and nothing outside has changed.
+//! Command lines with the input of an scp client or a pipe, each in a fresh home. They must end without a panic. A
+//! quoted name means exactly that name. Afterwards the accounting matches a scan of the disk and is within the quota,
+//! and nothing outside the home has changed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
-// The first byte says how it is run, the second how long the line is; the rest is its input.
+// The first byte selects how the command runs, the second is the length of its line, and the rest is its input.
 fuzz_target!(|input: &[u8]| {
     let [how, length, rest @ ..] = input else { return };
     let (text, sent) = rest.split_at(usize::from(*length).min(rest.len()));
@@ -34,14 +34,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The text between single quotes, as every shell takes it.
+/// The text between single quotes, as every shell reads it.
 fn escaped(text: &[u8]) -> Vec<u8> {
     let parts: Vec<&[u8]> = text.split(|byte| *byte == b'\'').collect();
     parts.join(&b"'\\''"[..])
 }
 
-/// A name is in the home's top as it was given, with what was sent. What leads elsewhere in the home is not
-/// looked for.
+/// The file has the given name at the top of the home, and the sent content. Paths to other places are not checked.
 fn assert_stored(name: &[u8], sent: &[u8]) {
     if !name.contains(&b'/') && name != b"out" {
         let found = std::fs::read(WORLD.home().join(OsStr::from_bytes(name)));

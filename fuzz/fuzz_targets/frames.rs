@@ -1,13 +1,12 @@
-//! Any bytes, in any pieces, into the decoder. It must not panic and must not hold more than it was
-//! given; how the stream is cut must not matter; and what decodes must mean the same once it has been
-//! encoded and decoded again.
+//! Any bytes, in any pieces, into the decoder. It must not panic, and must not hold more than its input. The sizes of
+//! the pieces must not matter. A decoded frame must be the same after it was encoded and decoded again.
 #![no_main]
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use sshome_wire::{Decoder, Frame, FrameError};
 
-// The first byte says how many sizes of pieces follow it; the rest is the stream as it is.
+// The first byte is the number of sizes of pieces that follow it; the rest is the stream.
 fuzz_target!(|input: &[u8]| {
     let Some((count, rest)) = input.split_first() else { return };
     let (sizes, stream) = rest.split_at(usize::from(count % 8).min(rest.len()));
@@ -22,8 +21,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(encode(&again), meaning);
 });
 
-/// The frames of `stream` up to the first error, pushed in pieces of these sizes over and over; in
-/// one piece if there are none. Neighbouring pieces of data are put together.
+/// The frames of `stream` up to the first error. It is pushed in pieces of these sizes, repeatedly, or in one piece if
+/// there are none. Adjacent pieces of data are joined.
 fn decode(stream: &[u8], sizes: &[u8]) -> (Vec<Frame>, Option<FrameError>) {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
@@ -53,7 +52,7 @@ fn append(frames: &mut Vec<Frame>, frame: Frame) {
     }
 }
 
-/// The frames as they travel. Data that was put together may be too long for one frame, so it is cut.
+/// The encoded frames. Data that was joined may be too long for one frame, so it is split.
 fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut out = BytesMut::new();
     for frame in frames {

@@ -1,5 +1,5 @@
-//! Any bytes as a file of known hosts. Whatever stands in it, a key that is remembered is known from then on,
-//! unless it is revoked there; and a host of which the file says nothing is not known.
+//! Any bytes as a file of known hosts. Whatever the file contains, a remembered key is known from then on, unless the
+//! file revokes it. A host that is not in the file is not known.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// The seeds have it in lines of their own.
+/// The seeds have a line with it.
 const ED25519_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7B9BvwFcsYxEoWcHzQqF1EV0bLBaVuwZQkSTcIYrZB";
 

@@ -1,7 +1,6 @@
-//! Whole streams of frames into the server's side of the native protocol, with a home of its own each.
-//! Whatever comes, it must not panic; what it answers are frames, never more answers than requests;
-//! afterwards the books are what a fresh count of the disk finds, within the quota, and nothing outside has
-//! changed.
+//! Whole streams of frames into the server's side of the native protocol, each with a fresh home. It must not panic.
+//! Its output is frames, with no more answers than requests. Afterwards the accounting matches a scan of the disk and
+//! is within the quota, and nothing outside the home has changed.
 #![no_main]
 
 use bytes::BytesMut;
@@ -27,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     let mut frames = decoded(&answers).into_iter();
     assert!(matches!(frames.next(), Some(Frame::Hello(_))), "the server greets first");
     let answered = frames.filter(|frame| matches!(frame, Frame::Reply(_) | Frame::End(_))).count();
-    // A request takes 6 bytes at least, a cancel 5; and whoever breaks the protocol is told so.
+    // A request takes at least 6 bytes, a cancel 5, and a violation of the protocol gets an answer.
     assert!(answered <= input.len() / 4 + 1, "{answered} answers to {} bytes", input.len());
 });
 
@@ -42,7 +41,7 @@ fn hello() -> Frame {
     })
 }
 
-/// What was answered, each a whole frame that only a server sends.
+/// The answers: each is a complete frame that only a server sends.
 fn decoded(answers: &Answers) -> Vec<Frame> {
     let mut decoder = Decoder::new();
     answers.output().into_iter().for_each(|piece| decoder.push(piece));

@@ -1,12 +1,11 @@
-//! Any bytes joined to any path. The result must be well formed: absolute, one slash between two names, no `.`
-//! but at the end, no NUL, not too long; all its names and `..` are those of its parts; and joined again it must
-//! stay the same.
+//! Any bytes joined to any path. The result must be well formed: absolute, one slash between two names, `.` only at the
+//! end, no NUL, not too long. Its names and `..` are those of its parts. Joining it again must not change it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sshome_wire::{MAX_PATH, PathError, RemotePath};
 
-// A line feed ends a step. It is an ordinary byte of a name, so nothing is lost by never being in one.
+// A line feed ends a step. It is an ordinary byte of a name, so it does not matter that no name contains one.
 fuzz_target!(|input: &[u8]| {
     let mut here = RemotePath::root();
     for step in input.split(|byte| *byte == b'\n') {
@@ -24,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What the kernel walks through.
+/// The components that the kernel walks through.
 fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."))
 }

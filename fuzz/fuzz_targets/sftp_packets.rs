@@ -1,6 +1,6 @@
-//! Any bytes, in any pieces, into the decoder of SFTP's packets, as requests and as answers. It must not
-//! panic and must not hold more than it was given; how the stream is cut must not matter; and what
-//! decodes must mean the same once it has been encoded and decoded again.
+//! Any bytes, in any pieces, into the decoder of SFTP's packets, as requests and as answers. It must not panic, and
+//! must not hold more than its input. The sizes of the pieces must not matter. A decoded packet must be the same after
+//! it was encoded and decoded again.
 #![no_main]
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use sshome_wire::sftp::{ClientPacket, Malformed, PacketError, ServerPacket, Sftp
 
 type Packets<T> = (Vec<Result<T, Malformed>>, Option<PacketError>);
 
-// The first byte says how many sizes of pieces follow it; the rest is the stream as it is.
+// The first byte is the number of sizes of pieces that follow it; the rest is the stream.
 fuzz_target!(|input: &[u8]| {
     let Some((count, rest)) = input.split_first() else { return };
     let (sizes, stream) = rest.split_at(usize::from(count % 8).min(rest.len()));
@@ -24,15 +24,15 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(answers, decode(stream, &[], ServerPacket::decode));
     for answer in answers.0.into_iter().flatten() {
         let mut again = Vec::new();
-        // A status gets a language, so it may become longer than a packet.
+        // Encoding adds a language to a status, so it may become longer than a packet.
         if answer.encode(&mut again).is_ok() {
             assert_eq!(decode(&again, sizes, ServerPacket::decode), (vec![Ok(answer)], None));
         }
     }
 });
 
-/// The packets of `stream` up to the first error of the stream, pushed in pieces of these sizes over and
-/// over; in one piece if there are none.
+/// The packets of `stream` up to the first error of the stream. It is pushed in pieces of these sizes, repeatedly, or
+/// in one piece if there are none.
 fn decode<T>(
     stream: &[u8],
     sizes: &[u8],

@@ -1,6 +1,6 @@
-//! Whole streams of requests into the server's side of SFTP, with a home of its own each. Whatever comes,
-//! it must not panic; what it answers are packets; afterwards the books are what a fresh count of the disk
-//! finds, within the quota, and nothing outside has changed.
+//! Whole streams of requests into the server's side of SFTP, each with a fresh home. It must not panic, and its output
+//! is packets. Afterwards the accounting matches a scan of the disk and is within the quota, and nothing outside the
+//! home has changed.
 #![no_main]
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use sshomed::protocol::{ChannelEnd, sftp};
 use std::sync::LazyLock;
 use tokio_util::sync::CancellationToken;
 
-/// INIT, of version 3.
+/// INIT with version 3.
 const GREETING: &[u8] = &[0, 0, 0, 5, 1, 0, 0, 0, 3];
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);

@@ -1,5 +1,5 @@
-//! Any text as the client's `~/.ssh/config`. A mistake names a line that there is, and is told without control
-//! characters; and what the text says of a host is not changed by what stands behind it.
+//! Any text as the client's `~/.ssh/config`. A mistake names an existing line, and its message has no control
+//! characters. Text that is added at the end does not change the settings of a host.
 #![no_main]
 
 use clap::Parser;

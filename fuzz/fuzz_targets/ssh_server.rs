@@ -1,6 +1,5 @@
-//! What anybody who reaches the port can send: bytes before the login, up to where they would be ciphered.
-//! Whatever comes, the server must not panic; it greets, answers little, ends with the client, and lets
-//! nobody in.
+//! Input of anybody who can reach the port: bytes before the login, up to the point where they would be encrypted. The
+//! server must not panic. It greets, answers little, ends with the client, and lets nobody in.
 #![no_main]
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -24,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-/// What a stranger is sent at the most, in bytes: identification, KEXINIT, the host key and its signature.
+/// The largest output to a stranger, in bytes: identification, KEXINIT, the host key and its signature.
 const MAX_SENT_BYTES: usize = 8 << 10;
 
 /// A server without users.
@@ -37,8 +36,8 @@ struct World {
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
-// The first byte says what the client calls itself, unless that is in the input; the rest are packets, whose
-// lengths and padding are made to fit.
+// The first byte selects the client's identification, unless the input has one. The rest is packets, whose lengths and
+// padding are corrected.
 fuzz_target!(|input: &[u8]| {
     let world = &*WORLD;
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -48,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let serving = world.transport.serve(server, peer, Arc::clone(&world.shared), permit);
         let talking = async move {
-            // A server that has heard enough has left.
+            // The server may have closed the connection.
             drop(client.write_all(&sent).await);
             drop(client.shutdown().await);
             let mut answer = Vec::new();
@@ -62,7 +61,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(world.shared.sessions.logged_in().is_empty());
 });
 
-/// The stream that an input stands for. Random bytes hardly ever are a packet of SSH.
+/// The stream that an input stands for: random bytes are hardly ever a packet of SSH.
 fn sent(input: &[u8]) -> Vec<u8> {
     let Some((0, mut rest)) = input.split_first().map(|(first, rest)| (first & 1, rest)) else {
         return input.get(1..).unwrap_or_default().to_vec();
@@ -71,7 +70,7 @@ fn sent(input: &[u8]) -> Vec<u8> {
     while let [high, low, after @ ..] = rest {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(after.len());
         let (payload, behind) = after.split_at(length);
-        // RFC 4253, section 6: the whole is a multiple of eight, and four bytes of padding are the least.
+        // RFC 4253, section 6: the total is a multiple of eight, with at least four bytes of padding.
         let padding = 4 + (8 - (5 + payload.len() + 4) % 8) % 8;
         stream.extend((1 + payload.len() as u32 + padding as u32).to_be_bytes());
         stream.push(padding as u8);

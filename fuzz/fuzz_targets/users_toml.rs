@@ -1,5 +1,5 @@
-//! Any text as `etc/users.toml`. Each mistake names a line that there is and tells of it without control
-//! characters; what is read without a mistake is read again alike, and no two homes overlap.
+//! Any text as `etc/users.toml`. Each mistake names an existing line, and its message has no control characters. Text
+//! without a mistake gives the same settings when it is read again, and no two homes overlap.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ static DIR: LazyLock<TempDir> = LazyLock::new(|| {
 });
 
 fuzz_target!(|text: &str| {
-    // What a file could name outside is not to be read: a device has no end.
+    // The text could name files outside the folder, such as a device without an end. They must not be read.
     if text.contains("/") {
         return;
     }

@@ -3,21 +3,21 @@ use sshomed::protocol::{Arrival, ChannelInput, ChannelOutput, Gone};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
-/// What a client sends, a piece at a time, and how it ends. Then it waits.
+/// The input of a client, a piece at a time, and its end. Then it waits.
 pub struct Pieces {
     pieces: std::vec::IntoIter<Bytes>,
     end: Option<Arrival>,
 }
 
 impl Pieces {
-    /// These bytes, in pieces of so many.
+    /// These bytes, in pieces of `size` bytes.
     pub fn chunks(input: &[u8], size: usize, end: Arrival) -> Pieces {
         let pieces: Vec<Bytes> = input.chunks(size).map(Bytes::copy_from_slice).collect();
         Pieces { pieces: pieces.into_iter(), end: Some(end) }
     }
 
-    /// A greeting, then the input's packets, which begin with their length. The lengths are made to fit,
-    /// unless the first byte says that they are to be left as they are.
+    /// A greeting, then the input's packets, which begin with their length. The lengths are corrected, unless the first
+    /// byte forbids it.
     pub fn packets(greeting: Bytes, input: &[u8]) -> Pieces {
         let mut pieces = vec![greeting];
         let mut rest = Bytes::copy_from_slice(input);
@@ -43,7 +43,7 @@ impl ChannelInput for Pieces {
     }
 }
 
-/// What a client is sent. Clones are the same.
+/// The output to a client. Clones share it.
 #[derive(Clone, Default)]
 pub struct Answers {
     output: Arc<Mutex<Vec<Bytes>>>,

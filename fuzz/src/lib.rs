@@ -1,4 +1,4 @@
-//! What several targets stand on: a home with somebody in it, and a channel that is made of bytes.
+//! Fixtures of several targets: a home with a logged-in user, and a channel that is made of bytes.
 
 mod channel;
 mod world;

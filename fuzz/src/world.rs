@@ -14,13 +14,13 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// How many bytes the home may hold.
+/// The quota of the home, in bytes.
 const QUOTA_BYTES: u64 = 1 << 20;
 
-/// How many entries.
+/// The limit of its entries.
 const MAX_FILES: u64 = 30;
 
-/// A home, a folder outside of it, and who has logged in.
+/// A home, a folder outside of it, and a logged-in user.
 pub struct World {
     dir: TempDir,
     accounts: Vec<Arc<Account>>,
@@ -42,7 +42,7 @@ impl World {
         for account in &mut config.accounts {
             Arc::make_mut(account).password = Some(hash_password(&password()).expect("a hash"));
         }
-        // Of fewer workers none would be lent to light turns.
+        // With fewer workers, no slice would run inline.
         let runtime = Builder::new_multi_thread().worker_threads(3).enable_time().build().expect("a runtime");
         let threads = runtime.block_on(async { BlockingPool::of_this_runtime() }).expect("threads");
         let authenticator = Authenticator::new(Arc::new(TomlAccounts::new(&config.dir, &config.accounts)));
@@ -50,21 +50,21 @@ impl World {
         World { dir, accounts: config.accounts, login, runtime, threads }
     }
 
-    /// Where turns run.
+    /// The pool that runs slices.
     pub fn threads(&self) -> &BlockingPool {
         &self.threads
     }
 
-    /// Where the home is.
+    /// The path of the home.
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home/ann")
     }
 
-    /// Has something done in the home, which begins with a file, a folder and a link in it.
+    /// Runs `act` in the home, which has a file, a folder and a link at first.
     ///
     /// # Panics
-    /// If the books are then not what a fresh count of the disk finds, if it holds more than it may, or if
-    /// anything outside has changed.
+    /// If the accounting then differs from a scan of the disk, if the home exceeds its limits, or if anything outside
+    /// has changed.
     pub fn visit<T>(&self, act: impl AsyncFnOnce(User) -> T) -> T {
         begin_anew(&self.home());
         remove(&self.dir.path().join("keys"));
@@ -76,7 +76,7 @@ impl World {
         drop(homes);
         let homes = self.served();
         let found = usage(&*homes);
-        // What files lend to partial uploads may be more than before: they are looked at anew.
+        // Files may lend more to partial uploads than before: a restart computes the credit again.
         assert_eq!(
             (booked.used, booked.staged),
             (found.used, found.staged),
@@ -86,7 +86,7 @@ impl World {
         assert!(bytes <= QUOTA_BYTES && entries <= MAX_FILES, "{found:?}");
         assert_eq!(fs::read(self.dir.path().join("secret")).expect("what is outside"), b"outside");
         for beside in fs::read_dir(self.dir.path()).expect("the server's folder") {
-            // Users may install keys, which lie in keys.
+            // Users may install keys, in the folder `keys`.
             let name = beside.expect("an entry").file_name();
             assert!(["etc", "home", "keys", "secret"].iter().any(|known| name == *known), "{name:?}");
         }
@@ -104,7 +104,7 @@ impl World {
     }
 }
 
-/// What the accounting says of ann's home.
+/// The accounting of ann's home.
 fn usage(homes: &dyn HomeStore) -> LedgerUsage {
     homes.usages().into_iter().find(|(user, _)| user == "ann").expect("her home").1.usage
 }

@@ -1,5 +1,5 @@
-//! What crates may depend on. The compiler does not see it: cargo enables a feature of a dependency for all crates of the
-//! workspace if one of them wants it.
+//! The dependencies that crates may have. The compiler does not check them: cargo enables a feature of a dependency for
+//! all crates of the workspace if one of them enables it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how tests fail")]
 
 use std::fs;
@@ -51,7 +51,7 @@ fn the_server_opens_files_of_a_home_only_through_the_store() {
     }
 }
 
-/// What a crate depends on, besides what it needs for tests and for optional features.
+/// A crate's dependencies, except those of tests and of optional features.
 fn dependencies(folder: &str) -> Vec<String> {
     let manifest = manifest(folder);
     let all = manifest["dependencies"].as_table().unwrap();
@@ -62,7 +62,7 @@ fn dependencies(folder: &str) -> Vec<String> {
 
 #[test]
 fn the_storage_seam_knows_no_runtime_no_ssh_and_no_system_calls() {
-    // The account of the tests may not run cargo: `.ci/run` looks at what these depend on in turn.
+    // The account of the tests may not run cargo: `.ci/run` checks the indirect dependencies.
     assert_eq!(dependencies("store"), ["sshome-wire", "thiserror"]);
     assert_eq!(dependencies("wire"), ["blake3", "bytes", "postcard", "serde", "thiserror"]);
 }

@@ -1,4 +1,4 @@
-//! The administrator's commands, as the program that is installed.
+//! The administrator's commands, run as the installed program.
 #![allow(clippy::unwrap_used, reason = "in tests an unwrap that fails is the test failing")]
 
 use std::fs;
@@ -24,7 +24,7 @@ fn sshomed(dir: &Path, args: &[&str], input: &str) -> (Option<i32>, String, Stri
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read closes the pipe: that is its right.
+    // A program that does not read its input may close the pipe.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())

@@ -1,4 +1,5 @@
-//! What a confined server cannot do any more. A test binary of its own: part of it holds for the process.
+//! A confined server cannot do these things. This is a separate test binary, because some restrictions apply to the
+//! whole process.
 
 use sshomed::config;
 use sshomed::confine::{ConfineError, Preparation};
@@ -7,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
-/// Whether it was the kernel that refused.
+/// Whether the kernel refused it.
 fn is_refused<T>(done: &io::Result<T>) -> bool {
     done.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
@@ -25,7 +26,7 @@ fn a_confined_process_opens_no_connection_port_program_or_other_file() {
     TcpStream::connect(address).unwrap();
 
     let preparation = Preparation::begin(&config).unwrap();
-    // Landlock holds for the thread that asks for it, and for those that it begins.
+    // Landlock applies to the thread that asks for it, and to the threads that it starts.
     let confined = std::thread::spawn(move || {
         match preparation.confine(&config) {
             Err(ConfineError::Landlock(error)) => {
@@ -42,12 +43,12 @@ fn a_confined_process_opens_no_connection_port_program_or_other_file() {
         assert!(is_refused(&File::open(&outside)));
         assert!(is_refused(&fs::write(&outside, "changed")));
         assert!(is_refused(&fs::write(config.dir.join("etc/users.toml"), "changed")));
-        // What it serves with, it has.
+        // It can use its own folders.
         fs::write(config.homes.join("file"), "inside").unwrap();
         File::open(config.dir.join("etc/users.toml")).unwrap();
     });
     confined.join().unwrap();
-    // The listener that it had before still hears.
+    // The listener that it opened before still accepts.
     TcpStream::connect(address).unwrap();
     listener.accept().unwrap();
 }

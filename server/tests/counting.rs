@@ -1,4 +1,4 @@
-//! Requests wait until the home is counted, at most for thirty seconds, in all protocols.
+//! In all protocols, requests wait until the home is counted, for at most thirty seconds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how tests fail")]
 
 use bytes::{Bytes, BytesMut};
@@ -132,7 +132,7 @@ impl Conversation {
         self.send(Frame::End(End { status: Status::Done, message: String::new(), digest, size }));
     }
 
-    /// Returns when the last request waits. It has no reply then.
+    /// Returns once the last request waits. It has no reply yet.
     async fn wait(&mut self) {
         let moves = Arc::clone(&self.moves);
         moves.store(0, SeqCst);
@@ -181,7 +181,7 @@ impl ChannelInput for Input {
 struct Output {
     sent: mpsc::UnboundedSender<Bytes>,
     gone: CancellationToken,
-    /// How often the channel reported that it works.
+    /// The number of times that the channel reported activity.
     moves: Arc<AtomicUsize>,
 }
 
@@ -227,7 +227,7 @@ async fn a_put_waits_half_a_minute_and_then_reports_the_number_of_entries() {
         native.put(name);
     }
     native.ask(Request::Mkdir { path: path("d"), parents: false, mode: None });
-    // All of them have waited, and none waits once more.
+    // All of them have waited, and none waits again.
     for _ in 0..3 {
         let reply = native.reply().await;
         assert_eq!(reply.status, Status::Busy, "{reply}");

@@ -1,5 +1,5 @@
-//! How many descriptors a conversation takes from its user's budget. The limit of the process decides that budget, so
-//! this is a program of its own.
+//! The number of descriptors that a conversation takes from its user's budget. The budget depends on the limit of the
+//! process, so this is a separate program.
 #![allow(clippy::unwrap_used, reason = "in tests an unwrap that fails is the test failing")]
 
 use bytes::{Bytes, BytesMut};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
-/// The most descriptors that this process may have.
+/// The limit of descriptors of this process.
 const MAX_DESCRIPTORS: u64 = 1024;
 
 struct World {
@@ -49,7 +49,8 @@ impl World {
         User::enter(self.login.clone(), &self.homes, &UserPermits::default()).unwrap()
     }
 
-    /// How many directories ann can still open while so many others wait to be finalized in a conversation of hers.
+    /// The number of directories that ann can still open while `waiting` others wait to be finalized in one of her
+    /// conversations.
     async fn room_beside(&self, waiting: usize) -> usize {
         let (room, found) = oneshot::channel();
         let input =
@@ -80,8 +81,8 @@ fn requests(count: usize) -> Bytes {
     bytes.freeze()
 }
 
-/// Sends the requests. Before it says that nothing more comes, which publishes their group, it opens directories until
-/// that is refused.
+/// Sends the requests. Before it ends the input, which publishes their group, it opens directories until one is
+/// refused.
 struct Input {
     to_send: Option<Bytes>,
     /// Bytes that the conversation has not processed.

@@ -29,7 +29,7 @@ pub struct StreamLease {
 }
 
 impl StreamLeases {
-    /// Leases a stream to the conversation that `end` ends; `None` if another one holds it.
+    /// Leases a stream to the conversation that `end` ends; `None` if a different conversation holds it.
     pub fn acquire(self: &Arc<StreamLeases>, id: StreamId, end: &Takeover) -> Option<StreamLease> {
         self.lease(id, end, |_| {}).ok()
     }
@@ -37,7 +37,7 @@ impl StreamLeases {
     /// As [`StreamLeases::acquire`], but ends the conversation that holds the lease.
     ///
     /// # Errors
-    /// If another one holds it: what to wait for before the next call.
+    /// If a different conversation holds it: the wait before the next call.
     pub fn take_over(self: &Arc<StreamLeases>, id: StreamId, end: &Takeover) -> Result<StreamLease, Wait> {
         self.lease(id, end, Takeover::end)
     }

@@ -1,4 +1,4 @@
-//! The folder behind, and what the kernel knows of it.
+//! The backing folder, and the part of it that the kernel knows.
 
 use super::reply::Result;
 use super::{Change, DiskOperation, NewEntry, Watcher};
@@ -14,18 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The folder behind. What the kernel knows of it is held open, so that no inode number is used again.
+/// The backing folder. The files that the kernel knows are held open, so no inode number is reused.
 pub(super) struct Backing {
     open: Mutex<Open>,
     watcher: Arc<dyn Watcher>,
 }
 
 struct Open {
-    /// By inode, and how often the kernel was told of each.
+    /// By inode, with the kernel's number of references to each.
     nodes: HashMap<u64, (Arc<File>, u64)>,
     handles: HashMap<u64, Arc<File>>,
     next: u64,
-    /// The inode that the kernel knows as 1.
+    /// The inode that is number 1 for the kernel.
     root: u64,
 }
 
@@ -54,14 +54,14 @@ impl Backing {
         self.watcher.changed(change);
     }
 
-    /// Reports the time of a file's last change, which was set or has come with the change.
+    /// Reports a file's modification time, which was set or changed by a write.
     pub(super) fn modified(&self, ino: INodeNo) {
         if let Some(time) = self.node(ino).ok().and_then(|node| node.metadata().ok()?.modified().ok()) {
             self.changed(Change::SetModified { inode: self.number(ino), time });
         }
     }
 
-    /// An inode's number in the folder behind.
+    /// An inode's number in the backing folder.
     pub(super) fn number(&self, ino: INodeNo) -> u64 {
         if ino == INodeNo::ROOT { self.open().root } else { ino.0 }
     }
@@ -72,7 +72,7 @@ impl Backing {
         open.nodes.get(&number).map(|(file, _)| Arc::clone(file)).ok_or(fuser::Errno::ESTALE)
     }
 
-    /// A path that leads to just this inode.
+    /// A path that leads to exactly this inode.
     pub(super) fn path(&self, ino: INodeNo) -> Result<PathBuf> {
         Ok(format!("/proc/self/fd/{}", self.node(ino)?.as_raw_fd()).into())
     }
@@ -118,7 +118,7 @@ impl Backing {
         found.unwrap_or_else(|| name.to_owned())
     }
 
-    /// What has this name, made known to the kernel once more.
+    /// The holder of this name, with one more reference by the kernel.
     pub(super) fn find(&self, parent: INodeNo, name: &OsStr) -> Result<FileAttr> {
         let name = self.meant(parent, name);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -155,7 +155,7 @@ impl Backing {
         Ok((found, self.add_handle(File::from(file))))
     }
 
-    /// Reports what was created under this name, and makes it known to the kernel.
+    /// Reports the new entry of this name, with one more reference by the kernel.
     pub(super) fn created(&self, parent: INodeNo, name: &OsStr, kind: NewEntry<'_>) -> Result<FileAttr> {
         let found = self.find(parent, name)?;
         self.changed(Change::Create { parent: self.number(parent), name, inode: found.ino.0, kind });

@@ -1,4 +1,4 @@
-//! What the kernel asks, asked of the folder behind.
+//! Passes the kernel's requests on to the backing folder.
 
 use super::backing::{Backing, kernel};
 use super::reply::{TTL, answer, attr, data, entry};

@@ -3,13 +3,13 @@
 use fuser::{FileAttr, Generation, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry};
 use std::time::Duration;
 
-/// The kernel is to ask again each time.
+/// The kernel must ask again each time.
 pub(crate) const TTL: Duration = Duration::ZERO;
 
-/// What the kernel is answered.
+/// A result for the kernel.
 pub(crate) type Result<T> = std::result::Result<T, fuser::Errno>;
 
-/// Answers with nothing but how it went.
+/// Answers with success or an error only.
 pub(crate) fn answer(reply: ReplyEmpty, result: Result<()>) {
     match result {
         Ok(()) => reply.ok(),

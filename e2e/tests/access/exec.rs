@@ -3,7 +3,7 @@
 use crate::world::{ACCESSES, Became, Scene, host};
 use sshome_e2e::Commands;
 
-/// The command line, in which `@` is the scene's folder; its input; what becomes of it with each access.
+/// The command line, in which `@` is the scene's folder; its input; its result with each access.
 const OPERATIONS: &[(&str, &[u8], &str)] = &[
     ("help", b"", "yyyy"),
     ("exit", b"", "yyyy"),

@@ -1,4 +1,4 @@
-//! What a key that may only add files may still do with those that it has just made, and what the settings let it remove.
+//! Restricted keys that may only add files: what they may do with their recent files, and remove by `deletable`.
 
 use crate::world::{Became, host};
 use bytes::Bytes;
@@ -56,7 +56,7 @@ async fn a_new_file_may_be_renamed_once_from_any_connection_of_its_key() {
         assert_eq!(ask(&mut second, rename("f.partial", "taken")).await, Became::Protected);
         assert_eq!(ask(&mut second, touch("f.partial")).await, Became::Done);
         assert_eq!(ask(&mut second, rename("f.partial", "f")).await, Became::Done);
-        // It has its name now: it can be neither renamed again nor removed.
+        // It has its final name: it can neither be renamed again nor removed.
         for request in [rename("f", "g"), rename("f", "f.partial"), remove("f")] {
             assert_eq!(ask(&mut second, request).await, Became::Protected);
         }
@@ -74,7 +74,7 @@ async fn a_new_file_may_be_removed_under_its_temporary_name_only() {
     for name in ["x-restic-temp-1", "kept", "moved"] {
         put(&mut peer, name).await;
     }
-    // A temporary name that it gets later does not count.
+    // A temporary name that it gets by a rename does not count.
     assert_eq!(ask(&mut peer, rename("moved", "moved.partial")).await, Became::Done);
     assert_eq!(ask(&mut peer, remove("moved.partial")).await, Became::Protected);
     assert_eq!(ask(&mut peer, remove("kept")).await, Became::Protected);
@@ -129,7 +129,7 @@ async fn an_upload_appears_when_it_is_closed_unless_another_was_first() {
     peer.close(first).await.unwrap();
     assert_eq!(ask(&mut peer, SftpRequest::Close { handle: second }).await, Became::Protected);
     assert_eq!(fs::read(host.home("ann").join("f")).unwrap(), b"first");
-    // One that is not closed leaves nothing.
+    // A file that is not closed leaves nothing.
     peer.open("g", OpenFlags(OpenFlags::WRITE.0 | OpenFlags::CREAT.0)).await.unwrap().unwrap();
     peer.vanish().await.unwrap();
     assert_eq!(names(&host), ["f"]);
@@ -168,7 +168,7 @@ async fn a_key_resumes_its_own_partial_uploads_and_no_others() {
         };
         assert_eq!(status, Status::Resuming, "{access}");
         drop(peer);
-        // Nobody knows whose it is after a restart.
+        // After a restart, the server does not know whose file it is.
         host.stop().await.unwrap();
         host.start().await.unwrap();
         let mut peer = Peer::login(&host, "ann").await.unwrap();

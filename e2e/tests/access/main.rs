@@ -1,5 +1,5 @@
-//! Keys with permissions of their own: how they are shown and expire, and what each operation of each protocol does
-//! with each access.
+//! Restricted keys: how they are shown, how they expire, and the result of each operation of each protocol with each
+//! access.
 
 mod exec;
 mod finishing;

@@ -25,7 +25,7 @@ type Operation = (&'static str, &'static str, fn(&dyn Fn(&str) -> Vec<u8>) -> St
 
 const TIME: Time = Time { seconds: 1_000_000_000, nanoseconds: 0 };
 
-/// Name, what becomes of it with each access, and the request.
+/// The name, its result with each access, and the request.
 const OPERATIONS: &[Operation] = &[
     ("pwd", "yyyy", |_| Ask(Request::Pwd)),
     ("cd", "yyyy", |at| Ask(Request::Cd { path: at("dir") })),

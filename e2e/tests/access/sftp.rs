@@ -36,7 +36,7 @@ fn size(size: u64) -> SftpAttributes {
     SftpAttributes { size: Some(size), ..SftpAttributes::default() }
 }
 
-/// Name, what becomes of it with each access, and the request.
+/// The name, its result with each access, and the request.
 const OPERATIONS: &[Operation] = &[
     ("open to read", "yyyd", |_| Open("old", OpenFlags::READ)),
     ("open to read or make", "ydyd", |_| Open("old", READ_OR_MAKE)),

@@ -1,4 +1,4 @@
-//! A home with files that an operation of a restricted key must leave alone, and what became of an operation.
+//! A home with files that an operation of a restricted key must not change, and the result of an operation.
 
 use sshome_e2e::{Host, HostBuilder};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The accesses, in the order of the columns of the tables.
 pub const ACCESSES: [&str; 4] = ["read-write", "read-only", "append-only", "upload-only"];
 
-/// What became of an operation, and a letter for it in the tables.
+/// The result of an operation, with its letter in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Became {
     /// `y`: it was done.
@@ -18,12 +18,12 @@ pub enum Became {
     Denied,
     /// `p`: the key may not change what exists.
     Protected,
-    /// `x`: it failed for whomever.
+    /// `x`: it would fail for everybody.
     Failed,
 }
 
 impl Became {
-    /// What an error's text says.
+    /// The result that an error's text means.
     pub fn refused(text: &str) -> Became {
         let denied = ["this key is read-only", "this key may only upload", "only a login with full access"];
         match text {
@@ -49,7 +49,7 @@ pub async fn host(access: &str, settings: &str) -> Host {
     HostBuilder::new().unwrap().restricted_user("ann", settings, &limits).unwrap().start().await.unwrap()
 }
 
-/// A folder in the home for one operation, and what it held before.
+/// A folder in the home for one operation, and its original entries.
 pub struct Scene {
     name: String,
     top: PathBuf,
@@ -57,7 +57,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Plants `old`, `dir/f`, the empty folder `empty` and the link `link` in a folder of its own.
+    /// Creates `old`, `dir/f`, the empty folder `empty` and the link `link` in a new folder.
     pub fn plant(host: &Host, number: usize) -> Scene {
         let name = format!("scene{number}");
         let top = host.home("ann").join(&name);
@@ -75,8 +75,8 @@ impl Scene {
         format!("{}/{name}", self.name)
     }
 
-    /// Compares what became of an operation with the table's letter for this access. What was planted is unchanged unless
-    /// the operation was done.
+    /// Compares the result of an operation with the table's letter for this access. The folder's entries are unchanged
+    /// unless the operation was done.
     pub fn check(&self, operation: &str, access: usize, became: Became, letters: &str) {
         let want = letters.chars().nth(access).unwrap();
         assert_eq!(became.letter(), want, "{operation} with {}", ACCESSES[access]);
@@ -85,7 +85,7 @@ impl Scene {
         }
         if ACCESSES[access] != "read-write" {
             let now = entries(&self.top);
-            // New names change the time of their folder only.
+            // New names change only the time of their folder.
             let kept = self.before.iter().filter(|(path, _)| !path.is_dir());
             let changed: Vec<_> = kept.filter(|(path, text)| now.get(*path) != Some(text)).collect();
             assert!(changed.is_empty(), "{operation} with {}: {changed:?}", ACCESSES[access]);

@@ -1,4 +1,4 @@
-//! What one user may take of the server's descriptors, memory and time, and others who are served meanwhile.
+//! One user's share of the server's descriptors, memory and time, and others who are served meanwhile.
 
 mod worst;
 
@@ -11,7 +11,7 @@ use sshome_wire::{Request, Status};
 use std::process::Command;
 use std::time::Duration;
 
-/// How long somebody else's work may take before the test says that it hangs.
+/// The time limit for the work of other users. A test that waits longer reports a hang.
 const HUNG: Duration = Duration::from_secs(300);
 
 /// A separate server with ann and bob, and this descriptor limit.
@@ -25,7 +25,7 @@ fn start(descriptors: usize, limits: &str, settings: &str) -> (Host, Program) {
     (host, server)
 }
 
-/// Logs in, lists and stores, as if nobody else were there.
+/// Logs in, lists and stores.
 async fn assert_serves(host: &Host, user: &str) {
     let served = async {
         let mut peer = Peer::login(host, user).await.unwrap();
@@ -46,7 +46,7 @@ fn sessions(host: &Host, user: &str) -> usize {
     status["sessions"].as_array().unwrap().iter().filter(|session| session["user"] == user).count()
 }
 
-/// Opens directories until that is refused.
+/// Opens directories until one is refused.
 async fn open_directories(
     mut peer: SftpPeer,
     most: usize,
@@ -82,7 +82,7 @@ async fn a_user_at_the_descriptor_budget_is_refused_and_others_are_not() {
     };
     assert_eq!(refusal.0, StatusCode::Failure);
     assert!(refusal.1.contains("files and directories open"), "{refusal:?}");
-    // Whatever else needs some is refused in the same words.
+    // Everything else that needs descriptors is refused with the same message.
     let mut native = Peer::login(&host, "bob").await.unwrap();
     for peer in &mut peers {
         let refused = peer.open("new", ANEW).await.unwrap().unwrap_err();
@@ -96,8 +96,8 @@ async fn a_user_at_the_descriptor_budget_is_refused_and_others_are_not() {
     assert_serves(&host, "ann").await;
 }
 
-/// However deep or wide a tree is, whoever makes it or copies it holds few descriptors. This server has too few for one
-/// for each directory.
+/// Creating or copying a tree takes few descriptors, however deep or wide it is. This server has fewer descriptors than
+/// the tree has directories.
 #[tokio::test(flavor = "multi_thread")]
 async fn trees_are_made_and_copied_with_few_descriptors() {
     let (host, server) = start(256, "", "");
@@ -144,7 +144,7 @@ async fn a_directory_with_more_files_than_descriptors_is_copied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_requests_do_not_disconnect() {
     const REQUESTS: u32 = 250_000;
-    // It is read slowly, so that nearly all of them wait.
+    // The client reads slowly, so nearly all of them wait.
     let host = Host::with_user("ann", "download-rate = \"1 MiB/s\"").await.unwrap();
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", &vec![7; 64 << 10]).await.unwrap(), None);

@@ -1,5 +1,5 @@
-//! One user at their worst on as many connections as a user may have by default, a hundred; strangers beside
-//! them; and another user who is served throughout.
+//! One user does their worst on a hundred connections, the default limit. Strangers try to log in meanwhile, and
+//! another user is served throughout.
 
 use crate::{assert_serves, open_directories, sessions, start};
 use bytes::{Bytes, BytesMut};
@@ -15,24 +15,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::task::JoinSet;
 
-/// `sessions-per-user`, where it is not set.
+/// The default of `sessions-per-user`.
 const CONNECTIONS: usize = 100;
 
-/// Channels that one user may have open on all connections (`server/src/session/memory.rs`).
+/// The limit of channels of one user on all connections (`server/src/session/memory.rs`).
 const MAX_CHANNELS: usize = 256;
 
-/// What the server may have in memory while one user does their worst, in bytes: 64 MiB are held for the user,
-/// 64 KiB and an answer for each channel, and the rest is what connections and the program itself take.
+/// The server's memory limit while one user does their worst, in bytes: 64 MiB for the user, 64 KiB and an answer for
+/// each channel; the rest is for connections and the program itself.
 const MAX_MEMORY: u64 = 400 << 20;
 
-/// Threads that the server may have meanwhile: one for each channel that has just begun, 16 at work for each of two
-/// users, and those of the runtime.
+/// The server's limit of threads meanwhile: one for each new channel, 16 working ones for each of two users, and those
+/// of the runtime.
 const MAX_THREADS: usize = MAX_CHANNELS + 2 * 16 + 32;
 
-/// What a line of the log may have, in bytes.
+/// The longest line of the log, in bytes.
 const MAX_LINE: usize = 1024;
 
-/// Everything that attacks: it ends when it is dropped.
+/// All attacking tasks. They end when it is dropped.
 type Attack = JoinSet<()>;
 
 /// Holds something for as long as the attack lasts.
@@ -43,12 +43,12 @@ fn hold<T: Send + 'static>(attack: &mut Attack, held: T) {
     });
 }
 
-/// A connection of a client that reads nothing of what it is sent: its window has room for one byte.
+/// A connection of a client that does not read: its window has one byte.
 async fn deaf(host: &Host) -> Handle<Trusting> {
     connect_with(host, "ann", 1, 65_535).await.unwrap()
 }
 
-/// Starts a subsystem. Returns whether the server has; it has not if it ends the session first.
+/// Starts a subsystem. Returns whether the server started it; `false` if it ended the session first.
 async fn start_subsystem(channel: &mut Channel<Msg>, name: &str) -> bool {
     channel.request_subsystem(true, name).await.unwrap();
     while let Some(message) = channel.wait().await {
@@ -59,7 +59,7 @@ async fn start_subsystem(channel: &mut Channel<Msg>, name: &str) -> bool {
     false
 }
 
-/// About a MiB of requests that are answered at some length.
+/// About a MiB of requests with long answers.
 fn sftp_requests() -> Bytes {
     let mut requests = Vec::new();
     ClientPacket::Init { version: SFTP_VERSION, extensions: Vec::new() }.encode(&mut requests).unwrap();
@@ -80,7 +80,7 @@ fn native(requests: &[Request]) -> Bytes {
     frames.freeze()
 }
 
-/// What is sent into a channel without end.
+/// Endless input of a channel.
 #[derive(Clone)]
 enum Flood {
     /// Requests whose answers nobody reads.
@@ -103,15 +103,15 @@ impl Flood {
                 Bytes::from(vec![7; 1 << 20])
             }
         };
-        // Some time the server reads no more.
+        // At some point the server stops reading.
         while channel.data_bytes(bytes.clone()).await.is_ok() {}
     }
 }
 
-/// Sends into as many channels as there are, ten for each connection, and returns how many were refused.
+/// Opens ten channels on each connection and sends into each. Returns the number of refused channels.
 async fn flood(attack: &mut Attack, connections: Vec<Handle<Trusting>>, floods: &[Flood]) -> usize {
     let (mut refused, mut opened) = (0, Vec::new());
-    // All are opened first: the server soon reads no more from these connections.
+    // All are opened first, since the server soon stops reading from these connections.
     for _ in 0..10 {
         for (connection, flood) in connections.iter().zip(floods.iter().cycle()) {
             match connection.channel_open_session().await {
@@ -127,7 +127,7 @@ async fn flood(attack: &mut Attack, connections: Vec<Handle<Trusting>>, floods: 
     refused
 }
 
-/// Starts work on each connection whose answers nobody reads.
+/// Starts work on each connection, and does not read the answers.
 async fn keep_busy(attack: &mut Attack, connections: Vec<Handle<Trusting>>, requests: &Bytes) {
     for connection in connections {
         let mut channel = connection.channel_open_session().await.unwrap();
@@ -141,7 +141,7 @@ fn hashes() -> Bytes {
     native(&vec![Request::Hash { path: b"huge".to_vec(), verify: false }; 50])
 }
 
-/// Each of them is a line of the log.
+/// Each request is a line of the log.
 fn directories_made_and_removed() -> Bytes {
     let mut requests = Vec::new();
     for number in 0..1000 {
@@ -152,7 +152,7 @@ fn directories_made_and_removed() -> Bytes {
     native(&requests)
 }
 
-/// Tries to log in without end, with a name of 50,000 bytes. `refused` counts how often that is refused.
+/// Tries to log in repeatedly, with a name of 50,000 bytes. `refused` counts the refusals.
 async fn stranger(address: std::net::SocketAddr, key: PrivateKeyWithHashAlg, refused: Arc<AtomicUsize>) {
     let name = "stranger\" source=\"192.0.2.1\\ ".repeat(1800);
     loop {
@@ -167,7 +167,7 @@ async fn stranger(address: std::net::SocketAddr, key: PrivateKeyWithHashAlg, ref
     }
 }
 
-/// Every line of the log is whole and short, and all that bob did is in it.
+/// Every line of the log is complete and short, and all actions of bob are in it.
 fn assert_log(host: &Host, logins: usize) {
     let log = || fs::read_to_string(host.dir().join("log/audit")).unwrap();
     let lines_of_bob = |text: &str, message: &str| {
@@ -182,7 +182,7 @@ fn assert_log(host: &Host, logins: usize) {
     assert!(text.contains("stranger") && !text.contains("lines were lost"));
 }
 
-/// What the server has, while it is under attack.
+/// Checks the server's memory, threads and descriptors during the attack.
 fn assert_within_budgets(host: &Host, server: &Program) {
     assert_eq!(sessions(host, "ann"), CONNECTIONS);
     let [peak, threads] = [server.peak().unwrap(), server.threads().unwrap() as u64];
@@ -190,7 +190,7 @@ fn assert_within_budgets(host: &Host, server: &Program) {
     assert!(threads < MAX_THREADS as u64, "{threads} threads");
 }
 
-/// Opens directories on all connections. Returns how many were refused one, in the words of the budget.
+/// Opens directories on all connections. Returns the number of connections on which the budget refused one.
 async fn take_descriptors(attack: &mut Attack, peers: Vec<SftpPeer>) -> usize {
     let mut opening = JoinSet::new();
     for peer in peers {
@@ -208,7 +208,7 @@ async fn take_descriptors(attack: &mut Attack, peers: Vec<SftpPeer>) -> usize {
     refused
 }
 
-/// Takes all that ann may take, on a hundred connections.
+/// Uses everything that ann may use, on a hundred connections.
 async fn attack(host: &Host, attack: &mut Attack, strangers: &Arc<AtomicUsize>) {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS - 15 {
@@ -236,7 +236,7 @@ async fn attack(host: &Host, attack: &mut Attack, strangers: &Arc<AtomicUsize>) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_user_at_their_worst_harms_no_other() {
-    // Nobody is to be disconnected for reading nothing while the test looks.
+    // During the test, nobody is disconnected for not reading.
     let limits = "keepalive-interval = 600";
     let (host, mut server) = start(4096, limits, "max-files = 100000");
     assert_serves(&host, "bob").await;
@@ -244,7 +244,7 @@ async fn one_user_at_their_worst_harms_no_other() {
     fs::File::create(host.home("ann").join("huge")).unwrap().set_len(1 << 40).unwrap();
     let host = Arc::new(host);
     let (mut all, refused, mut logins) = (Attack::new(), Arc::default(), 2);
-    // Bob works while it begins, and when all of it is under way.
+    // Bob works while it begins, and when all of it runs.
     {
         let begins = attack(&host, &mut all, &refused);
         tokio::pin!(begins);
@@ -271,7 +271,7 @@ async fn one_user_at_their_worst_harms_no_other() {
     }
     assert_within_budgets(&host, &server);
     until("strangers are refused meanwhile", || refused.load(Relaxed) > before);
-    // Work that nobody waits for any more ends, and gives all back.
+    // Work without a client ends, and releases everything.
     let kicked = host.administrator().run(&["kick", "ann"]);
     assert_eq!(kicked.code, Some(0), "{kicked}");
     until("all sessions have ended", || sessions(&host, "ann") == 0);
@@ -279,7 +279,7 @@ async fn one_user_at_their_worst_harms_no_other() {
     until("all is closed", || server.descriptors().unwrap() <= idle + 2);
     assert_serves(&host, "ann").await;
     assert_log(&host, logins);
-    // The same work does not keep the server from its end.
+    // The same work does not prevent a shutdown.
     let mut all = Attack::new();
     let mut connections = Vec::new();
     for _ in 0..20 {

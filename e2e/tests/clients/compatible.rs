@@ -1,4 +1,4 @@
-//! Clients that need `algorithms = "compatible"`: what they have for the exchange of keys and for MACs is older.
+//! Clients that need `algorithms = "compatible"`: their algorithms for key exchange and MACs are older.
 
 use crate::libraries::{script_arguments, write_script};
 use crate::site::{Site, run, succeed};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const COMPATIBLE: &str = "algorithms = \"compatible\"";
 
-/// A key pair of OpenSSH's making, in the older form that these clients read.
+/// A key pair made by OpenSSH, in the older format that these clients read.
 struct Key {
     dir: TempDir,
     line: String,
@@ -32,8 +32,7 @@ impl Key {
     }
 }
 
-/// A server with these lines of `[server]`, a user whom the key logs in, and a client that knows all of its host
-/// keys.
+/// A server with these lines of `[server]`, a user with the key, and a client that knows all host keys of the server.
 async fn site(server: &str, key: &Key) -> Site {
     let builder = HostBuilder::new().unwrap().setting(server).key(&key.line);
     let mut host = builder.user("ann", "").unwrap().prepare().unwrap();
@@ -41,8 +40,7 @@ async fn site(server: &str, key: &Key) -> Site {
     knowing_all_host_keys(Site::of_host(host))
 }
 
-/// An sshd with the host keys that older clients know, and a user whom the key logs in. `None` if this machine
-/// has no sshd.
+/// An sshd with the host keys that older clients support, and a user with the key. `None` if this machine has no sshd.
 async fn sshd(test: &str, key: &Key) -> Option<Site> {
     let sshd = Sshd::start_for_older_clients(test, Some(&key.line)).await.unwrap()?;
     Some(knowing_all_host_keys(Site::of_sshd(sshd)))
@@ -67,7 +65,7 @@ fn knowing_all_host_keys(site: Site) -> Site {
     site
 }
 
-/// Runs a script, a name and its text, with a key of this kind at both servers. If it needs the older algorithms,
+/// Runs a script, given by name and text, with a key of this kind with both servers. If it needs the older algorithms,
 /// it cannot connect to sshomed's defaults.
 async fn runs(test: &str, (name, text): (&str, &str), kind: &str, needs_it: bool, interpreter: &[&str]) {
     let key = Key::make(kind);
@@ -170,7 +168,8 @@ async fn midnight_commander_logs_in_with_an_agents_key() {
     }
 }
 
-/// Runs a command through a wrapper, which gets it as its last arguments, in the command's folder and environment.
+/// Runs a command through a wrapper, which gets it as its last arguments. The folder and environment are those of the
+/// command.
 fn wrapped(mut by: Command, command: &Command) -> Command {
     by.arg(command.get_program()).args(command.get_args()).env_clear();
     by.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -198,7 +197,7 @@ fn commander(site: &Site, mut command: Command) -> Terminal {
 /// Copies a file of the local panel to the other one.
 fn copies_a_file(site: &Site, terminal: &mut Terminal) {
     terminal.expect("on-the-server").unwrap();
-    // Down to the file, and F5 copies it to the other panel, after a question.
+    // Select the file. F5 copies it to the other panel, after a question.
     terminal.expect("UP--DIR").unwrap();
     terminal.send("\x1bOB").unwrap();
     terminal.expect("on-this-side").unwrap();

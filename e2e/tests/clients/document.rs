@@ -1,4 +1,4 @@
-//! docs/clients.md and the tests, compared: what is said there is shown, and what is shown is said there.
+//! docs/clients.md compared with the tests: each statement names its test, and each test is named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 const DOCUMENT: &str = include_str!("../../../docs/clients.md");
 
-/// The tests of one test program, as `cargo test --test PROGRAM` names them, behind the program's name.
+/// The tests of one test program, as `PROGRAM TEST`, with names as in `cargo test --test PROGRAM`.
 fn tests_of(program: &str) -> BTreeSet<String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut found = BTreeSet::new();
@@ -28,7 +28,7 @@ fn tests_of(program: &str) -> BTreeSet<String> {
     for (prefix, file) in files {
         let source = fs::read_to_string(file).unwrap_or_default();
         for attribute in ["\n#[test]", "\n#[tokio::test"] {
-            // The rest of the attribute, and others, stand before the function.
+            // The rest of the attribute, and other attributes, precede the function.
             let functions = source.split(attribute).skip(1).filter_map(|rest| rest.split_once("fn "));
             let names = functions.filter_map(|(_, rest)| rest.split_once('(')).map(|(name, _)| name);
             found.extend(names.map(|name| format!("{prefix}{name}")));
@@ -37,7 +37,7 @@ fn tests_of(program: &str) -> BTreeSet<String> {
     found
 }
 
-/// What the rows of the tables name as shown by: `PROGRAM TEST`, in the last column.
+/// The tests that the rows name in the last column: `PROGRAM TEST`.
 fn named() -> BTreeSet<String> {
     let rows = DOCUMENT.lines().filter_map(|line| line.strip_suffix("` |"));
     let last = rows.filter_map(|row| row.rsplit_once("| `")).map(|(_, cell)| cell);

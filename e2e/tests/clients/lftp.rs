@@ -1,4 +1,4 @@
-//! lftp, which leaves SSH to OpenSSH's `ssh` and speaks SFTP itself.
+//! lftp, which runs OpenSSH's `ssh` and implements SFTP itself.
 
 use crate::site::{Site, run};
 use sshome_e2e::tree::{contents, mode, noise, plant, set_mode};
@@ -15,13 +15,13 @@ struct Lftp {
 }
 
 impl Lftp {
-    /// At sshomed and at sshd; none if the program is missing.
+    /// With sshomed and with sshd; empty if the program is missing.
     async fn at_both(test: &str, settings: &str) -> Vec<Lftp> {
         let sites = Site::both(test, settings).await;
         sites.into_iter().filter_map(|site| Lftp::new(test, site)).collect()
     }
 
-    /// At sshomed, for what only that has.
+    /// With sshomed, for features that only it has.
     async fn ours(test: &str, settings: &str) -> Option<Lftp> {
         Lftp::new(test, Site::ours("", settings).await)
     }
@@ -31,7 +31,7 @@ impl Lftp {
         let ssh = foreign::program("ssh", test)?;
         let options = site.client().openssh_options().join(" ");
         let (user, host, port) = site.login();
-        // The password is never asked for; without one it would wonder.
+        // The password is never used, but lftp would ask for one.
         let preamble = format!(
             "set cmd:fail-exit true\nset net:max-retries 1\nset bmk:save-passwords false\n\
              set sftp:connect-program \"{} -a -x {options}\"\nopen -p {port} -u {user},none sftp://{host}\n",
@@ -77,7 +77,7 @@ async fn lftp_mirrors_both_ways() {
             (mode(site.there("tree/large")).unwrap(), mode(site.here("back/large")).unwrap()),
             (0o640, 0o640)
         );
-        // Only what is new goes, and what is gone here is removed there.
+        // Only new files are sent, and files that were deleted locally are removed on the server.
         fs::remove_dir_all(site.here("tree/folder 3")).unwrap();
         fs::remove_file(site.here("tree/empty")).unwrap();
         fs::write(site.here("tree/new"), noise(MIB, "new")).unwrap();
@@ -108,7 +108,7 @@ async fn lftp_gets_in_segments_and_resumes() {
             assert!(fs::read(site.there("up")).unwrap() == content, "reput at {offset}");
             assert!(fs::read(site.here("down")).unwrap() == content, "reget at {offset}");
         }
-        // A mirror that was broken off.
+        // An interrupted mirror.
         for folder in ["m", "n"] {
             fs::create_dir(site.here(folder)).unwrap();
             fs::create_dir(site.there(folder)).unwrap();
@@ -144,7 +144,7 @@ async fn the_other_commands_of_lftp_work() {
         for line in ["get none", "rm none", "cd none"] {
             lftp.refuses(line, "No such file");
         }
-        // lftp has hard links in later versions of SFTP only.
+        // lftp supports hard links only in later versions of SFTP.
         lftp.refuses("put f\nln f hard", "not supported");
     }
 }

@@ -1,5 +1,5 @@
-//! Libraries of other languages, through a script each, at sshomed and then at sshd: what holds at one holds
-//! at the other, except where a script or docs/clients.md says so.
+//! Libraries of other languages. A script for each runs with sshomed and then with sshd, and behaves the same, except
+//! where the script or docs/clients.md says so.
 
 use crate::site::{Site, python, succeed};
 use sshome_e2e::{HostBuilder, foreign};
@@ -18,15 +18,15 @@ pub fn script_arguments(site: &Site) -> Vec<String> {
     vec![host, port, user, key, known_hosts, site.path("")]
 }
 
-/// Writes a script where a client can read it.
+/// Writes a script to a place where a client can read it.
 pub fn write_script(site: &Site, name: &str, text: &str) -> PathBuf {
     let file = site.client().home().join(name);
     fs::write(&file, text).unwrap();
     file
 }
 
-/// Runs a script, a name and its text, at both servers. `interpret` makes the command that the script's file
-/// is added to.
+/// Runs a script, given by name and text, with both servers. `interpret` makes the command, to which the script's file
+/// is added.
 pub async fn runs_at_both(
     test: &str,
     settings: &str,
@@ -51,11 +51,11 @@ async fn paramiko_works_with_its_defaults() {
     .await;
 }
 
-/// What the server may have in memory while paramiko has 196,608 READs under way, in bytes.
+/// The server's memory limit while paramiko has 196,608 unanswered READs, in bytes.
 const MAX_MEMORY: u64 = 256 << 20;
 
-/// With `SSHOME_PARAMIKO_WHOLE` set, as by `scripts/long paramiko`: paramiko reads all of the 6 GiB that it has asked
-/// for at once.
+/// With `SSHOME_PARAMIKO_WHOLE` set, as by `scripts/long paramiko`: paramiko requests 6 GiB at once, and reads all of
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn paramiko_reads_a_large_file_wholly() {
     let test = "paramiko_reads_a_large_file_wholly";

@@ -1,4 +1,4 @@
-//! Other people's programs, unchanged, at a real server; what they can do is in docs/clients.md.
+//! Other people's programs, unchanged, with a real server. docs/clients.md lists what they can do.
 
 mod compatible;
 mod document;

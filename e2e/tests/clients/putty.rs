@@ -1,4 +1,4 @@
-//! PuTTY's `psftp` and `pscp`; FileZilla speaks SFTP with the code of the first.
+//! PuTTY's `psftp` and `pscp`. FileZilla uses the code of `psftp` for SFTP.
 
 use crate::site::{Site, run, succeed};
 use sshome_e2e::tree::{contents, mode, noise};
@@ -10,7 +10,7 @@ use std::process::Command;
 
 const MIB: usize = 1 << 20;
 
-/// PuTTY's programs, with the key in their own format.
+/// PuTTY's programs, with the key in PuTTY's format.
 struct Putty {
     site: Site,
     programs: PathBuf,
@@ -19,13 +19,13 @@ struct Putty {
 }
 
 impl Putty {
-    /// At sshomed and at sshd; none if the program is missing.
+    /// With sshomed and with sshd; empty if the program is missing.
     async fn at_both(test: &str, settings: &str) -> Vec<Putty> {
         let sites = Site::both(test, settings).await;
         sites.into_iter().filter_map(|site| Putty::new(test, site)).collect()
     }
 
-    /// At sshomed, for what only that has.
+    /// With sshomed, for features that only it has.
     async fn ours(test: &str, settings: &str) -> Option<Putty> {
         Putty::new(test, Site::ours("", settings).await)
     }
@@ -79,7 +79,7 @@ impl Putty {
     }
 }
 
-/// A tree without the names that PuTTY will not store: it takes what is no character for an attack.
+/// A tree without the names that PuTTY refuses to store: it considers invalid characters an attack.
 fn plant(top: &Path) {
     for (name, length) in [("a/b/deep", 5), ("with space", 4321), ("gr\u{fc}n", 1), ("-dash", 9)] {
         fs::create_dir_all(top.join(name).parent().unwrap()).unwrap();
@@ -145,7 +145,7 @@ async fn psftp_transfers_trees_and_resumes() {
 async fn psftp_reports_the_quota() {
     let Some(putty) = Putty::ours("psftp_reports_the_quota", "quota = \"1 MiB\"").await else { return };
     fs::write(putty.site.here("f"), noise(MIB + 1, "f")).unwrap();
-    // psftp has its own words for the code, and does not show ours.
+    // psftp shows its own text for the code, not ours.
     putty.refuses("put f", "error while writing: failure");
     putty.does("rm f");
     fs::write(putty.site.here("f"), noise(MIB, "f")).unwrap();
@@ -187,8 +187,8 @@ async fn pscp_copies_in_both_protocols() {
                     == fs::read(site.here("tree/large")).unwrap()
             );
             let outcome = putty.pscp(protocol, &["-ls", &format!(":{there}")]);
-            // pscp takes it for a failure, and says nothing, if a whole answer of the old protocol is there before it
-            // has looked for the first time: see docs/clients.md.
+            // If a whole answer of the old protocol arrives before pscp first reads, pscp fails without a message: see
+            // docs/clients.md.
             assert!(
                 outcome.code == Some(0) || protocol == "-scp" && outcome.code == Some(1),
                 "{protocol}: {outcome}"
@@ -202,8 +202,8 @@ async fn pscp_copies_in_both_protocols() {
     }
 }
 
-/// `pscp -scp` leaves a pattern to the server's shell; there is none here, and it says so. With SFTP it
-/// looks for itself.
+/// `pscp -scp` leaves a pattern to the server's shell. Our server has none, and says so. With SFTP, pscp expands the
+/// pattern itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn pscp_matches_names_over_sftp_only() {
     for putty in Putty::at_both("pscp_matches_names_over_sftp_only", "").await {

@@ -1,4 +1,4 @@
-//! Python's libraries: scripts that call everything that they have, at sshomed and then at sshd.
+//! Python's libraries: scripts that call their whole API, with sshomed and then with sshd.
 
 use crate::libraries::runs_at_both;
 use crate::site::python;

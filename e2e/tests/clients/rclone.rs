@@ -19,13 +19,13 @@ struct Rclone {
 }
 
 impl Rclone {
-    /// At sshomed and at sshd; none if the program is missing.
+    /// With sshomed and with sshd; empty if the program is missing.
     async fn at_both(test: &str, settings: &str) -> Vec<Rclone> {
         let sites = Site::both(test, settings).await;
         sites.into_iter().filter_map(|site| Rclone::new(test, site)).collect()
     }
 
-    /// At sshomed, for what only that has.
+    /// With sshomed, for features that only it has.
     async fn ours(test: &str, settings: &str) -> Option<Rclone> {
         Rclone::new(test, Site::ours("", settings).await)
     }
@@ -43,7 +43,7 @@ impl Rclone {
         Some(Rclone { site, program, config })
     }
 
-    /// A command; names on the server begin with `r:`, names here are in the client's folder.
+    /// A command. Names on the server begin with `r:`; local names are in the client's folder.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.site.client().foreign(&self.program);
         command.arg("--config").arg(&self.config).args(["--retries", "1", "--low-level-retries", "1"]);
@@ -60,7 +60,7 @@ impl Rclone {
     }
 }
 
-/// A tree without the names in which rclone replaces control characters by others, before it sends them.
+/// A tree without names with control characters: rclone replaces these before it sends a name.
 fn plant_for_rclone(top: &Path) {
     fs::create_dir(top).unwrap();
     plant(top).unwrap();
@@ -81,7 +81,7 @@ async fn rclone_copies_both_ways_and_compares_hashes() {
         let wanted = contents(&site.here("tree")).unwrap();
         assert_eq!(contents(&site.there("tree")).unwrap(), wanted);
         assert_eq!(contents(&site.here("back")).unwrap(), wanted);
-        // By both hashes, and as the server's commands print them.
+        // With both hashes, and as the server's commands print them.
         for sum in ["md5sum", "sha1sum"] {
             let sums = |place| {
                 let mut lines: Vec<_> = rclone.does(&[sum, place]).out().lines().map(str::to_owned).collect();
@@ -112,7 +112,7 @@ async fn rclone_detects_a_changed_byte() {
         content[MIB / 2] ^= 1;
         fs::write(site.there("d/f"), &content).unwrap();
         fs::File::open(site.there("d/f")).unwrap().set_modified(time).unwrap();
-        // Size and time are the same: only the hash tells.
+        // Size and time are the same: only the hash differs.
         rclone.does(&["check", "--size-only", "d", "r:d"]);
         let outcome = run(&mut rclone.command(&["check", "d", "r:d"]));
         assert_eq!(outcome.code, Some(1), "{outcome}");
@@ -132,7 +132,7 @@ async fn rclone_syncs_with_deletions() {
         let site = &rclone.site;
         plant_for_rclone(&site.here("tree"));
         rclone.does(&["sync", "--transfers", "8", "--create-empty-src-dirs", "tree", "r:tree"]);
-        // Gone, new, changed and renamed.
+        // Deleted, new, changed and renamed files.
         fs::remove_dir_all(site.here("tree/folder 3")).unwrap();
         fs::remove_file(site.here("tree/empty")).unwrap();
         fs::create_dir(site.here("tree/more")).unwrap();
@@ -190,7 +190,7 @@ async fn rclone_about_shows_the_quota() {
     let about = rclone.does(&["about", "--json", "r:"]).out();
     let about: serde_json::Value = serde_json::from_str(&about).unwrap();
     assert_eq!([&about["total"], &about["used"], &about["free"]], [10 * MIB, 3 * MIB, 7 * MIB]);
-    // What does not fit is an error, and what there was of it is gone.
+    // A file that does not fit is an error, and leaves nothing.
     fs::write(site.here("g"), noise(8 * MIB, "g")).unwrap();
     let outcome = run(&mut rclone.command(&["copy", "g", "r:"]));
     assert_ne!(outcome.code, Some(0), "{outcome}");
@@ -198,8 +198,8 @@ async fn rclone_about_shows_the_quota() {
     assert_eq!(on_disk(&site.there("")), (3 * MIB as u64, 1));
 }
 
-/// rclone killed on the way leaves no torn file under the name if the user's uploads are atomic, and goes
-/// over what is torn, if they are not.
+/// If the user's uploads are atomic, a killed rclone leaves no partial file under the name. Otherwise the next upload
+/// overwrites the partial file.
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_starts_over_after_being_killed() {
     let test = "rclone_starts_over_after_being_killed";
@@ -245,8 +245,8 @@ async fn rclone_mounts_a_home() {
         let Some(mount) = Mount::new(&rclone, &fusermount, test) else { return };
         let content = noise(2 * MIB + 3, "f");
         fs::write(mount.top.join("f"), &content).unwrap();
-        // rclone writes back in its own time, and loses the file if it is renamed meanwhile. When all of it has
-        // come is too early: rclone compares digests then.
+        // rclone writes back later, and loses the file if it is renamed before. Waiting for all bytes is not enough,
+        // because rclone then compares digests.
         until("it is written back", || mount.log().contains("upload succeeded"));
         assert!(fs::read(site.there("f")).unwrap() == content);
         fs::create_dir(mount.top.join("d")).unwrap();
@@ -263,7 +263,7 @@ async fn rclone_mounts_a_home() {
     }
 }
 
-/// The user's home as a folder here, until it is dropped.
+/// The user's home as a local folder, until it is dropped.
 struct Mount {
     top: PathBuf,
     fusermount: PathBuf,
@@ -272,12 +272,12 @@ struct Mount {
 }
 
 impl Mount {
-    /// None if nothing can be mounted here, and that is said.
+    /// `None` if this machine cannot mount: then the skipped test is reported.
     fn new(rclone: &Rclone, fusermount: &Path, test: &str) -> Option<Mount> {
         let top = rclone.site.here("mount");
         fs::create_dir(&top).unwrap();
         let log = rclone.site.here("mount.log");
-        // With "0s", it would write back without a word about it.
+        // With "0s", it would not log that it writes back.
         let options = ["--vfs-cache-mode", "writes", "--vfs-write-back", "1ms", "-v"];
         let mut command = rclone.command(&["mount", "r:", "mount"]);
         let child = command.args(options).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
@@ -294,7 +294,7 @@ impl Mount {
         Some(mount)
     }
 
-    /// What rclone has said so far.
+    /// The log of rclone so far.
     fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -311,7 +311,7 @@ impl Drop for Mount {
             eprintln!("rclone mount: {}", self.log());
         }
         if self.is_there() {
-            // Also when something is still open in it, after a failure.
+            // Even if something in it is still open, after a failure.
             let _ = Command::new(&self.fusermount).args(["-u", "-z"]).arg(&self.top).status();
         }
         let _ = self.child.wait();

@@ -18,7 +18,7 @@ fn restic(site: &Site, program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Everything that restic does with a repository in its life.
+/// All operations of restic on a repository.
 fn keeps_a_repository(site: &Site, program: &Path) {
     let run = |arguments: &[&str]| succeed(&mut restic(site, program, arguments));
     fs::create_dir_all(site.here("source/folder")).unwrap();

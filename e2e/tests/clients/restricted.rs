@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A host where ann's usual key has an access, and the administrator has a key of their own in the client's folder.
+/// A host where ann's usual key has this access, and the administrator has a separate key in the client's folder.
 async fn site(access: &str) -> (Site, PathBuf) {
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
     let builder = HostBuilder::new().unwrap().key(&key.public_key().to_openssh().unwrap());
@@ -59,7 +59,7 @@ async fn restic_backs_up_with_an_append_only_key_and_only_another_key_prunes() {
         assert!(before.iter().all(|(name, content)| now.get(name) == Some(content)), "{folder}: {refused}");
     }
     let command = |arguments: &[&str]| restic(&site, &program, &administrator, arguments);
-    // The killed one has left its lock.
+    // The killed restic has left its lock.
     succeed(&mut command(&["unlock", "--remove-all"]));
     succeed(&mut command(&["forget", "--keep-last", "1", "--prune"]));
     succeed(&mut command(&["check", "--read-data"]));
@@ -114,7 +114,7 @@ async fn rclone_copies_with_an_append_only_key_and_changes_nothing() {
     assert_eq!(contents(&site.there("tree")).unwrap(), contents(&site.here("tree")).unwrap());
     succeed(&mut command(&["check", "tree", "r:tree"]));
     fs::write(site.here("tree/folder/7"), "changed").unwrap();
-    // A file that the key has not just made, which it could rename and touch.
+    // A file that the key has not just made: it could still change its own recent files.
     fs::write(site.there("tree/old"), "old").unwrap();
     let stored = contents(&site.there("tree")).unwrap();
     for arguments in [

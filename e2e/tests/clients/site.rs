@@ -1,10 +1,10 @@
-//! The servers that other people's programs are tried at: sshomed, and sshd beside it.
+//! The servers for other people's programs: sshomed, and sshd for comparison.
 
 use sshome_e2e::{Client, Host, HostBuilder, Outcome, Sshd, foreign};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A server, one user of it, and somebody who knows the host and has the key.
+/// A server, one user of it, and a client that knows the host and has the key.
 pub struct Site {
     server: Server,
     client: Client,
@@ -17,20 +17,20 @@ enum Server {
 }
 
 impl Site {
-    /// Ours and then sshd, if this machine has one: what a client does, it does at both.
+    /// Ours, and then sshd if this machine has one. A client must behave the same with both.
     pub async fn both(test: &str, settings: &str) -> Vec<Site> {
         let ours = Host::with_user("ann", settings).await.unwrap();
         let theirs = Sshd::start(test).await.unwrap();
         [Some(Site::of_host(ours)), theirs.map(Site::of_sshd)].into_iter().flatten().collect()
     }
 
-    /// Ours, with these lines of `[server]`, and a user of these settings.
+    /// Ours, with these lines of `[server]`, and a user with these settings.
     pub async fn ours(server: &str, settings: &str) -> Site {
         let builder = HostBuilder::new().unwrap().setting(server).user("ann", settings).unwrap();
         Site::of_host(builder.start().await.unwrap())
     }
 
-    /// A host that is prepared by the caller, with a user `ann`.
+    /// A host that the caller has prepared, with a user `ann`.
     pub fn of_host(host: Host) -> Site {
         let client = Client::new(&host, "ann").unwrap();
         Site { client, home: host.home("ann"), server: Server::Sshomed { host: Box::new(host) } }
@@ -77,13 +77,13 @@ impl Site {
         self.home.join(name)
     }
 
-    /// What a client calls a name in the user's home.
+    /// A client's path of a name in the user's home.
     pub fn path(&self, name: &str) -> String {
         let top = if self.is_sshd() { self.home.display().to_string() } else { String::new() };
         format!("{top}/{name}")
     }
 
-    /// The user, the host and the port, apart.
+    /// The user, the host and the port.
     pub fn login(&self) -> (String, String, String) {
         let destination = self.client.destination();
         let (user, host) = destination.split_once('@').unwrap();
@@ -91,13 +91,12 @@ impl Site {
     }
 }
 
-/// Where Python is that has the libraries of other people, if it was installed; if not, it is said which
-/// test that leaves out.
+/// The path of a Python with other people's libraries, if it was installed. If not, the skipped test is reported.
 pub fn python(test: &str) -> Option<PathBuf> {
     foreign::installed("python-clients/bin/python", test)
 }
 
-/// Runs a program that is to succeed, and gives what it said.
+/// Runs a program that must succeed. Returns its output.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> Outcome {
     let outcome = run(command);

@@ -1,4 +1,4 @@
-//! `sshome` as cron runs it: no terminal, standard input closed, an environment of almost nothing.
+//! `sshome` as cron runs it: no terminal, standard input closed, an almost empty environment.
 
 use russh::keys::load_secret_key;
 use sshome_e2e::{Host, binary};
@@ -27,7 +27,7 @@ impl Cron {
         Cron::through(host, host.address().port())
     }
 
-    /// The same, who reach the host at another port of this machine.
+    /// The same, through another port of this machine.
     pub fn through(host: &Host, port: u16) -> Cron {
         let dir = TempDir::with_prefix("sshome-cron-").unwrap();
         std::fs::create_dir(dir.path().join("work")).unwrap();
@@ -54,7 +54,7 @@ impl Cron {
         String::from_utf8(std::fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    /// The program with nothing but these arguments. In a session of its own it has no terminal.
+    /// The program with only these arguments. A new session has no terminal.
     pub fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("setsid");
         command.args(["sh", "-c", "exec \"$@\" <&-", "cron"]).arg(binary("sshome").unwrap()).args(arguments);

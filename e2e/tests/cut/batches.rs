@@ -1,4 +1,4 @@
-//! Trees that are fetched portion by portion: nobody is to see where one ends.
+//! Trees that are fetched in batches: the result must not depend on where a batch ends.
 
 use crate::client::{InProcessClient, RECURSIVE, noise, until};
 use crate::links::plant_circles;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// In the tree that is planted there are some hundred files.
+/// The planted tree has some hundred files.
 const SMALL_BATCHES: TransferOptions = TransferOptions { batch_entries: 25, preserve: true, ..RECURSIVE };
-/// The folders of it that nobody may write to in the end.
+/// Its folders that are read-only in the end.
 const LOCKED: [&str; 3] = ["many/1", "many/1/1", "many/3/2"];
 const WHOLE: TransferOptions = TransferOptions { preserve: true, ..RECURSIVE };
 
@@ -24,7 +24,7 @@ async fn host() -> Host {
     Host::with_user("ann", "").await.unwrap()
 }
 
-/// A tree with all that there can be in one. Returns where it is.
+/// A tree with every kind of entry. Returns its path.
 fn plant_all(host: &Host) -> PathBuf {
     let top = host.home("ann").join("t");
     plant(&top).unwrap();
@@ -41,21 +41,21 @@ fn plant_all(host: &Host) -> PathBuf {
     top
 }
 
-/// Sets the mode of directories that hold others.
+/// Sets the mode of the locked directories.
 fn set_locked(top: &Path, mode: u32) {
     for folder in LOCKED {
         set_mode(top.join(folder), mode).unwrap();
     }
 }
 
-/// Local files that are in the way of a get, or make it needless.
+/// Local files that obstruct a get, or make it unnecessary.
 fn put_before(client: &InProcessClient) {
     fs::create_dir_all(client.path("back/t/many/0/0/0/0")).unwrap();
     client.write("back/t/many/2/2/2/2", &noise(700, 2));
     client.write("back/t/many/2/1/0/6", b"another one");
 }
 
-/// The tree is there, but for what `put_before` and its own name were in the way of.
+/// The tree is complete, except for entries that `put_before` and conflicting names obstructed.
 fn assert_there(top: &Path, back: &Path) {
     let (mut wanted, mut found) = (contents(top).unwrap(), contents(back).unwrap());
     assert!(wanted.remove(Path::new("many/3/.x.sshome-part")).is_some());
@@ -69,7 +69,7 @@ fn assert_there(top: &Path, back: &Path) {
     assert!(LOCKED.iter().all(|folder| mode(back.join(folder)).unwrap() == 0o500));
 }
 
-/// What a summary tells, in an order of its own.
+/// The content of a summary, sorted.
 fn told(summary: &TransferSummary) -> (u64, u64, u64, usize, Vec<String>) {
     let mut failed: Vec<String> =
         summary.skipped.iter().chain(summary.failures.iter()).map(|one| one.what.clone()).collect();
@@ -103,7 +103,7 @@ async fn batches_survive_cuts_on_one_and_on_several_connections() {
     let host = host().await;
     let top = plant_all(&host);
     for jobs in ["1", "3"] {
-        // Logging in takes about 5 KiB, and a listing that is cut may be of all that is left.
+        // Logging in takes about 5 KiB, and an interrupted listing may have been of the whole rest.
         let cuts: Vec<u64> = (1..=40).map(|number| 20_000 + number * 7_000).collect();
         let proxy = Proxy::cutting(host.address(), &cuts).await;
         let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -129,7 +129,7 @@ async fn an_interrupt_between_batches_keeps_whole_files() {
     let top = plant_all(&host);
     let mut client = InProcessClient::login(&host, host.address().port()).await;
     put_before(&client);
-    // It comes with the first portion.
+    // It arrives with the first batch.
     let (cancel, first) = (client.cancel.clone(), client.path("back/t/empty"));
     let raising = async {
         until(async || first.exists()).await;

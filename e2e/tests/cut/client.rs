@@ -31,7 +31,7 @@ pub const PLAIN: TransferOptions = TransferOptions {
 };
 pub const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 
-/// A client that is logged in, with a folder of its own.
+/// A logged-in client with its own folder.
 pub struct InProcessClient {
     pub conversation: Conversation,
     pub cancel: CancellationToken,
@@ -42,17 +42,17 @@ pub struct InProcessClient {
     folder: tempfile::TempDir,
 }
 
-/// What the last transfer has told of itself.
+/// The reports of the last transfer.
 #[derive(Debug, Default)]
 struct Heard {
-    /// Files that were announced, and in how many portions.
+    /// The number of announced files, and of batches.
     announced: AtomicU64,
     portions: AtomicU64,
-    /// Bytes that are through.
+    /// Bytes that were transferred.
     through: AtomicU64,
-    /// Of each file that is done with, its length and where it was gone on with.
+    /// For each finished file, its length and the offset at which it was resumed.
     done: Mutex<Vec<(u64, u64)>>,
-    /// Why connections were lost, or could not be made again.
+    /// Reasons of lost connections and of failed reconnects.
     reasons: Mutex<Vec<String>>,
 }
 
@@ -94,7 +94,7 @@ impl Observer for Heard {
     }
 }
 
-/// A connection, of the client or a further one, that is tried again as a test wants it.
+/// A connection, the client's own or a further one, that reconnects as the test wants.
 struct Way<R> {
     inner: R,
     retries: u32,
@@ -142,7 +142,7 @@ impl InProcessClient {
         InProcessClient::try_login(host, port).await.unwrap()
     }
 
-    /// The same, over a way that may break.
+    /// The same, over a connection that may break.
     pub async fn try_login(host: &Host, port: u16) -> Result<InProcessClient, LoginError> {
         InProcessClient::try_login_with(host, port, "").await
     }
@@ -192,18 +192,18 @@ impl InProcessClient {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// What the last transfer has told: how many bytes are through; and of each file that is done with,
-    /// its length and where it was gone on with.
+    /// The reports of the last transfer: the transferred bytes; and for each finished file, its length and the offset
+    /// at which it was resumed.
     pub fn heard(&self) -> (u64, Vec<(u64, u64)>) {
         (self.heard.through.load(Ordering::SeqCst), self.heard.done.lock().unwrap().clone())
     }
 
-    /// Why connections were lost, or could not be made again, in all transfers.
+    /// Reasons of lost connections and of failed reconnects in all transfers.
     pub fn reasons(&self) -> Vec<String> {
         self.heard.reasons.lock().unwrap().clone()
     }
 
-    /// How many files the last transfer has announced, and in how many portions.
+    /// The number of files that the last transfer announced, and of batches.
     pub fn announced(&self) -> (u64, u64) {
         (self.heard.announced.load(Ordering::SeqCst), self.heard.portions.load(Ordering::SeqCst))
     }
@@ -212,7 +212,7 @@ impl InProcessClient {
         ProgressDisplay::new(false).quiet(true).observed_by(Arc::clone(&self.heard) as _)
     }
 
-    /// The names in the client's folder; unfinished files are among them.
+    /// The names in the client's folder, including unfinished files.
     pub fn names(&self) -> Vec<String> {
         names(&self.path(""))
     }
@@ -315,7 +315,7 @@ pub fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Bytes that are nowhere the same.
+/// Pseudorandom bytes.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
@@ -326,7 +326,7 @@ fn remote(path: &str) -> RemotePath {
     RemotePath::root().join(path.as_bytes()).unwrap()
 }
 
-/// Waits for what comes to pass by itself, in other tasks.
+/// Waits for a condition that other tasks will meet.
 pub async fn until(mut done: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !done().await {

@@ -15,14 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PRESERVE: TransferOptions = TransferOptions { preserve: true, ..RECURSIVE };
 
-/// Some of them forbid to write to the directory.
+/// Some of them make the directory read-only.
 const MODES: [u32; 7] = [0o755, 0o555, 0o700, 0o500, 0o750, 0o511, 0o777];
 
 async fn host() -> Host {
     Host::with_user("ann", "").await.unwrap()
 }
 
-/// Directories with mode and time of their own, each with files and others in it.
+/// Directories with different modes and times, each with files and directories in it.
 fn plant(top: &Path) {
     for number in 0..240 {
         let folder = top.join(format!("a{}/b{}/c{}", number % 3, number % 4, number % 5));
@@ -70,7 +70,7 @@ async fn directory_modes_and_times_are_kept_both_ways() {
         assert_same(&client.path("t"), &host.home("ann").join(&there[1..]));
         client.get(&[&there], &back, options).await.unwrap();
         assert_same(&client.path("t"), &client.path(&back));
-        // And once more, over what is there.
+        // And again, over the existing tree.
         client.put(&["t"], "/again", options).await.unwrap();
         fs::create_dir_all(host.home("ann").join("in")).unwrap();
         client.put(&[&back], "/in", options).await.unwrap();
@@ -106,7 +106,7 @@ async fn directory_modes_and_times_survive_cuts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn directory_modes_and_times_survive_a_repeated_command() {
     let host = host().await;
-    // Three commands of each kind are cut.
+    // Three commands of each kind are interrupted.
     let cuts = [100_000, 300_000, 500_000, u64::MAX, 100_000, 150_000, 200_000];
     let proxy = Proxy::cutting(host.address(), &cuts).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -147,7 +147,7 @@ async fn existing_folders_keep_their_modes_and_get_the_times() {
             fs::create_dir_all(top.join(folder)).unwrap();
             set_mode(top.join(folder), bits).unwrap();
         }
-        // Nobody is to touch one that is not in the tree.
+        // A directory that is not in the tree must not be changed.
         fs::create_dir(top.join("a1/other")).unwrap();
         File::open(top.join("a1/other")).unwrap().set_modified(long_ago).unwrap();
     }
@@ -160,7 +160,7 @@ async fn existing_folders_keep_their_modes_and_get_the_times() {
         wanted.get_mut(Path::new(folder)).unwrap().0 = bits;
     }
     wanted.insert("a1/other".into(), (mode(host.home("ann").join("t/a1/other")).unwrap(), long_ago));
-    // They were made by this test, and not by a put: those above keep their modes as well.
+    // The test created them, not a put, so the parents keep their modes as well.
     for above in ["", "a0", "a0/b0"] {
         wanted.get_mut(Path::new(above)).unwrap().0 = mode(host.home("ann").join("t").join(above)).unwrap();
     }
@@ -191,7 +191,7 @@ async fn a_directory_is_finished_without_waiting_for_answers() {
     let path = |text: &str| text.as_bytes().to_vec();
     let mtime = Time { seconds: -5, nanoseconds: 7 };
     let finish = |name: &str| Frame::Request(Request::FinishDirectory { path: path(name), mtime });
-    // Nothing is heard until all of it is sent, of as many directories as one group has and more.
+    // No answer is read until all requests are sent, for more directories than one group has.
     for number in 0..300 {
         let name = format!("d{number}");
         let made = Request::Mkdir { path: path(&name), parents: false, mode: Some(0o555) };

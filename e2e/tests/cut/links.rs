@@ -14,8 +14,8 @@ async fn world() -> (Host, InProcessClient) {
     (host, client)
 }
 
-/// Links on the server to a file, to other trees and back; of those that lead to directories that they are
-/// in there are four ways, and one leads to nothing.
+/// Links on the server to a file, to other trees and back. Four of them lead to a directory that contains them, and one
+/// dangles.
 pub fn plant_circles(home: &Path, file: &str) {
     for (name, target) in [
         ("t/file", file),
@@ -48,7 +48,7 @@ async fn links_are_copied_as_they_are_in_both_directions() {
     for (name, text) in links {
         assert_eq!(target(&host.home("ann").join("t").join(name)), text);
     }
-    // Once more: they are there.
+    // Again, now that they exist.
     let again = client.put(&["t"], "/", RECURSIVE).await.unwrap();
     assert_eq!((again.links, again.unchanged, again.failures.len()), (0, 4, 0), "{again:?}");
     let summary = client.get(&["/t"], "back", RECURSIVE).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_different_link_is_not_replaced() {
         "{summary:?}"
     );
     assert_eq!(target(&host.home("ann").join("t/link")), "old");
-    // On this side it is saved beside, or replaced with force.
+    // Locally it is saved under a new name, or replaced with force.
     let summary = client.get(&["/t"], "", RECURSIVE).await.unwrap();
     assert_eq!((summary.links, summary.saved_as.len()), (1, 2), "{summary:?}");
     assert_eq!(
@@ -95,7 +95,7 @@ async fn a_different_link_is_not_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_through_a_link_of_the_same_get() {
     let (host, mut client) = world().await;
-    // A server that has a link in one tree where the other has a directory.
+    // On the server, one tree has a link where the other has a directory.
     let home = host.home("ann");
     for directory in ["a/t", "b/t/d"] {
         std::fs::create_dir_all(home.join(directory)).unwrap();

@@ -1,4 +1,4 @@
-//! Transfers by our client: those whose connection is cut, and that go on, and trees with links.
+//! Transfers by our client: cut connections that resume, and trees with links.
 
 mod batches;
 mod client;
@@ -66,7 +66,7 @@ async fn a_file_whose_answer_is_lost_is_not_sent_again() {
         assert_eq!((parts.len(), usage.used, usage.reserved), (0, BIG as u64, 0));
         (proxy.carried(), proxy.connections())
     };
-    // What a whole transfer takes; of the connection that is cut, all but the answer.
+    // The bytes of a whole transfer; the cut connection carries all except the answer.
     let (whole, _) = carried(&[]).await;
     let mut lost = 0;
     for before in [16, 24, 32, 40, 48, 80] {
@@ -75,7 +75,7 @@ async fn a_file_whose_answer_is_lost_is_not_sent_again() {
         assert!(again < whole + 2 * BLOCK_BYTES, "{before}: {again} in place of {whole}");
         lost += connections - 1;
     }
-    // A transfer may carry some bytes less than the first one did, and then nothing is lost.
+    // A transfer may carry a few bytes less than the first one; then nothing is lost.
     assert!(lost > 0);
 }
 
@@ -139,13 +139,13 @@ async fn repeating_the_command_resumes() {
     let summary = second.put(&["big"], "/", PLAIN).await.unwrap();
     assert!(summary.resumed[0].offset >= BLOCK_BYTES, "{summary:?}");
     assert!(std::fs::read(host.home("ann").join("big")).unwrap() == content);
-    // And back.
+    // And in the other direction.
     let mut second = InProcessClient::login(&host, proxy.port()).await;
     second.retries = 0;
     let error = second.get(&["/big"], "", PLAIN).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
     assert_eq!(second.names(), [".big.sshome-part"]);
-    // A bit of it rots meanwhile.
+    // A bit of it flips meanwhile.
     let part = std::fs::File::options().write(true).open(second.path(".big.sshome-part")).unwrap();
     part.write_all_at(b"?", BLOCK_BYTES + 17).unwrap();
     let mut third = InProcessClient::login(&host, host.address().port()).await;
@@ -168,7 +168,7 @@ async fn a_source_that_has_changed_is_sent_whole() {
     client.put(&["big"], "/", PLAIN).await.unwrap_err();
     until(async || !books(&host).await.0.is_empty()).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
-    // The same size and time, as no change should leave them.
+    // A change that keeps size and time, which should not happen.
     let content = noise(BIG, 5);
     let source = client.write("big", &content);
     std::fs::File::options().write(true).open(&source).unwrap().set_modified(mtime).unwrap();
@@ -196,7 +196,7 @@ async fn an_interrupted_get_leaves_a_partial_download_if_it_is_large_enough() {
             () = raising => continue,
         };
         if got.is_ok() {
-            // It was faster than the one who looked on.
+            // It finished before the test looked.
             continue;
         }
         assert!(matches!(got, Err(ConversationError::Cancelled)), "{got:?}");
@@ -213,7 +213,7 @@ async fn two_gets_of_one_name_never_share_a_partial_file() {
     let host = host().await;
     std::fs::write(host.home("ann").join("f"), noise(BIG, 7)).unwrap();
     let client = InProcessClient::login(&host, host.address().port()).await;
-    // Somebody is at work on the part.
+    // Another process uses the partial file.
     client.write(".f.sshome-part", &noise(BIG, 7));
     let locked = std::fs::File::options().write(true).open(client.path(".f.sshome-part")).unwrap();
     locked.lock().unwrap();
@@ -222,7 +222,7 @@ async fn two_gets_of_one_name_never_share_a_partial_file() {
     assert_eq!((summary.files, summary.resumed.len()), (1, 0), "{summary:?}");
     assert!(client.read("f") == noise(BIG, 7));
     assert_eq!(client.names(), [".f.sshome-part", "f"]);
-    // Nobody is any more, and a get of the whole file has no use for it.
+    // Nobody uses it any more, and a get of the whole file does not need it.
     drop(locked);
     std::fs::remove_file(client.path("f")).unwrap();
     let summary = client.get(&["/f"], "", PLAIN).await.unwrap();
@@ -233,7 +233,7 @@ async fn two_gets_of_one_name_never_share_a_partial_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reconnects_stop_at_the_limit() {
     let host = host().await;
-    // Every connection but the first is cut before anybody is logged in.
+    // Every connection except the first is cut before the login.
     let cuts: Vec<u64> = std::iter::once(14 * MIB as u64).chain([100; 50]).collect();
     let proxy = Proxy::cutting(host.address(), &cuts).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;

@@ -1,4 +1,4 @@
-//! A way to the server that breaks where a test wants it to.
+//! A proxy to the server that breaks connections where a test wants it to.
 
 #![allow(dead_code)] // each test file uses what it needs
 
@@ -10,26 +10,26 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// Says how many bytes each connection may carry, both directions taken together; `u64::MAX` for all.
+/// Returns the number of bytes that the next connection may carry in both directions together; `u64::MAX` is no limit.
 type Lengths = Box<dyn FnMut() -> u64 + Send>;
 
-/// Hands on what comes, until a connection has carried what it may; then both of its ends are closed. One
-/// that may carry nothing is closed at once.
+/// Forwards data until a connection has carried its limit; then both of its ends are closed. With a limit of 0 it is
+/// closed at once.
 pub struct Proxy {
     address: SocketAddr,
     server: Arc<Mutex<SocketAddr>>,
-    /// For each connection how many bytes it has carried.
+    /// The bytes that each connection has carried.
     carried: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
     open: Arc<AtomicUsize>,
     serving: tokio::task::JoinHandle<()>,
 }
 
-/// What happens to a connection that has carried what it may.
+/// The fate of a connection that has reached its limit.
 #[derive(Clone, Copy)]
 enum Then {
     /// Both of its ends are closed.
     Close,
-    /// It stays open, and whatever is sent into it is never read: the path has gone dead.
+    /// It stays open, but nothing sent into it is ever read: the path has gone dead.
     Vanish,
 }
 
@@ -38,7 +38,7 @@ impl Proxy {
         Proxy::start(server, lengths, Then::Close).await
     }
 
-    /// The same, but nothing is closed: what has carried what it may drops all that comes after it.
+    /// The same, but nothing is closed: a connection that has reached its limit drops all later data.
     pub async fn vanishing(server: SocketAddr, lengths: impl FnMut() -> u64 + Send + 'static) -> Proxy {
         Proxy::start(server, lengths, Then::Vanish).await
     }
@@ -69,14 +69,14 @@ impl Proxy {
         Proxy { address, server, carried, open, serving }
     }
 
-    /// The first connections may carry so much each, those after them everything.
+    /// The first connections have these limits, and later ones have none.
     pub async fn cutting(server: SocketAddr, lengths: &[u64]) -> Proxy {
         let lengths = lengths.to_vec();
         let mut lengths = lengths.into_iter();
         Proxy::new(server, move || lengths.next().unwrap_or(u64::MAX)).await
     }
 
-    /// From now on connections lead to another server.
+    /// From now on, connections lead to a different server.
     pub fn aim(&self, server: SocketAddr) {
         *self.server.lock().unwrap() = server;
     }
@@ -85,22 +85,22 @@ impl Proxy {
         self.address.port()
     }
 
-    /// Bytes that were carried over all connections, both directions taken together.
+    /// The bytes carried over all connections, both directions together.
     pub fn carried(&self) -> u64 {
         self.carried_each().iter().sum()
     }
 
-    /// The same of each, in the order in which they were made.
+    /// The same of each connection, in the order of their beginning.
     pub fn carried_each(&self) -> Vec<u64> {
         self.carried.lock().unwrap().iter().map(|carried| carried.load(Ordering::SeqCst)).collect()
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.carried.lock().unwrap().len()
     }
 
-    /// How many there are.
+    /// The number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
@@ -130,7 +130,7 @@ async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<Atom
     }
 }
 
-/// Ends at the end of one direction, or where the two together have carried what they may.
+/// Forwards one direction until its end, or until both together have reached the limit.
 async fn one_way(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

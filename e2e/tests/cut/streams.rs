@@ -1,5 +1,5 @@
-//! Streams whose connection is cut. `SSHOME_TORTURE_ROUNDS` and `SSHOME_TORTURE_SEED` cut more of them, and
-//! elsewhere.
+//! Streams whose connection is cut. `SSHOME_TORTURE_ROUNDS` cuts more of them, `SSHOME_TORTURE_SEED` at different
+//! places.
 
 use crate::client::{InProcessClient, books, noise};
 use crate::proxy::Proxy;
@@ -13,10 +13,10 @@ use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-/// How many streams are cut at random without a wish for more.
+/// The default number of streams that are cut at random.
 const ROUNDS: u64 = 16;
 
-/// Somebody who writes down what is put out.
+/// A writer that records the output.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -94,8 +94,8 @@ async fn streams_of_any_length_survive_cuts_at_any_place() {
             _ => random.random_range(0..24 * MIB),
         };
         let content = noise(length, round);
-        // About a connection for each way from nothing to a little more than all of it; some of them are
-        // cut between the end of the stream and its answer.
+        // Limits from the login to a little more than the whole stream. Some connections are cut between the end of the
+        // stream and its answer.
         let cuts: Vec<u64> = (0..4).map(|_| 9000 + random.random_range(0..length as u64 + 5000)).collect();
         let proxy = Proxy::cutting(host.address(), &cuts).await;
         let mut client = InProcessClient::login(&host, proxy.port()).await;
@@ -117,7 +117,7 @@ async fn streams_of_any_length_survive_cuts_at_any_place() {
 async fn a_lost_answer_loses_nothing() {
     let host = host().await;
     let content = noise(9 * MIB, 23);
-    // What a whole transfer takes; of the connection that follows, all but the answer.
+    // The bytes of a whole transfer; the next connection carries all except the answer.
     let proxy = Proxy::cutting(host.address(), &[]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.put_stream(Cursor::new(content.clone()), "/f").await.unwrap();
@@ -128,7 +128,7 @@ async fn a_lost_answer_loses_nothing() {
         let mut client = InProcessClient::login(&host, proxy.port()).await;
         let summary = client.put_stream(Cursor::new(content.clone()), "/f").await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (1, 0), "{summary:?}");
-        // A transfer may carry some bytes less than the first one did, and then nothing is lost.
+        // A transfer may carry a few bytes less than the first one; then nothing is lost.
         assert!(proxy.connections() <= 2);
         assert_stored(&host, "f", &content).await;
     }
@@ -160,7 +160,7 @@ async fn a_stream_outlives_the_server() {
     assert_stored(&host, "f", &content).await;
 }
 
-/// A host that does not keep for long what a client has left.
+/// A host where partial streams expire soon.
 async fn forgetful() -> Host {
     let host = HostBuilder::new().unwrap().setting("stream-expiry = 1");
     host.user("ann", "quota = \"200 MiB\"").unwrap().start().await.unwrap()
@@ -185,7 +185,7 @@ async fn an_abandoned_stream_expires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_part_is_gone_is_not_published() {
     let host = forgetful().await;
-    // More than the client keeps: some of it has been acknowledged by then.
+    // More than the client keeps, so some of it has been acknowledged.
     let proxy = Proxy::cutting(host.address(), &[50 * MIB as u64]).await;
     let mut client = InProcessClient::login(&host, proxy.port()).await;
     client.pause = Duration::from_secs(4);
@@ -233,7 +233,7 @@ async fn an_interrupted_stream_leaves_nothing() {
     };
     let (put, ()) = tokio::join!(client.put_stream(source, "/f"), raising);
     assert!(matches!(put, Err(ConversationError::Cancelled)), "{put:?}");
-    // The source lives, and is at no end of its own.
+    // The source is still open, and has not ended.
     feed.send(vec![]).unwrap();
     assert!(!host.home("ann").join("f").exists());
     assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0);

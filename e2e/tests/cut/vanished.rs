@@ -1,5 +1,5 @@
-//! Connections that end for a reason: a path that goes dead without a word, so that both sides have to find out, and a
-//! server that ends.
+//! Connections over a path that goes dead silently, so that both sides have to notice, and connections to a server that
+//! ends.
 
 use crate::client::{InProcessClient, PLAIN, noise, until};
 use crate::proxy::Proxy;
@@ -10,13 +10,13 @@ use sshome_wire::BLOCK_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// More than the kernels on the way hold.
+/// More than the kernels buffer.
 const BIG: usize = 40 * MIB;
 
-/// The client gives up on a silent server, or one that takes nothing, after two seconds.
+/// The client gives up on a server that sends or accepts nothing for two seconds.
 const CONFIG: &str = "ServerAliveInterval 1\nServerAliveCountMax 1\nConnectTimeout 1\n";
 
-/// Runs a transfer whose path goes dead on its way, and comes back once the server has noticed.
+/// Runs a transfer whose path goes dead, and works again once the server has noticed.
 async fn vanish(put: bool) {
     let host = host_with("keepalive-interval = 1\nkeepalive-count = 1").await;
     let content = noise(BIG, 7);

@@ -1,4 +1,4 @@
-//! Ways out of a home, through commands and scp.
+//! Escapes from a home through commands and scp.
 
 use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
 use sshome_e2e::{Commands, Exec, command};
@@ -38,7 +38,7 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|window| window == what)
 }
 
-/// Sends a tree to a path as an scp client does that believes whatever it is answered.
+/// Sends a tree to a path, as an scp client that ignores the answers.
 async fn send_tree(ann: &Commands, path: &[u8]) {
     let line = command("scp -r -p -t --", [path]);
     let records =
@@ -52,13 +52,13 @@ async fn no_path_leads_out_on_any_command() {
     let digest = blake3::hash(SECRET).to_string();
     for attack in attacks(outside.path()) {
         let shown = Escaped(&attack).to_string();
-        // A home of its own for each: what an earlier one removed must not shield a later one.
+        // A new home for each: an attack must not be prevented by what an earlier one removed.
         let (host, here) = besieged().await;
         let ann = Commands::login(&host, "ann").await.unwrap();
         let attack = replaced(&attack, outside.path(), here.path());
         for row in COMMANDS {
             let line = line(row, &attack);
-            // The acknowledgements that an scp client would send; or the content of a file.
+            // The acknowledgements of an scp client, or the content of a file.
             let outcome = ann.run(&line, &[0; 7]).await.unwrap();
             let text = [outcome.stdout, outcome.stderr].concat();
             assert!(!contains(&text, SECRET), "{} on {shown} reads the secret", row.0);

@@ -1,4 +1,4 @@
-//! One command in place of a shell: `ssh USER@HOST COMMAND`, by hand and with OpenSSH's ssh.
+//! Single commands: `ssh USER@HOST COMMAND`, by hand and with OpenSSH's ssh.
 
 mod escapes;
 mod refused;
@@ -14,7 +14,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-/// What a command ends with: exit status, standard output, standard error.
+/// The result of a command: exit status, standard output, standard error.
 fn ended(outcome: &Outcome) -> (Option<i32>, String, String) {
     (outcome.code, outcome.out(), outcome.err())
 }
@@ -203,7 +203,7 @@ async fn a_terminal_gets_lines_and_no_questions() {
         ended(&put),
         (Some(1), String::new(), "put: the input is a terminal; send bytes without one (ssh -T)\r\n".into())
     );
-    // Ctrl-C ends what is under way.
+    // Ctrl-C ends the running command.
     fs::write(host.home("ann").join("big"), vec![0; 64 << 20]).unwrap();
     let mut get = Exec::in_terminal(&host, "ann", "get big").await.unwrap();
     get.read(1).await.unwrap();
@@ -211,7 +211,7 @@ async fn a_terminal_gets_lines_and_no_questions() {
     assert_eq!(get.finish().await.unwrap().code, Some(130));
 }
 
-/// A folder of more names than are put in order at a time is listed whole.
+/// A folder with more names than are sorted at a time is listed completely.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_folder_is_listed_whole() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -227,7 +227,7 @@ async fn a_large_folder_is_listed_whole() {
     assert_eq!(lines.len(), 10_050);
 }
 
-/// The processes that a process has started and that are still there.
+/// The running child processes of a process.
 fn children_of(parent: u32) -> Vec<u32> {
     let processes =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
@@ -240,7 +240,7 @@ fn children_of(parent: u32) -> Vec<u32> {
     processes.filter(is_child).collect()
 }
 
-/// Nothing is started, whatever is asked for: the server has no child while and after it is asked.
+/// No program is started, whatever the command: the server has no child process, during the command and after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_program_is_started() {
     let mut host = sshome_e2e::HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
@@ -298,7 +298,7 @@ async fn openssh_runs_commands() {
     assert_eq!(full.code, Some(1));
     assert!(full.err().starts_with("put: quota exceeded: i needs "), "{full}");
     assert!(!host.home("ann").join("i").exists());
-    // A pipe between two of them, on the client's side.
+    // A pipe between two commands, on the client's side.
     let mut get = client.ssh(ssh.clone()).arg("get f").spawn().unwrap();
     let copy = client.ssh(ssh.clone()).arg("put g").stdin(get.stdout.take().unwrap()).output().unwrap();
     assert!(get.wait().unwrap().success() && copy.status.success());

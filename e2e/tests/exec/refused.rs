@@ -1,4 +1,4 @@
-//! What a client may ask for besides, and does not get.
+//! Other requests of clients, which are refused.
 
 use russh::Channel;
 use russh::ChannelMsg;
@@ -6,7 +6,7 @@ use russh::client::Msg;
 use sshome_e2e::foreign::program;
 use sshome_e2e::{Client, Host, Outcome, connect};
 
-/// Whether the next answer to a request says yes.
+/// Whether the next answer grants the request.
 async fn granted(channel: &mut Channel<Msg>) -> bool {
     loop {
         match channel.wait().await {
@@ -34,10 +34,10 @@ async fn forwarding_agents_x11_and_environment_are_refused() {
     assert!(connection.channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 1).await.is_err());
     assert!(connection.channel_open_direct_streamlocal("/run/x").await.is_err());
     assert!(connection.tcpip_forward("127.0.0.1", 0).await.is_err());
-    // None of that has cost the channel.
+    // The channel still works.
     channel.exec(true, "put f").await.unwrap();
     assert!(granted(&mut channel).await, "a command");
-    // And there is one command to a channel.
+    // A channel runs only one command.
     channel.exec(true, "pwd").await.unwrap();
     assert!(!granted(&mut channel).await, "a second command");
 }

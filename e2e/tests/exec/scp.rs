@@ -1,4 +1,4 @@
-//! The old protocol of scp: by hand with clients that mean harm, and with those that people have.
+//! The old protocol of scp: malicious clients by hand, and real ones.
 
 use sshome_e2e::foreign::program;
 use sshome_e2e::tree::{contents, mode, noise, plant, set_mode};
@@ -40,7 +40,7 @@ async fn a_hostile_source_writes_nothing_outside_the_target() {
         assert!(outcome.out().ends_with(&format!("{why}\n")), "{}: {outcome}", records.escape_ascii());
         assert_eq!(fs::read(home.join("above")).unwrap(), b"old");
     }
-    // A link in the target is a place in the home like any other; a directory has to be asked for.
+    // A link in the target is followed inside the home. A directory needs -r.
     let outcome = run(&host, "ann", "scp -t target", b"D0755 0 d2\nC0644 3 f\nnew\0").await.unwrap();
     assert_eq!(outcome.code, Some(1));
     assert!(!home.join("target/d2").exists() && !home.join("target/f").exists());
@@ -68,7 +68,7 @@ async fn a_file_that_its_source_does_not_finish_is_not_published() {
         assert_eq!(fs::read(home.join("f")).unwrap(), b"old", "{}", records.escape_ascii());
         until("nothing is staged", || staged(&home) == 0);
     }
-    // The connection is lost between the data and the word that they were all.
+    // The connection is lost between the data and their confirmation.
     let mut scp = Exec::start(&host, "ann", "scp -t f").await.unwrap();
     scp.send(b"C0644 3 f\nnew").await.unwrap();
     assert_eq!(scp.read(2).await.unwrap(), [0, 0]);
@@ -77,7 +77,7 @@ async fn a_file_that_its_source_does_not_finish_is_not_published() {
     assert_eq!(fs::read(home.join("f")).unwrap(), b"old");
 }
 
-/// As libssh2 does, and so curl: no word after the data, and the input ends.
+/// As libssh2 and curl do: no confirmation after the data, and the input ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_may_end_after_its_last_announced_byte() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -122,7 +122,7 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     scp.send(b"\0").await.unwrap();
     let end = scp.finish().await.unwrap();
     assert_eq!((end.code, end.stdout), (Some(0), Vec::new()));
-    // What is refused is not sent, and the next one is offered.
+    // A refused file is not sent, and the next one is offered.
     let mut scp = Exec::start(&host, "ann", "scp -f f nothing f").await.unwrap();
     scp.send(b"\0").await.unwrap();
     assert_eq!(scp.line().await.unwrap(), b"C0640 7 f");
@@ -131,17 +131,17 @@ async fn a_file_is_offered_and_sent_when_it_is_accepted() {
     assert_eq!(scp.line().await.unwrap(), b"C0640 7 f");
     scp.send(b"\x02no more\n").await.unwrap();
     assert_eq!(scp.finish().await.unwrap().code, Some(1));
-    // A link to the top of the home leads round and round, and is left out.
+    // A link to the top of the home is a cycle, and is skipped.
     let sent = run(&host, "ann", "scp -r -f /", &[0; 100]).await.unwrap();
     assert_eq!(sent.code, Some(1));
     assert!(sent.out().contains("/slash links to a directory that contains it; skipped"), "{sent}");
     assert!(sent.out().contains("C0640 7 f\ncontent\0"));
 }
 
-/// A closed channel shows within this time.
+/// The time in which a closed channel is noticed.
 const STAYS_OPEN: Duration = Duration::from_millis(500);
 
-/// Most clients show and obey only messages of their own protocol, and not the standard error.
+/// Most clients handle only messages of the protocol, not standard error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_usage_error_is_reported_in_the_scp_protocol() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -173,17 +173,17 @@ async fn a_usage_error_is_reported_in_the_scp_protocol() {
     );
     scp.send(b"\0").await.unwrap();
     assert_eq!(scp.finish().await.unwrap().code, Some(1));
-    // It is not waited for for ever.
+    // The server does not wait forever.
     assert_eq!(
         Exec::start(&host, "ann", "scp -f *.txt").await.unwrap().finish().await.unwrap().code,
         Some(1)
     );
-    // Any other command has its errors on the standard error alone.
+    // Any other command has its errors only on standard error.
     let outcome = run(&host, "ann", "get *.txt", b"").await.unwrap();
     assert_eq!((outcome.code, outcome.out().as_str()), (Some(2), ""), "{outcome}");
 }
 
-/// The names that an scp client can carry: all but those with the end of a line.
+/// The names that an scp client can transfer: all except those with a line break.
 fn plant_for_scp(top: &Path) {
     plant(top).unwrap();
     let folders = [top.to_owned(), top.join("odd")];
@@ -197,7 +197,7 @@ fn plant_for_scp(top: &Path) {
     }
 }
 
-/// Copies a tree there and back with an scp client, and single files in the ways that people do.
+/// Copies a tree to the server and back with an scp client, and single files in the usual ways.
 fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     let (work, home) = (client.work(), host.home("ann"));
     let remote = |path: &str| format!("{}:{path}", client.destination());
@@ -211,7 +211,7 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     assert_eq!(contents(&work.join("tree")).unwrap(), contents(&home.join("there")).unwrap());
     succeed(&["-r", &remote("there")], "back");
     assert_eq!(contents(&work.join("tree")).unwrap(), contents(&work.join("back")).unwrap());
-    // Into a folder that is there, under a new name, over a file.
+    // Into an existing folder, under a new name, and over a file.
     fs::create_dir(home.join("folder")).unwrap();
     fs::write(work.join("one"), b"one").unwrap();
     fs::write(work.join("two"), noise(300_000, "two")).unwrap();
@@ -239,7 +239,7 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     // OpenSSH sends whole seconds.
     let modified = |path: PathBuf| fs::metadata(path).unwrap().mtime();
     assert_eq!(modified(home.join("tree/folder 3")), modified(work.join("tree/folder 3")));
-    // What cannot be done is said, and the exit status says so.
+    // A failure has a message and an exit status.
     let missing = copy(&[&remote("nothing")], "nothing");
     assert!(missing.code == Some(1) && missing.err().contains("no such file: /nothing"), "{missing}");
     let many = copy(&["one", "two"], &remote("kept"));
@@ -250,7 +250,7 @@ fn there_and_back(host: &Host, client: &Client, scp: impl Fn() -> Command) {
     assert!(!home.join("huge").exists());
     let folder = copy(&[&remote("folder")], "nothing");
     assert!(folder.code == Some(1) && folder.err().contains("scp -r copies it"), "{folder}");
-    // A name with the end of a line is left out, and the others come.
+    // A name with a line break is skipped, and the others are copied.
     fs::write(home.join(std::ffi::OsStr::from_bytes(b"folder/new\nline")), b"x").unwrap();
     let partly = copy(&["-r", &remote("folder")], "partly");
     assert!(partly.code == Some(1) && partly.err().contains("scp cannot transfer this name"), "{partly}");
@@ -265,7 +265,7 @@ async fn openssh_scp_works_in_its_old_protocol() {
     there_and_back(&host, &client, || client.old_scp(scp.clone()));
 }
 
-/// scp over Dropbear's client, as small systems have it.
+/// scp over Dropbear's client, as on small systems.
 #[tokio::test(flavor = "multi_thread")]
 async fn scp_works_over_dropbear() {
     let name = "scp_works_over_dropbear";
@@ -280,7 +280,7 @@ async fn scp_works_over_dropbear() {
     let mut command = client.foreign(convert);
     command.args(["openssh", "dropbear"]).args([client.key(), &key]);
     assert!(command.output().unwrap().status.success(), "dropbearconvert");
-    // scp knows no options of Dropbear's: they go into a program of their own.
+    // scp does not know Dropbear's options, so a wrapper passes them.
     let wrapper: PathBuf = client.home().join("dbclient");
     let text = format!("#!/bin/sh\nexec dbclient -y -y -i {} -p {} \"$@\"\n", key.display(), client.port());
     fs::write(&wrapper, text).unwrap();

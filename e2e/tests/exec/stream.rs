@@ -41,7 +41,7 @@ async fn an_aborted_upload_is_not_published() {
         settled(&home);
         assert_eq!(fs::read(home.join("f")).unwrap(), b"old", "{length}");
     }
-    // Whoever has said that this was all need not wait for the answer.
+    // A client that has ended its input need not wait for the answer.
     let put = Exec::start(&host, "ann", "put f").await.unwrap();
     put.send(b"new").await.unwrap();
     put.end().await.unwrap();
@@ -120,7 +120,7 @@ async fn the_quota_holds_to_the_byte() {
     assert_eq!((usage.used, usage.reserved, usage.entries), (2 << 20, 0, 1));
 }
 
-/// The tail of a stream arrives whatever the client's window and packets are.
+/// The end of a stream arrives, whatever the sizes of the client's window and packets.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_every_boundary_length_arrive_whole() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -138,7 +138,7 @@ async fn files_of_every_boundary_length_arrive_whole() {
     }
 }
 
-/// A client that sends what nobody reads gets what it asked for all the same.
+/// A client that sends input that nobody reads still gets its answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_input_blocks_nothing() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -150,7 +150,7 @@ async fn unread_input_blocks_nothing() {
     assert_eq!(listed.out(), "f\n");
 }
 
-/// Clients that go away in the middle of a get, or read nothing of it, harm no other.
+/// Clients that vanish in the middle of a get, or do not read it, harm no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_harms_nobody() {
     let mut host = Host::with_user("ann", "").await.unwrap();
@@ -168,7 +168,7 @@ async fn a_client_that_does_not_read_harms_nobody() {
     host.stop().await.unwrap();
 }
 
-/// A file that rotted on the disk is sent, and called so by the exit status.
+/// A file that was corrupted on the disk is sent, and the exit status reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_file_is_reported() {
     let host = Host::with_user("ann", "").await.unwrap();

@@ -1,4 +1,4 @@
-//! Digests, as `md5sum` and its like print them.
+//! Digests, as `md5sum` and similar programs print them.
 
 use crate::{done, ended};
 use sshome_e2e::foreign::program;
@@ -31,7 +31,7 @@ async fn checksums_match_coreutils() {
     }
 }
 
-/// What rclone sends to find out which digests there are, and then for each file.
+/// The commands of rclone to find the supported digests, and then for each file.
 #[tokio::test(flavor = "multi_thread")]
 async fn rclone_finds_the_checksum_commands() {
     let host = Host::with_user("ann", "").await.unwrap();

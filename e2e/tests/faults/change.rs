@@ -1,4 +1,4 @@
-//! The changes that are made while the disk fails, each by the way in that has it.
+//! The changes that are made while the disk fails, each over its protocol.
 
 use bytes::Bytes;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
@@ -8,14 +8,14 @@ use sshome_wire::sftp::{Extended, OpenFlags, SftpAttributes, SftpRequest as Sftp
 use sshome_wire::{Frame, Put, Reply, Request, StreamId, Time};
 use std::path::Path;
 
-/// What a home has: `f`, which is replaced, `source`, and a tree.
+/// The length of `f`, which is replaced. A home also has `source` and a tree.
 const OLD: usize = 100_000;
-/// How long the new content is, and that of `source`, in bytes.
+/// The length of the new content, and of `source`, in bytes.
 const NEW: usize = 300_000;
-/// Long enough to have a record beside it.
+/// Long enough for a partial upload with a record.
 const LARGE: usize = (5 << 20) + 17;
 
-/// Something that changes what is on the disk.
+/// A change of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Put,
@@ -40,7 +40,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// All that build something.
+    /// All changes that create or replace something.
     pub const BUILDING: [Change; 17] = [
         Change::Put,
         Change::PutLarge,
@@ -61,23 +61,23 @@ impl Change {
         Change::Mv,
     ];
 
-    /// Who makes it.
+    /// The user who makes it.
     pub fn user(self) -> &'static str {
         if self == Change::SftpAtomic { "bob" } else { "ann" }
     }
 
-    /// Whether it is of one name, and so done or not done.
+    /// Whether it changes one name, so that it is done completely or not at all.
     pub fn is_one(self) -> bool {
         !matches!(self, Change::PutMany | Change::CpTree | Change::Mkdir | Change::RmTree)
             && !self.is_in_place(Path::new("f"))
     }
 
-    /// Whether it writes to a file where it is, so that part of it may be done.
+    /// Whether it writes to a file in place, so that it may be done in part.
     pub fn is_in_place(self, path: &Path) -> bool {
         path == Path::new("f") && matches!(self, Change::SftpInPlace | Change::CopyData | Change::SetSize)
     }
 
-    /// Makes it; or how it was refused.
+    /// Makes it. The error is the refusal.
     pub async fn make(self, host: &Host) -> Result<(), String> {
         match self {
             Change::SftpInPlace
@@ -138,7 +138,7 @@ impl Change {
     }
 }
 
-/// Makes a home what it is before each change.
+/// Restores a home to its state before each change.
 pub async fn prepare(host: &Host, user: &str) {
     let mut peer = Peer::login(host, user).await.unwrap();
     for name in ["copy", "made", "link", "hard", "many", "tree"] {
@@ -180,7 +180,7 @@ async fn put_large(peer: &mut Peer) -> Result<(), String> {
     done(peer.reply().await.unwrap())
 }
 
-/// More than are put on the disk one by one, with one answer after the other.
+/// More files than are synced one by one; the answers are read afterwards.
 async fn put_many(peer: &mut Peer) -> Result<(), String> {
     let content = |number: usize| noise(3000 + number, "many");
     for number in 0..5 {

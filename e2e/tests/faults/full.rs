@@ -1,4 +1,4 @@
-//! A disk that is full, which is not the quota.
+//! A full disk, as opposed to an exhausted quota.
 
 use crate::World;
 use crate::change::{self, Change};
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// What a server runs through that is to see a small disk at the folder that follows, alone. It is gone with
-/// the server.
+/// A script that starts a server with a small disk at the folder that follows. Only the server sees the disk, which
+/// disappears with it.
 const MOUNT: &str =
     "mount -t tmpfs -o size=24m,nr_inodes=300 small \"$0\" && mkdir \"$0/ann\" \"$0/bob\" && exec \"$@\"";
 
-/// A command that runs its arguments with a small disk mounted at a folder; `None` if that is not allowed.
+/// A command that runs its arguments with a small disk mounted at a folder; `None` if mounting is not allowed.
 fn with_small_disk(test: &str, folder: &Path) -> Option<Command> {
     let command = || {
         let mut command = Command::new("unshare");
@@ -42,7 +42,7 @@ fn with_small_disk(test: &str, folder: &Path) -> Option<Command> {
     }
 }
 
-/// What fills the disk, seen from outside of the server's mounts.
+/// Fills the disk, from outside the server's mount namespace.
 struct Filler(PathBuf);
 
 impl Filler {
@@ -51,7 +51,7 @@ impl Filler {
         Filler(PathBuf::from(seen).join("filler"))
     }
 
-    /// Leaves room for exactly this many bytes.
+    /// Leaves exactly this number of bytes free.
     fn fill_bytes(&self, left: u64) {
         let mut file = File::create(&self.0).unwrap();
         let error = loop {
@@ -64,7 +64,7 @@ impl Filler {
         file.set_len(length - left).unwrap();
     }
 
-    /// Leaves room for exactly this many files.
+    /// Leaves exactly this number of inodes free.
     fn fill_inodes(&self, left: usize) {
         fs::create_dir(&self.0).unwrap();
         let full = (0..).find(|number| File::create(self.0.join(number.to_string())).is_err()).unwrap();
@@ -83,7 +83,7 @@ impl Filler {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_reported_and_refuses_only_requests_that_need_space() {
     let folder = TempDir::with_prefix("sshome-small-").unwrap();
-    // They must be there also for who looks from outside.
+    // They must exist outside the mount namespace, too.
     for user in ["ann", "bob"] {
         fs::create_dir(folder.path().join(user)).unwrap();
     }
@@ -94,7 +94,7 @@ async fn a_full_disk_is_reported_and_refuses_only_requests_that_need_space() {
     let homes = filler.0.parent().unwrap().to_owned();
     let world = World::new(host, server, homes).await;
     let mut refusals = 0;
-    // Without a wish for more, the two that most is refused with.
+    // By default, the two that cause the most refusals.
     let rooms: &[Room] = match std::env::var_os("SSHOME_TORTURE_ROUNDS") {
         None => &[Room::Bytes(64 << 10), Room::Inodes(0)],
         Some(_) => &[Room::Bytes(0), Room::Bytes(64 << 10), Room::Inodes(0), Room::Inodes(1)],
@@ -125,7 +125,7 @@ async fn a_full_disk_is_reported_and_refuses_only_requests_that_need_space() {
             world.zcl_is_served().await;
             world.nothing_has_leaked(user, &what).await;
             filler.empty();
-            // The same command again, now that there is room.
+            // The same command again, now that there is space.
             change::prepare(&world.host, user).await;
             change.make(&world.host).await.unwrap();
             assert!(world.contents(user) == after, "{what}");
@@ -165,7 +165,7 @@ async fn a_full_disk_is_logged_with_user_and_path_and_not_for_each_packet() {
     }
 }
 
-/// What is left on the disk.
+/// The free space of the disk.
 #[derive(Clone, Copy, Debug)]
 enum Room {
     Bytes(u64),

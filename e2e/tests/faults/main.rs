@@ -1,6 +1,5 @@
-//! What fails below and around the server: a disk that is full or broken at any step of any change, and
-//! clients that are stuck. Whatever happens is said, nothing is half done, nothing leaks, and nobody else
-//! notices.
+//! Failures below and around the server: a disk that is full, or fails at any step of any change, and stuck clients.
+//! Every failure is reported, nothing is left half done, nothing leaks, and other users are not affected.
 
 mod change;
 mod full;
@@ -21,14 +20,14 @@ use std::process::{Child, Command, Stdio};
 /// The digests of a home's files by their paths.
 type Contents = BTreeMap<PathBuf, Option<blake3::Hash>>;
 
-/// A server of its own, with the homes of ann and bob on a disk that fails, and zcl's on another one. What
-/// bob's SFTP clients write is atomic.
+/// A separate server. The homes of ann and bob are on a disk that fails, and zcl's is on a different one. bob's SFTP
+/// uploads are atomic.
 struct World {
     host: Host,
     server: Program,
-    /// The folder with the two homes, as a test may look at it.
+    /// The folder with the two homes, where nothing fails.
     homes: PathBuf,
-    /// Open descriptors when nobody is there.
+    /// Open descriptors without sessions.
     at_rest: usize,
 }
 
@@ -42,10 +41,10 @@ impl World {
         builder.user("bob", &bob).unwrap().user("zcl", "").unwrap().prepare().unwrap()
     }
 
-    /// `homes` is the folder with the two homes, as a test may look at it.
+    /// `homes` is the folder with the two homes, where nothing fails.
     async fn new(host: Host, server: Program, homes: PathBuf) -> World {
         let mut world = World { host, server, homes, at_rest: 0 };
-        // What is opened once, at the first use.
+        // Some descriptors are opened at the first use, and stay open.
         world.zcl_is_served().await;
         for user in ["ann", "bob"] {
             change::prepare(&world.host, user).await;
@@ -59,14 +58,14 @@ impl World {
         self.host.administrator().json(&["status"])
     }
 
-    /// How often the log tells the administrator of a disk that fails or is full.
+    /// The number of log lines about a disk that fails or is full.
     fn alarms(&self) -> usize {
         let log = std::fs::read_to_string(self.host.dir().join("log/all")).unwrap();
         let alarms = ["\"the disk fails\"", "\"the disk is full\""];
         alarms.map(|alarm| log.matches(alarm).count()).iter().sum()
     }
 
-    /// What is in a user's home.
+    /// The content of a user's home.
     fn contents(&self, user: &str) -> Contents {
         contents(&self.homes.join(user)).unwrap()
     }
@@ -79,7 +78,7 @@ impl World {
         assert!(zcl.get("f").await.unwrap().unwrap() == content);
     }
 
-    /// Nothing is staged, set aside or open, and the books are the disk's.
+    /// Nothing is staged, reserved or open, and the accounting matches the disk.
     async fn nothing_has_leaked(&self, user: &str, what: &str) {
         let mut peer = Peer::login(&self.host, user).await.unwrap();
         assert_eq!(peer.ask(Request::Pwd).await.unwrap().status, Status::Done, "{what}");
@@ -104,8 +103,8 @@ impl World {
         );
     }
 
-    /// After a change that was refused: everything is as before, or, where the change is of many names, each of
-    /// them is as before or as after. `published` says that the names had been changed before it failed.
+    /// After a refused change, everything is as before. If the change concerns many names, each is as before or as
+    /// after. `published` says that the names were changed before the failure.
     fn assert_unharmed(
         &self,
         change: Change,
@@ -130,7 +129,7 @@ impl World {
     }
 }
 
-/// A program that is killed with the test, with those that it has started, also while they are stopped.
+/// A program that is killed at the end of the test, with its child processes, even while they are stopped.
 struct Killed(Child);
 
 impl Killed {

@@ -1,4 +1,4 @@
-//! Every step of every change refused once, by the disk.
+//! The disk refuses every step of every change once.
 
 use crate::change::{self, Change};
 use crate::{Killed, World};
@@ -13,7 +13,7 @@ use std::process::Command;
 /// The disk's error, and the client's message.
 type Refusal = (Errno, &'static str);
 
-/// Both that are tried.
+/// The two errors that are tried.
 const ERRORS: [Refusal; 2] =
     [(Errno::IO, "the server's disk failed to read or write"), (Errno::NOSPC, "the server's disk is full")];
 
@@ -24,13 +24,13 @@ async fn world(test: &str) -> Option<(Faulty, World)> {
     }
     let mut host = World::host(&disk.path());
     let server = host.start_apart().unwrap();
-    // Where nothing fails and nothing is remembered.
+    // The backing folder, where nothing fails.
     let world = World::new(host, server, disk.backing()).await;
     Some((disk, world))
 }
 
-/// Makes a change with its first step failing, then with its second, and so on to the last; of several
-/// refusals with one after the other. Which steps did.
+/// Makes a change while its first step fails, then its second, and so on to the last. Several refusals alternate.
+/// Returns the steps that failed.
 async fn each_step(
     disk: &Faulty,
     world: &World,
@@ -52,7 +52,7 @@ async fn each_step(
         disk.fail(number, steps, errno);
         let alarms = world.alarms();
         let made = change.make(&world.host).await;
-        // How its files are grouped is a matter of time: there may be fewer steps than before.
+        // The grouping of files depends on timing, so there may be fewer steps than before.
         let Some(step) = disk.heal().get(number).copied() else {
             made.unwrap();
             continue;
@@ -61,7 +61,7 @@ async fn each_step(
         let what = format!("{change:?}, step {number} ({step:?}), {errno:?}: {made:?}");
         match &made {
             Ok(()) => {
-                // A file need not carry its digest, and what was left of a write may be written after all.
+                // A file need not have its digest, and the rest of a failed write may still be written.
                 let harmless = step == DiskOperation::Write
                     || (step == DiskOperation::SetXattr && errno == Errno::NOSPC);
                 assert!(harmless, "{what}");
@@ -78,7 +78,7 @@ async fn each_step(
     failed
 }
 
-/// The numbers of these steps, but of many writes in a row the first, one in the middle and the last only.
+/// The numbers of these steps. Of many consecutive writes, only the first, one in the middle and the last.
 fn worth_failing(steps: &[DiskOperation]) -> Vec<usize> {
     let (mut numbers, mut first) = (Vec::new(), 0);
     for run in steps.chunk_by(|one, next| one == next && *one == DiskOperation::Write) {
@@ -93,7 +93,7 @@ fn worth_failing(steps: &[DiskOperation]) -> Vec<usize> {
 async fn a_disk_failure_at_any_step_is_reported_and_leaves_nothing_half_done() {
     let Some((disk, world)) = world("a_disk_that_fails_at_any_step").await else { return };
     let mut seen = BTreeMap::new();
-    // Without a wish for more, every other step with the one refusal.
+    // By default, the two errors alternate between the steps.
     let refusals: &[&[Refusal]] = match std::env::var_os("SSHOME_TORTURE_ROUNDS") {
         None => &[&ERRORS],
         Some(_) => &[&ERRORS[..1], &ERRORS[1..]],
@@ -122,13 +122,13 @@ async fn a_file_that_cannot_be_removed_stays_counted() {
     }
 }
 
-/// Whether somebody traces a process.
+/// Whether a process is being traced.
 fn is_traced(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|tracer| tracer.trim() != "0"))
 }
 
-/// `syncfs`, which no filesystem in between is asked for: strace answers in place of the kernel.
+/// `syncfs` does not reach a FUSE filesystem, so strace makes it fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_cannot_be_synced_publishes_nothing() {
     let test = "a_disk_that_cannot_be_synced";
@@ -137,7 +137,7 @@ async fn a_disk_that_cannot_be_synced_publishes_nothing() {
     let server = host.start_apart().unwrap();
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     peer.ask(Request::Mkdir { path: b"tree".to_vec(), parents: false, mode: None }).await.unwrap();
-    // More than are put on the disk one by one.
+    // More files than are synced one by one.
     for number in 0..8 {
         assert_eq!(peer.put(format!("tree/{number}"), b"content").await.unwrap().status, Status::Done);
     }

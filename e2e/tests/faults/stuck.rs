@@ -1,5 +1,5 @@
-//! Clients that are slow, stuck or without measure, over each way in. What they cost is bounded, nobody else
-//! notices, and those that a limit is for are gone.
+//! Clients that are slow, stuck or excessive, over each protocol. Their cost is bounded, other users are not affected,
+//! and clients that exceed a limit are disconnected.
 
 use crate::Killed;
 use bytes::BytesMut;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// A server in a process of its own, with the users ann and zcl. ann has a file that takes a while.
+/// A server in a separate process, with the users ann and zcl. ann has a file whose transfer takes a while.
 fn server(limits: &str) -> (Host, Program) {
     let builder = HostBuilder::new().unwrap().limits(limits);
     let ann = "download-rate = \"30 MiB/s\"\nquota = \"1 GiB\"";
@@ -32,7 +32,7 @@ async fn zcl_is_served(host: &Host) {
     assert_eq!(zcl.get("f").await.unwrap().unwrap(), b"still served");
 }
 
-/// Runs what a client does, and says by how much the server's memory has grown at the most, in bytes.
+/// Runs a client. Returns the largest growth of the server's memory, in bytes.
 async fn cost(host: &Host, server: &Program, doing: impl Future<Output = ()>) -> u64 {
     zcl_is_served(host).await;
     let before = server.memory().unwrap();
@@ -64,7 +64,7 @@ async fn a_client_that_stops_reading_costs_little_and_is_disconnected() {
             sessions.iter().filter(|it| it["transfers"][0]["done"].as_u64() > Some(0)).count() == stuck.len()
         });
         for it in &stuck {
-            // sftp has an ssh of its own.
+            // sftp starts ssh as a child process.
             kill_process_group(Pid::from_child(&it.0), Signal::STOP).unwrap();
         }
         zcl_is_served(&host).await;
@@ -76,7 +76,7 @@ async fn a_client_that_stops_reading_costs_little_and_is_disconnected() {
     })
     .await;
     println!("three clients that stopped reading cost {} KiB at most", grown >> 10);
-    // What each may have on its way: its window, and what waits for the socket.
+    // The data in flight of each: its window, and the output that waits for the socket.
     assert!(grown < 3 * 70 * MIB, "{grown}");
 }
 
@@ -85,7 +85,7 @@ async fn a_login_one_byte_at_a_time_is_disconnected() {
     let (host, _server) = server("login-grace = 5");
     let mut stream = TcpStream::connect(host.address()).unwrap();
     let mut bytes = b"SSH-2.0-slow\r\n\x00\x00\x10\x00".iter().copied().chain(std::iter::repeat(0));
-    // Each of them is soon answered or taken in; the connection ends all the same.
+    // Each is soon answered or accepted, but the connection still ends.
     until("it is cut off", || {
         let sent = stream.write_all(&[bytes.next().unwrap()]);
         std::thread::sleep(Duration::from_millis(50));
@@ -129,7 +129,7 @@ async fn endless_channels_are_refused_and_cost_nothing() {
             all.push((connection, channels));
         }
         zcl_is_served(&host).await;
-        // One after the other it may have as many as it likes.
+        // One after the other, it may have any number.
         let connection = connect(&host, "ann").await.unwrap();
         for _ in 0..1000 {
             connection.channel_open_session().await.unwrap().close().await.unwrap();
@@ -154,12 +154,12 @@ async fn announced_lengths_and_endless_input_take_no_memory() {
         channel.request_subsystem(true, "sftp").await.unwrap();
         channel.data_bytes(vec![0xff, 0xff, 0xff, 0xff, 1]).await.unwrap();
         while channel.wait().await.is_some() {}
-        // A record of scp without an end, and input for who reads none.
+        // An endless record of scp, and input for a command that reads none.
         let endless = vec![b'C'; 64 * MIB as usize];
         for (line, code) in [("scp -t .", 1), ("ls", 0)] {
             assert_eq!(run(&host, "ann", line, &endless).await.unwrap().code, Some(code), "{line}");
         }
-        // A line that no shell would take.
+        // A longer line than any shell accepts.
         drop(Exec::start(&host, "ann", command("stat", [vec![b'x'; 200_000]])).await);
     })
     .await;
@@ -196,8 +196,8 @@ async fn excessive_requests_cost_little() {
     assert!(grown < 2 * 70 * MIB, "{grown}");
 }
 
-/// What a client does not read on one channel stops its other channels: it has itself to thank for that. When it
-/// reads, all of them go on.
+/// If a client does not read one channel, its other channels stop, which is its own fault. When it reads again, all of
+/// them continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_not_read_harms_its_own_connection_only() {
     let (host, server) = server("");
@@ -207,7 +207,7 @@ async fn a_channel_that_is_not_read_harms_its_own_connection_only() {
         assert_eq!(read.ask(Request::Pwd).await.unwrap().status, Status::Done);
         unread.send(&Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 })).await.unwrap();
         assert!(matches!(unread.next().await.unwrap(), Frame::Header(_)));
-        // Others, of the same user as well.
+        // Other connections, even of the same user.
         for user in ["zcl", "ann"] {
             let mut other = Peer::login(&host, user).await.unwrap();
             assert_eq!(other.put("other", b"x").await.unwrap().status, Status::Done);
@@ -239,7 +239,7 @@ async fn a_flood_of_logins_is_refused_and_delays_nobody() {
     for guessed in flood {
         assert!(!guessed.await.unwrap(), "somebody has guessed");
     }
-    // It was not yet known when the flood began; now it is.
+    // The address had no penalty when the flood began; now it has.
     let mut words = String::new();
     drop(TcpStream::connect(host.address()).unwrap().read_to_string(&mut words));
     assert!(words.starts_with("Not now"), "{words}");
@@ -253,10 +253,10 @@ async fn a_flood_of_logins_is_refused_and_delays_nobody() {
     assert!(grown < 160 * MIB, "{grown}");
 }
 
-/// Tries some passwords; whether one was right.
+/// Tries some passwords. Returns whether one was accepted.
 async fn guess(host: Arc<Host>, number: u32) -> bool {
     let config = Arc::new(russh::client::Config::default());
-    // A connection that is refused or cut has guessed nothing.
+    // A connection that is refused or cut does not count.
     let Ok(mut connection) = russh::client::connect(config, host.address(), Trusting).await else {
         return false;
     };

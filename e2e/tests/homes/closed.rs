@@ -1,4 +1,4 @@
-//! Homes that are gone, or that the server may not use any more while it serves them: what the administrator is told.
+//! Reports about homes that disappear, or become inaccessible while the server serves them.
 
 use super::{builder, why, works};
 use rustix::process::geteuid;
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// What a scan says of a home that it cannot count.
+/// The message of a scan about a home that it cannot count.
 fn refused_scan(host: &Host, user: &str) -> String {
     let scanned = host.administrator().run(&["quota", "scan", user]);
     assert_eq!(scanned.code, Some(1), "{scanned}");
@@ -35,12 +35,12 @@ async fn a_scan_of_a_missing_home_prints_its_path_and_the_remedy() {
     let answer = ask_socket(&host, r#"{"request":"quota-scan","user":"ann"}"#);
     let error = answer["homes"][0]["error"].as_str().unwrap();
     assert!(said.contains(error) && answer["homes"][0]["compared"].is_null(), "{answer}");
-    // No server could start with it, and the running one has lost it: that is said once.
+    // Neither a new server nor the running one can use it: that is reported once.
     let check = host.administrator().run(&["check"]);
     let problems = check.err();
     let lines: Vec<_> = problems.lines().filter(|line| line.contains("the home of ann")).collect();
     assert!(check.code == Some(1) && lines.len() == 1 && lines[0].contains(gone), "{check}");
-    // A server could start with this one; the running one does not use it.
+    // A new server could use this one, but the running one does not.
     fs::create_dir(&root).unwrap();
     assert!(refused_scan(&host, "ann").contains("another directory has taken its place"));
     let check = host.administrator().run(&["check"]);
@@ -60,7 +60,8 @@ fn ask_socket(host: &Host, line: &str) -> serde_json::Value {
     serde_json::from_str(&answer).unwrap()
 }
 
-/// What is said of ann's home, which `harm` closes to the server, until `mend` opens it: `remedy` and the path.
+/// Checks the report about ann's home, which `harm` makes inaccessible and `mend` restores: it has `remedy` and the
+/// path.
 async fn assert_closed_home_is_reported(
     host: &Host,
     root: &Path,
@@ -88,11 +89,11 @@ async fn assert_closed_home_is_reported(
     assert!(works(host, "ann").await);
 }
 
-/// What is said of the directory `d/sub` in ann's home, which `harm` closes to the server, until `mend` opens it.
+/// Checks the report about the directory `d/sub` in ann's home, which `harm` makes inaccessible and `mend` restores.
 async fn assert_closed_directory_is_reported(host: &Host, remedy: &str, harm: impl Fn(), mend: impl Fn()) {
     let administrator = host.administrator();
     let closed = || {
-        // A reload looks at the homes, as the server does every minute.
+        // A reload checks the homes, as the server does every minute.
         assert_eq!(administrator.run(&["reload"]).code, Some(0));
         administrator.json(&["status"])["homes"][0]["closed"].clone()
     };
@@ -105,7 +106,7 @@ async fn assert_closed_directory_is_reported(host: &Host, remedy: &str, harm: im
     assert!(status.out().contains("in the home of ann can no longer be read\n  /d/sub: "), "{status}");
     let check = administrator.run(&["check"]);
     assert!(check.code == Some(1) && check.err().contains(remedy), "{check}");
-    // It was counted when it could be read: uploads go on.
+    // It was counted while it was readable, so uploads still work.
     assert!(works(host, "ann").await);
     let scanned = administrator.run(&["quota", "scan", "ann"]);
     assert!(scanned.code == Some(1) && scanned.out().contains("  /d/sub: Permission denied"), "{scanned}");
@@ -140,7 +141,7 @@ async fn files_that_became_inaccessible_are_reported_with_the_remedy() {
     assert_closed_directory_is_reported(&host, "chmod -R u+rwX", set(0), set(0o700)).await;
 }
 
-/// A server with an account of its own, whose administrator is root.
+/// A server with its own account, whose administrator is root.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_given_to_root_are_reported_with_the_remedy_as_root() {
     if !has_root("files_given_to_root_are_reported_with_the_remedy_as_root") {

@@ -1,4 +1,4 @@
-//! Homes that cannot be served, or are replaced while the server runs: they concern their own users alone.
+//! Homes that cannot be served, or are replaced while the server runs: only their own users are affected.
 
 mod closed;
 
@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Ann's home is elsewhere, in a folder that a test can do harm to; zcl's is as usual.
+/// Ann's home is in a separate folder, which a test can damage; zcl's is as usual.
 fn builder(root: &Path) -> HostBuilder {
     let builder = HostBuilder::new().unwrap().setting("metrics = \"127.0.0.1:0\"");
     let root = format!("root = \"{}\"", root.display());
@@ -25,7 +25,7 @@ async fn works(host: &Host, user: &str) -> bool {
     peer.put("f", b"1").await.is_ok_and(|reply| reply.status == Status::Done)
 }
 
-/// Why a user is locked out, as `sshomed status` says it; empty if the user is not.
+/// The reason why a user is locked out, from `sshomed status`; empty if the user is not.
 fn why(host: &Host, user: &str) -> String {
     let status = host.administrator().json(&["status"]);
     let homes = status["unavailable"].as_array().unwrap();
@@ -33,7 +33,7 @@ fn why(host: &Host, user: &str) -> String {
     home.map(|home| home["why"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
 
-/// Makes a home bad, and good again.
+/// Damages a home, and repairs it.
 struct Harm {
     what: &'static str,
     says: &'static str,
@@ -153,7 +153,7 @@ async fn a_bad_home_locks_out_its_user_only() {
         assert!(status.out().contains("ann is locked out"), "{status}");
         let check = host.administrator().run(&["check"]);
         assert!(check.code == Some(1) && check.err().contains("the home of ann"), "{what}: {check}");
-        // Settings are taken up all the same, and a home may be as bad as it was.
+        // Settings are still applied, although the home is still bad.
         let file = host.dir().join("etc/users.toml");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, text.replace("[users.zcl]\n", "[users.zcl]\nquota = 1000\n")).unwrap();
@@ -286,7 +286,7 @@ async fn a_home_that_is_put_back_is_served_again() {
 struct Disk(std::path::PathBuf);
 
 impl Disk {
-    /// Mounts it there. None, and the test is called skipped, if this machine does not allow that.
+    /// Mounts it there. `None` if this machine cannot mount: then the skipped test is reported.
     fn mount(test: &str, at: &Path, options: &str) -> Option<Disk> {
         let mut command = std::process::Command::new("mount");
         let done = command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().unwrap();
@@ -303,7 +303,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // What a server still has open goes when it ends.
+        // Files that a server still has open disappear when it ends.
         let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }

@@ -1,4 +1,4 @@
-//! Where paths end: nothing is above a home's top, and the longest path.
+//! The limits of paths: nothing is above the top of a home, and the longest path.
 
 use crate::reference::in_root;
 use crate::table::Tree;
@@ -46,7 +46,7 @@ async fn dot_dot_at_the_top_stays_at_the_top() {
             Payload::Path(real) => Some(String::from_utf8(real).unwrap()),
             _ => None,
         };
-        // Where it leads by the kernel, and where the path is that we call it.
+        // The kernel's target, and the location of the path that we return.
         let told = real.as_ref().and_then(|real| {
             let stat = ours.top().join(real.trim_start_matches('/')).symlink_metadata().ok()?;
             Some((stat.dev(), stat.ino()))
@@ -66,7 +66,7 @@ async fn the_longest_paths_work_and_longer_ones_are_refused() {
     let folders = vec![long.as_str(); 15].join("/");
     let mkdir = |path: &str| sshome_wire::Request::Mkdir { path: path.into(), parents: true, mode: None };
     assert_eq!(peer.ask(mkdir(&folders)).await.unwrap().status, Status::Done);
-    // 15 names and 15 slashes are 3,840 bytes; with this one it is the longest path that there is.
+    // 15 names and 15 slashes are 3,840 bytes; with this name it is the longest possible path.
     let last = format!("/{folders}/{}", "f".repeat(254));
     assert_eq!(last.len(), 4095);
     assert_eq!(peer.put(&last, b"deep").await.unwrap().status, Status::Done);

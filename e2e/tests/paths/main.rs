@@ -1,4 +1,4 @@
-//! What a path means: as the kernel resolves it, in every protocol.
+//! The meaning of paths: every protocol resolves them as the kernel does.
 
 mod bounds;
 mod reference;
@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A host of ann's, and her home with `link` to `a/real`, a file `x` in both `a` and the top, and `f`.
+/// A host with ann, and her home: a link `link` to `a/real`, a file `x` in both `a` and the top, and `f`.
 async fn host() -> (Host, PathBuf) {
     let host = Host::with_user("ann", "").await.unwrap();
     let home = host.home("ann");
@@ -38,7 +38,7 @@ async fn dot_dot_after_a_link_is_the_parent_of_its_target() {
         let reply = peer.ask(Request::RealPath { path: path.into() }).await.unwrap();
         assert_eq!(reply.payload, Payload::Path(real.into()), "{path}");
     }
-    // What is missing has nothing above it.
+    // A missing directory has no parent.
     for recursive in [false, true] {
         let reply = peer.ask(Request::Rm { path: b"none/../x".to_vec(), recursive }).await.unwrap();
         assert_eq!(reply.status, Status::NoSuchFile, "{reply}");
@@ -102,7 +102,7 @@ async fn a_trailing_slash_means_a_directory() {
     assert!(!home.join("archive").exists() && !client.work().join("nodir").exists());
     assert_eq!((content(home.join("f")), content(home.join("x"))), ("f".to_owned(), "top".to_owned()));
     assert!(home.join("l").is_symlink() && home.join("a/x").exists());
-    // What is a directory takes it, and a directory may be named so before it is there.
+    // A directory accepts the slash, even before it exists.
     fs::create_dir(client.work().join("t")).unwrap();
     fs::write(client.work().join("t/in"), "in").unwrap();
     let script = "put b a/\nmkdir d/\nmv f l/\ncp -r a copy/\nput -r t tree/\nmv copy/ moved/\nrm -r d/\nget -r tree new/\n";
@@ -136,7 +136,7 @@ async fn scp_into_a_missing_directory_makes_no_file() {
         assert!(!home.join("backup").exists(), "{how:?}");
         assert_eq!((content(home.join("f")), content(home.join("a/b"))), ("f".to_owned(), "BB".to_owned()));
     }
-    // A directory may be new, as for cp -r.
+    // The directory may be new, as for cp -r.
     assert!(copy(&["-O", "-r"], "t", "fresh/"));
     assert!(home.join("fresh").is_dir());
 }
@@ -154,7 +154,7 @@ async fn a_put_into_a_removed_working_directory_makes_no_file() {
         assert_eq!(peer.put(path, b"BB").await.unwrap().status, Status::NoSuchDirectory);
         assert!(!home.join("gone").exists());
     }
-    // The way out is there, as in a shell.
+    // `cd ..` still works, as in a shell.
     assert_eq!(peer.ask(Request::Cd { path: b"..".to_vec() }).await.unwrap().status, Status::Done);
     for put in ["put b", "put b .", "put b ./"] {
         let said = client.script(format!("mkdir -p /gone\ncd /gone\nrmdir /gone\n{put}\n")).unwrap();

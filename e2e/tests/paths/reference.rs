@@ -1,4 +1,4 @@
-//! What others do with the same path in the same tree: the kernel, and OpenSSH's SFTP server.
+//! The behaviour of the kernel and of OpenSSH's SFTP server with the same path in the same tree.
 
 use crate::table::{Op, PathOutcome, Tree};
 use anyhow::{Context, Result, bail};
@@ -15,7 +15,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// What the system calls do in a tree: the plain one of each operation, on the path as it is spelled.
+/// The result of the plain system call of each operation, on the path as spelled.
 pub(crate) fn kernel(tree: &Tree, op: Op, path: &str) -> PathOutcome {
     let top = rustix::fs::open(tree.top(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
     let code = match call(&top, op, path) {
@@ -53,7 +53,7 @@ fn call(top: &OwnedFd, op: Op, path: &str) -> rustix::io::Result<()> {
     }
 }
 
-/// The code that OpenSSH's server has for an error (sftp-server.c, `errno_to_portable`).
+/// The code of OpenSSH's server for an error (sftp-server.c, `errno_to_portable`).
 fn portable(errno: Errno) -> StatusCode {
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::BADF | Errno::LOOP => StatusCode::NoSuchFile,
@@ -64,7 +64,7 @@ fn portable(errno: Errno) -> StatusCode {
     }
 }
 
-/// Opens a path as in a chroot: what it is of, its device and inode, or the error.
+/// Opens a path as in a chroot. Returns its device and inode, or the error.
 pub(crate) fn in_root(top: &Path, path: &[u8], flags: OFlags) -> rustix::io::Result<(u64, u64)> {
     let top = rustix::fs::openat(CWD, top, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -73,7 +73,7 @@ pub(crate) fn in_root(top: &Path, path: &[u8], flags: OFlags) -> rustix::io::Res
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// OpenSSH's SFTP server, at work in a folder.
+/// OpenSSH's SFTP server, running in a folder.
 pub(crate) struct Reference {
     _child: Child,
     input: ChildStdin,
@@ -87,7 +87,7 @@ impl Reference {
     /// Starts it.
     ///
     /// # Errors
-    /// If it does not speak.
+    /// If it does not answer.
     pub(crate) async fn start(folder: &Path) -> Result<Reference> {
         let mut command = Command::new(Reference::PROGRAM);
         command.arg("-d").arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -102,10 +102,10 @@ impl Reference {
         }
     }
 
-    /// Sends a request and hears its answer.
+    /// Sends a request and receives its answer.
     ///
     /// # Errors
-    /// If anything else comes.
+    /// If anything else arrives.
     pub(crate) async fn ask(&mut self, request: SftpRequest) -> Result<Response> {
         self.send(&ClientPacket::Request { id: 1, request }).await?;
         match self.packet().await? {

@@ -1,4 +1,4 @@
-//! Some hundred spellings and what is done with them, compared with the kernel and with OpenSSH's server.
+//! Operations on some hundred spellings, compared with the kernel and with OpenSSH's server.
 
 use crate::reference::{Reference, kernel};
 use anyhow::{Result, bail};
@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// What is in the tree, and what is not: `none`, `missing`, `a/none`.
+/// Names in the tree, and missing ones: `none`, `missing`, `a/none`.
 const NAMES: [&str; 20] = [
     "f",
     "d",
@@ -39,7 +39,7 @@ const NAMES: [&str; 20] = [
 
 const ENDS: [&str; 7] = ["", "/", "//", "/.", "/..", "/./", "/../"];
 
-/// What is done with a path.
+/// An operation on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Stat,
@@ -63,7 +63,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// What is written to files.
+    /// The content that is written to files.
     pub(crate) const CONTENT: &[u8] = b"written";
 
     const ALL: [Op; 18] = [
@@ -98,7 +98,7 @@ impl Op {
         }))
     }
 
-    /// As SFTP has it. A rename replaces, as the kernel's.
+    /// The SFTP request. A rename replaces, as the kernel's does.
     fn request(self, path: &str) -> SftpRequest {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let (path, attributes) = (bytes(path), SftpAttributes::default());
@@ -125,7 +125,7 @@ impl Op {
         }
     }
 
-    /// As the native protocol has it, where that means the same; a put is asked for otherwise.
+    /// The native request, if it means the same. A put is tested elsewhere.
     fn native(self, path: &str) -> Option<sshome_wire::Request> {
         use sshome_wire::Request;
         let path = path.as_bytes().to_vec();
@@ -141,16 +141,16 @@ impl Op {
     }
 }
 
-/// What came of it: as SFTP tells, and what the tree is like.
+/// The result: SFTP's answer, and the state of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathOutcome {
     pub(crate) code: StatusCode,
-    /// What REALPATH answers, from the top of the tree.
+    /// REALPATH's answer, relative to the top of the tree.
     pub(crate) name: Option<String>,
     pub(crate) after: BTreeMap<PathBuf, String>,
 }
 
-/// A folder with the same in it each time.
+/// A folder with the same entries each time.
 pub(crate) struct Tree(PathBuf);
 
 impl Tree {
@@ -227,7 +227,7 @@ impl Server<'_> {
         }
     }
 
-    /// Does it, and leaves nothing open.
+    /// Executes it, and leaves nothing open.
     async fn act(&mut self, tree: &Tree, op: Op, path: &str) -> Result<PathOutcome> {
         let (mut code, mut name) = (StatusCode::Ok, None);
         match self.ask(op.request(path)).await? {
@@ -256,21 +256,21 @@ impl Server<'_> {
     }
 }
 
-/// What is otherwise with us because we have chosen so: docs/paths.md says it. Nothing of it changes anything.
+/// Deliberate differences, which docs/paths.md lists. None of these operations changes anything.
 fn is_chosen(op: Op, tree: &Tree, path: &str, ours: StatusCode, theirs: StatusCode) -> bool {
     let names_directory = path.ends_with(['/', '.']);
     let not_a_directory =
         || tree.top().join(path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotADirectory);
     match op {
-        // A file is opened, and nothing else.
+        // Only files can be opened.
         Op::OpenRead => (ours, theirs) == (StatusCode::Failure, StatusCode::Ok),
-        // The kernel says of all such paths that they are directories, even where nothing is.
+        // The kernel calls all such paths directories, even missing ones.
         Op::OpenCreate | Op::OpenExclusive => {
             names_directory && (ours, theirs) == (StatusCode::NoSuchFile, StatusCode::Failure)
         }
-        // A name below a file leads nowhere, as for realpath(3).
+        // A name below a file does not exist, as for realpath(3).
         Op::Realpath => (ours, theirs) == (StatusCode::NoSuchFile, StatusCode::Ok) && not_a_directory(),
-        // rmdir(2) has EINVAL for `.`.
+        // rmdir(2) fails with EINVAL for `.`.
         Op::Rmdir => names_directory && (ours, theirs) == (StatusCode::Failure, StatusCode::BadMessage),
         Op::HardlinkFrom => (ours, theirs) == (StatusCode::Failure, StatusCode::PermissionDenied),
         _ => false,
@@ -289,7 +289,7 @@ async fn every_spelling_means_the_same_as_to_the_kernel_and_openssh() {
     let test = "every_spelling_means_the_same_as_to_the_kernel_and_openssh";
     let host = Host::with_user("ann", "").await.unwrap();
     let (ours, other) = (Tree::new(host.home("ann")), tempfile::tempdir().unwrap());
-    // Without links on the way to it: REALPATH tells all of it.
+    // Without links in its own path, because REALPATH returns the whole path.
     let theirs = Tree::new(other.path().canonicalize().unwrap());
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     let mut reference = match sshome_e2e::foreign::installed(Reference::PROGRAM, test) {
@@ -329,7 +329,7 @@ async fn every_spelling_means_the_same_as_to_the_kernel_and_openssh() {
     assert!(different.is_empty(), "{} are different:\n{}", different.len(), different.join("\n"));
 }
 
-/// The same protocol of ours, with what the kernel says, and no more than whether it is done.
+/// The native protocol compared with the kernel: only whether the operation succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_spelling_means_the_same_natively_as_to_the_kernel() {
     let host = Host::with_user("ann", "").await.unwrap();
@@ -338,7 +338,7 @@ async fn every_spelling_means_the_same_natively_as_to_the_kernel() {
     let mut peer = Peer::login(&host, "ann").await.unwrap();
     let fresh = ours.snapshot();
     let mut different = Vec::new();
-    // An empty path is the working directory here.
+    // In this protocol, an empty path is the working directory.
     for (path, op) in
         spellings().filter(|path| !path.is_empty()).flat_map(|path| Op::ALL.map(|op| (path.clone(), op)))
     {

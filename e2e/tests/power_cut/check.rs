@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What the checks have seen.
+/// The counts of the checks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Files that were as they should be.
@@ -21,7 +21,7 @@ pub(crate) struct Tally {
     pub(crate) resumed: usize,
 }
 
-/// What is in a home.
+/// The content of a home.
 struct Found {
     /// Without the staging folder.
     entries: BTreeMap<String, Entry>,
@@ -30,8 +30,8 @@ struct Found {
     staged: u64,
 }
 
-/// Checks the homes in `folder` after a cut at the end of `events`. `is_strict`: no change that was not synced may come
-/// undone alone, so that what is charged is within the quota.
+/// Checks the homes in `folder` after a cut at the end of `events`. `is_strict`: changes are undone in order, so the
+/// charged bytes are within the quota.
 pub(crate) fn check(
     folder: &Path,
     settings: &Settings,
@@ -66,7 +66,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Used and reserved cover what is on the disk, and are within the quota.
+/// Used and reserved bytes cover the disk's, and are within the quota.
 fn accounting(session: &Session, expected: &Expected, found: &Found, is_strict: bool) -> Result<()> {
     let charged = session.charged()?;
     let on_disk = found.sizes.values().sum::<u64>();
@@ -93,7 +93,7 @@ fn accounting(session: &Session, expected: &Expected, found: &Found, is_strict: 
     Ok(())
 }
 
-/// Each name has what it may have. The number of files.
+/// Each name has an allowed entry. Returns the number of files.
 fn names(session: &Session, expected: &Expected, found: &Found) -> Result<usize> {
     let mut files = 0;
     for name in found.entries.keys() {
@@ -109,7 +109,7 @@ fn names(session: &Session, expected: &Expected, found: &Found) -> Result<usize>
         let Entry::File(content) = is else { continue };
         let (digest, stored) = session.digests(name).with_context(|| name.clone())?;
         ensure!(digest == content.digest, "{name}: the server reads {digest}");
-        // Before a file is written in place, its stored digest is removed.
+        // The stored digest is removed before a file is written in place.
         let is_intact = !allowed.contains(&Entry::BeingWritten);
         if content.has_digest && is_intact && has_xattrs() || stored.is_some() {
             ensure!(stored == Some(digest), "{name}: the stored digest is {stored:?}, of {digest}");
@@ -125,8 +125,8 @@ fn names(session: &Session, expected: &Expected, found: &Found) -> Result<usize>
     Ok(files)
 }
 
-/// Each partial upload is resumed to the right content. Those whose directory is gone, or for which the quota has no room,
-/// can be discarded.
+/// Each partial upload is resumed to the right content. Those whose directory is gone, or that do not fit into the
+/// quota, can be discarded.
 fn parts(session: &Session, sources: &[&Source], tally: &mut Tally) -> Result<()> {
     for part in session.parts() {
         tally.parts += 1;
@@ -148,7 +148,7 @@ fn parts(session: &Session, sources: &[&Source], tally: &mut Tally) -> Result<()
     Ok(())
 }
 
-/// Whether what is found is what it should be.
+/// Whether the entry is the expected one.
 fn is_like(found: &Entry, expected: &Entry) -> bool {
     match (found, expected) {
         (Entry::File(found), Entry::File(expected)) => {

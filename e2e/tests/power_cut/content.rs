@@ -1,5 +1,5 @@
-//! What a file may contain after a power cut, in both models: of what was not synced, each page is old, new or zero, and
-//! the length is any that the file had since its last sync.
+//! The possible content of a file after a power cut, in both models: each page that was not synced is old, new or zero,
+//! and the length is any that the file had since its last sync.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -7,10 +7,10 @@ use rand::seq::IndexedRandom;
 use sshome_e2e::recorder::Event;
 use std::ops::Range;
 
-/// What reaches the disk at once.
+/// The unit of writes to the disk.
 const PAGE_BYTES: usize = 4096;
 
-/// What happened to the pages of a file that were not synced.
+/// The fate of the pages of a file that were not synced.
 #[derive(Clone, Copy, Debug)]
 enum Unsynced {
     /// None was written, nor the new length.
@@ -19,7 +19,7 @@ enum Unsynced {
     Zero,
     /// All were written.
     Whole,
-    /// Each page and the length fared differently.
+    /// Each page and the length had a different fate.
     Mixed,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn content(events: &[Event], changes: &[usize], synced: usize, random
     disk
 }
 
-/// Makes a change as a program sees it. Which bytes it concerns.
+/// Applies a change as a program sees it. Returns the range of its bytes.
 fn change(seen: &mut Vec<u8>, event: &Event) -> Range<usize> {
     match event {
         Event::Write(_, offset, data) => {
@@ -75,7 +75,7 @@ fn change(seen: &mut Vec<u8>, event: &Event) -> Range<usize> {
         Event::SetLength(_, length) => {
             let old = seen.len();
             seen.resize(*length as usize, 0);
-            // Of what was cut off, the pages may stay as they were.
+            // The pages beyond the new length may stay as they were.
             old..seen.len().max(old)
         }
         _ => 0..0,

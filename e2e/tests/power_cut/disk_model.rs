@@ -1,5 +1,5 @@
-//! Two models of what a disk may have after a power cut. They say which changes of names and attributes survive; the
-//! content of files is in [`content`](crate::content).
+//! Two models of a disk after a power cut. They determine which changes of names and attributes survive;
+//! [`content`](crate::content) determines the content of files.
 
 use crate::synced::Synced;
 use rand::RngExt;
@@ -10,16 +10,16 @@ use std::collections::HashMap;
 /// A kind of filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DiskModel {
-    /// As ext4 and xfs: changes of names and attributes are in one journal. A prefix of them survives that has all that
-    /// were made before the last sync of anything.
+    /// As ext4 and xfs: changes of names and attributes are in one journal. A prefix of them survives, which includes
+    /// all changes before the last sync of anything.
     Journal,
-    /// POSIX at its weakest: a change survives for certain only if its own directory or file was synced. Of the others
-    /// any may survive, those of one name in their order. A rename is atomic: it survives with both names or with
+    /// The weakest that POSIX allows: a change is certain to survive only if its own directory or file was synced. Any
+    /// of the others may survive, those of one name in order. A rename is atomic: it survives with both names or with
     /// neither, and a sync of either directory covers it.
     Posix,
 }
 
-/// What a disk tends to do with changes that were not synced.
+/// The tendency of a disk with changes that were not synced.
 #[derive(Clone, Copy, Debug)]
 enum Tendency {
     Loses,
@@ -28,7 +28,8 @@ enum Tendency {
 }
 
 impl DiskModel {
-    /// Whether each event survives the cut after the last one. True for those that are not of names or attributes.
+    /// Whether each event survives the cut after the last one. `true` for events of other kinds than names and
+    /// attributes.
     pub(crate) fn survivors(self, events: &[Event], synced: &Synced, random: &mut StdRng) -> Vec<bool> {
         let tendency = match random.random_range(0..3) {
             0 => Tendency::Loses,
@@ -61,7 +62,7 @@ impl DiskModel {
     }
 }
 
-/// The nodes of which a sync covers the event.
+/// The nodes whose sync covers the event.
 fn nodes(event: &Event) -> Vec<NodeId> {
     match event {
         Event::Create(slot, ..) | Event::Link(slot, _) | Event::Remove(slot, _) => vec![slot.directory],
@@ -89,8 +90,8 @@ fn emptied(event: &Event) -> (Option<&Slot>, Option<NodeId>) {
     }
 }
 
-/// What survives does so with its causes: the earlier changes of the same names, for a directory that is removed the
-/// removal of all that was in it, and for another name of a file its earlier one.
+/// An event survives only with its causes: the earlier changes of the same names; for a removed directory, the removal
+/// of its entries; and for a new name of a file, its earlier name.
 fn keep_causes(events: &[Event], survives: &mut [bool]) {
     let mut last_of: HashMap<&Slot, usize> = HashMap::new();
     let mut emptied_in: HashMap<NodeId, Vec<usize>> = HashMap::new();

@@ -1,9 +1,9 @@
-//! What the sessions of a recording did, and what a disk may have after a cut, as far as users were promised it.
+//! The operations of the sessions of a recording, and the state after a cut that users were promised.
 
 use sshome_e2e::recorder::{Event, Mark};
 use std::collections::BTreeMap;
 
-/// What has a name.
+/// An entry of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Absent,
@@ -11,7 +11,7 @@ pub(crate) enum Entry {
     File(Content),
     /// A symbolic link with this target.
     Link(String),
-    /// A file that is written in place: any mixture.
+    /// A file that is being written in place: any mixture.
     BeingWritten,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Content {
     pub(crate) has_digest: bool,
 }
 
-/// What a report means for a power cut after it.
+/// The promise of a report, for a power cut after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
     /// Nothing.
@@ -36,36 +36,36 @@ pub(crate) enum Promise {
     AllSurvive,
 }
 
-/// Something that a session did.
+/// An operation of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     /// For messages.
     pub(crate) what: String,
-    /// What it changed, by path.
+    /// Its changes, by path.
     pub(crate) changes: Vec<(String, Entry)>,
     pub(crate) promise: Promise,
     /// A file, link or directory that it moved: from, to.
     pub(crate) moved: Option<(String, String)>,
 }
 
-/// What one session did, in order. No other session changes its names.
+/// The operations of one session, in order. No other session changes its names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     pub(crate) operations: Vec<Operation>,
 }
 
-/// What a user's names may have after a cut.
+/// The entries that a user's names may have after a cut.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
-    /// For each name, what it may have: the newest last.
+    /// For each name, its possible entries, the newest last.
     pub(crate) entries: BTreeMap<String, Vec<Entry>>,
-    /// For each name, what was done to it, for messages.
+    /// For each name, its operations, for messages.
     pub(crate) operations: BTreeMap<String, Vec<String>>,
     /// Files that were renamed.
     pub(crate) moves: Vec<Moved>,
 }
 
-/// A file, link or directory that is under just one of some names.
+/// A file, link or directory that has exactly one of several names.
 #[derive(Debug)]
 pub(crate) struct Moved {
     /// In the order in which it got them.
@@ -74,7 +74,7 @@ pub(crate) struct Moved {
 }
 
 impl Expected {
-    /// What the sessions' names may have after a cut at the end of these events.
+    /// The entries that the sessions' names may have after a cut at the end of these events.
     pub(crate) fn after(events: &[Event], sessions: &[(usize, &History)]) -> Expected {
         let mut expected = Expected::default();
         for (number, history) in sessions {
@@ -111,11 +111,12 @@ impl Expected {
         }
     }
 
-    /// Notes a file that an operation renames, before its changes are noted, and forgets those of which it changes a name.
+    /// Notes a file that an operation renames, before its changes are noted. Forgets moved files with a name that it
+    /// changes.
     fn moved(&mut self, operation: &Operation, survives: bool) {
         let changed = |name: &String| operation.changes.iter().find(|(path, _)| path == name);
         let renamed = operation.moved.as_ref().and_then(|(from, to)| Some((from, to, &changed(to)?.1)));
-        // A file that is renamed again is under one of all its names.
+        // A file that is renamed again has one of all its names.
         let earlier = renamed.and_then(|(from, _, entry)| {
             let is_it = |moved: &Moved| moved.entry == *entry && moved.names.last() == Some(from);
             self.moves.iter().position(is_it).map(|at| self.moves.swap_remove(at))
@@ -124,7 +125,7 @@ impl Expected {
         let Some((from, to, entry)) = renamed.filter(|_| !survives) else { return };
         let may_have = |name: &String| self.entries.get(name).map_or(&[][..], Vec::as_slice);
         let is_certain = may_have(from) == [entry.clone()];
-        // What is renamed over a copy of itself cannot be told from it.
+        // A file that is renamed over a copy of itself cannot be distinguished from it.
         let is_alone = !may_have(to).iter().any(|other| other.has_content_of(entry));
         let Some(mut moved) =
             earlier.or_else(|| is_certain.then(|| Moved { names: vec![from.clone()], entry: entry.clone() }))

@@ -1,7 +1,7 @@
-//! Power cuts: random operations on a disk that records every change, and what a disk may have kept of them at any moment,
-//! opened again and compared with what users were promised. See docs/reliability.md.
+//! Power cuts: random operations on a disk that records every change. A state that a disk may have kept is opened and
+//! compared with the promises to users. See docs/reliability.md.
 //!
-//! `SSHOME_POWER_CUT_ROUNDS` repeats all with other seeds, `SSHOME_POWER_CUT_SEED` is the first.
+//! `SSHOME_POWER_CUT_ROUNDS` repeats everything with different seeds, `SSHOME_POWER_CUT_SEED` is the first.
 
 mod check;
 mod content;
@@ -31,10 +31,10 @@ use workload::Recording;
 /// Cuts of one recording for each model.
 const CUTS: usize = 250;
 
-/// Things that each session of a recording does.
+/// The number of operations of each session of a recording.
 const OPERATIONS: usize = 60;
 
-/// Where disks are built: in memory, if there is such a folder.
+/// The folder in which disks are built: in memory, if possible.
 fn replays() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
@@ -58,7 +58,7 @@ fn recording(test: &str) -> Option<&'static Recording> {
     recording.as_ref()
 }
 
-/// Cuts of a recording: a third of them anywhere, a third just after an event of which the order matters, and a third just
+/// Cuts of a recording: a third of them anywhere, a third just after an event whose order matters, and a third just
 /// after a rename.
 fn cuts(events: &[Event], count: usize, random: &mut StdRng) -> Vec<usize> {
     let after = |wanted: fn(&Event) -> bool| {
@@ -73,7 +73,7 @@ fn cuts(events: &[Event], count: usize, random: &mut StdRng) -> Vec<usize> {
     (0..count).zip(kinds.iter().cycle()).filter_map(|(_, kind)| kind.choose(random).copied()).collect()
 }
 
-/// A folder with a server's settings, whose homes are made anew for each cut.
+/// A folder with a server's settings, whose homes are built again for each cut.
 struct Replays {
     dir: TempDir,
     settings: Settings,

@@ -4,7 +4,7 @@ use crate::disk_model::DiskModel;
 use sshome_e2e::recorder::{Event, NodeId};
 use std::collections::HashSet;
 
-/// Where a record beside a partial upload has the version of its format.
+/// The offset of the format's version in the record of a partial upload.
 const VERSION_AT: usize = 7;
 
 /// A fault of the server's order of syncs.
@@ -20,7 +20,7 @@ pub(crate) enum Mutant {
     SyncfsElsewhere,
     /// The record beside a partial upload cannot be read after the cut.
     UnreadableRecord,
-    /// What is renamed loses its old name first.
+    /// A renamed file loses its old name first.
     RenameInTwoSteps,
 }
 
@@ -43,7 +43,7 @@ impl Mutant {
         }
     }
 
-    /// What a server with this fault would have done.
+    /// The events of a server with this fault.
     pub(crate) fn of(self, events: &[Event]) -> Vec<Event> {
         let without = |unwanted: fn(&Event) -> bool| {
             events.iter().filter(|event| !unwanted(event)).cloned().collect::<Vec<_>>()
@@ -61,7 +61,7 @@ impl Mutant {
     }
 }
 
-/// Makes each record one of a later version.
+/// Changes each record to a later version.
 fn unreadable_records(events: &[Event]) -> Vec<Event> {
     let is_record = |event: &Event| match event {
         Event::Create(slot, node, _) if slot.name.to_string_lossy().ends_with(".part") => Some(*node),

@@ -1,4 +1,4 @@
-//! Puts what a disk has after a power cut into a folder.
+//! Writes the state of a disk after a power cut into a folder.
 
 use crate::content::content;
 use crate::disk_model::DiskModel;
@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What survives a cut after the last of these events.
+/// The state that survives a cut after the last of these events.
 pub(crate) struct Replay<'a> {
     events: &'a [Event],
     synced: Synced,

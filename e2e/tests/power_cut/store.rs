@@ -1,4 +1,4 @@
-//! The server's operations as this test uses them. Nothing else here calls the server.
+//! The server's operations as this test uses them. Only this module calls the server.
 
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;
@@ -20,12 +20,12 @@ pub(crate) const USERS: [&str; 2] = ["ann", "bob"];
 /// Bytes that each user may store.
 pub(crate) const QUOTA_BYTES: u64 = 26 << 20;
 
-/// Where uploads are until they are published.
+/// The folder of uploads until they are published.
 pub(crate) const STAGING: &str = STAGING_DIRECTORY;
 
 const PUBLIC_KEY_BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIOTi1bVt18LCvBKeba5g5VjVECu5ppYGuP7NLLS3qMWa";
 
-/// Bytes that are written at once.
+/// The size of a write, in bytes.
 const WRITE_BYTES: usize = 256 << 10;
 
 /// A server's settings.
@@ -54,7 +54,7 @@ impl Settings {
         Ok(Settings { homes: homes_of(&config.accounts), logins })
     }
 
-    /// Opens the homes, as a server that starts.
+    /// Opens the homes, as a server does at its start.
     pub(crate) fn start(&self) -> Result<Store> {
         let homes: Arc<dyn HomeStore> = Arc::new(PosixStore::default());
         homes.serve(&self.homes)?;
@@ -80,7 +80,7 @@ impl Store {
     }
 }
 
-/// What a client uploads.
+/// The source of an upload.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) path: String,
@@ -88,7 +88,7 @@ pub(crate) struct Source {
     /// Each source has another.
     pub(crate) mtime: i64,
     pub(crate) mode: u32,
-    /// If it can be read only once.
+    /// Set if it can be read only once.
     pub(crate) stream: Option<StreamId>,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct Part {
     pub(crate) length: u64,
 }
 
-/// What is charged to a user's quota, in bytes.
+/// The bytes that are charged to a user's quota.
 pub(crate) struct Charged {
     pub(crate) used: u64,
     pub(crate) reserved: u64,
@@ -106,11 +106,11 @@ pub(crate) struct Charged {
     pub(crate) total: u64,
 }
 
-/// A session of a user. Operations return whether they were made: false if the quota does not allow it.
+/// A session of a user. Operations return whether they were done; `false` if the quota does not allow it.
 pub(crate) struct Session(User);
 
 impl Session {
-    /// Puts files in one batch. Whether each was stored.
+    /// Puts files in one batch. Returns whether each was stored.
     pub(crate) fn put(&self, sources: &[Source]) -> Result<Vec<bool>> {
         let (mut done, mut batch) = (Vec::new(), Vec::new());
         for source in sources {
@@ -153,7 +153,7 @@ impl Session {
         }
     }
 
-    /// Puts a file after the blocks of its partial upload that are as they should be.
+    /// Puts a file after the matching blocks of its partial upload.
     pub(crate) fn resume(&self, source: &Source, part: Option<CheckedPartial>) -> Result<bool> {
         let found = part.as_ref().map_or(&[][..], |part| &part.digests);
         let mut hasher = BlockHasher::new();
@@ -285,7 +285,7 @@ impl Session {
         service::parts(&self.0).into_iter().map(part).collect()
     }
 
-    /// Discards the partial uploads of a file, or all. Their number.
+    /// Discards the partial uploads of a file, or all. Returns their number.
     pub(crate) fn discard(&self, name: Option<&str>) -> Result<usize> {
         Ok(service::discard(&self.0, name.map(path).as_ref())?)
     }

@@ -1,9 +1,9 @@
-//! Up to where the syncs of a recording have put what on the disk.
+//! Which events the syncs of a recording have put on the disk.
 
 use sshome_e2e::recorder::{Event, NodeId};
 use std::collections::HashMap;
 
-/// Which events are on the disk for certain. All numbers are of events: those before it are covered.
+/// The events that are certainly on the disk. Each number is of an event: all events before it are covered.
 #[derive(Debug, Default)]
 pub(crate) struct Synced {
     nodes: HashMap<NodeId, usize>,

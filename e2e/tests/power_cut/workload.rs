@@ -1,4 +1,4 @@
-//! Sessions that do random things on a recorded disk, at once, each with its own names.
+//! Concurrent sessions with random operations on a recorded disk, each with its own names.
 
 mod names;
 
@@ -20,26 +20,26 @@ const MIB: usize = 1 << 20;
 /// The user of each session.
 const SESSIONS: [usize; 3] = [0, 0, 1];
 
-/// Whose SFTP writes in place.
+/// The user whose SFTP writes are in place.
 const IN_PLACE: usize = 0;
 
-/// Names of each session, after its number.
+/// The names of each session, below a directory with its number.
 const SMALL_FILES: [&str; 8] = ["a", "b", "c", "d/a", "d/b", "d/e/a", "d/e/b", "d/e/f/a"];
 
-/// The name of a large file, of which an upload may be partial.
+/// The name of a large file, whose upload may be partial.
 const LARGE: &str = "d/large";
 
-/// What happened, and what was promised.
+/// The events, and the promises.
 pub(crate) struct Recording {
     pub(crate) events: Vec<Event>,
-    /// With the number of each one's user.
+    /// Each with the number of its user.
     pub(crate) sessions: Vec<(usize, History)>,
-    /// What may have been uploaded in part, with the number of its user.
+    /// The sources of partial uploads, each with the number of its user.
     pub(crate) sources: Vec<(usize, Source)>,
 }
 
 impl Recording {
-    /// Has each session do this many things. None if nothing can be mounted.
+    /// Runs this number of operations in each session. `None` if this machine cannot mount.
     pub(crate) fn new(test: &str, seed: u64, operations: usize) -> Option<Recording> {
         let folder = TempDir::with_prefix("sshome-power-cut-").unwrap();
         let settings = Settings::new(folder.path()).unwrap();
@@ -72,17 +72,18 @@ struct Actor<'a> {
     session: Session,
     number: usize,
     random: StdRng,
-    /// What the names have now.
+    /// The current entries of the names.
     names: BTreeMap<String, Entry>,
-    /// What is in small files.
+    /// The contents of small files.
     contents: HashMap<blake3::Hash, Arc<Vec<u8>>>,
     /// Names whose last change need not survive.
     uncertain: BTreeSet<String>,
     /// Files that were written in place since they were synced.
     unsynced: BTreeSet<String>,
-    /// Files that may have several names. They are not written in place: that would change what another name has.
+    /// Files that may have several names. They are not written in place, since that would change the file of another
+    /// name.
     linked: BTreeSet<String>,
-    /// Whether the last thing done was to rename a directory.
+    /// Whether the last operation renamed a directory.
     has_moved_directory: bool,
     history: History,
     sources: Vec<Source>,
@@ -110,7 +111,7 @@ impl<'a> Actor<'a> {
     }
 
     fn act(&mut self) -> Result<()> {
-        // What is put into a directory whose new name is not on the disk may be found below the old one.
+        // A file that is put into a renamed directory may end up below the old name until the rename is on the disk.
         if std::mem::take(&mut self.has_moved_directory) {
             return if self.random.random_bool(0.7) { self.sync() } else { self.remove_tree() };
         }
@@ -132,7 +133,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Does something between two marks. `act` says what it has changed.
+    /// Executes an operation between two marks. `act` returns its changes.
     fn operate(
         &mut self,
         what: String,
@@ -184,7 +185,7 @@ impl<'a> Actor<'a> {
         source
     }
 
-    /// Creates the directory of a name, if there is none.
+    /// Creates the directory of a name if it does not exist.
     fn make_directory_of(&mut self, name: &str) -> Result<()> {
         let Some((directory, _)) = name.rsplit_once('/') else { return Ok(()) };
         if self.names.get(directory) == Some(&Entry::Directory) {
@@ -229,7 +230,7 @@ impl<'a> Actor<'a> {
         self.put_small(count)
     }
 
-    /// Enough for one `syncfs`.
+    /// Enough files for one `syncfs`.
     fn put_many(&mut self) -> Result<()> {
         self.put_small(16)
     }
@@ -302,7 +303,7 @@ impl<'a> Actor<'a> {
         })
     }
 
-    /// Writes to a small file that exists, of which the name is on the disk.
+    /// Writes to an existing small file whose name is on the disk.
     fn write_in_place(&mut self) -> Result<()> {
         let Some(name) = self.existing().filter(|name| !self.linked.contains(name)) else { return Ok(()) };
         let Some(Entry::File(Content { digest, .. })) = self.names.get(&name) else { return Ok(()) };

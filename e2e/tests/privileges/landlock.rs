@@ -1,8 +1,8 @@
-//! Landlock at work: which files a confined server reaches.
+//! Landlock: the files that a confined server can reach.
 
 use super::*;
 
-/// Whether the kernel confines a server that wants to be.
+/// Whether the kernel can confine a server.
 fn confines(host: &Host, test: &str) -> bool {
     let confines = log(host).contains("Landlock ABI");
     if !confines {
@@ -48,8 +48,8 @@ async fn a_new_root_outside_the_homes_needs_a_restart_and_one_inside_does_not() 
     assert_eq!(bob.put("f", b"1").await.unwrap().status, Status::Done);
 }
 
-/// The server's own checks are passed here: the names are those that it was started with, and what they lead
-/// to is other folders. So it is the kernel that refuses, and root as well.
+/// The server's own checks pass, because the names are those of its start; only their folders were replaced. So it is
+/// the kernel that refuses, even to root.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernel_confines_the_server_to_its_folders() {
     for confine in ["best-effort", "off"] {
@@ -72,13 +72,13 @@ async fn the_kernel_confines_the_server_to_its_folders() {
         fs::create_dir(&root).unwrap();
         edit(&host, |_| text.clone());
         let done = reload(&host);
-        // The home is its user's matter: the settings are taken up.
+        // The home affects only its user: the settings are applied.
         assert_eq!(done.code, Some(0), "{confine}: {done}");
         assert_eq!(done.out().contains("bob is locked out"), confined, "{confine}: {done}");
         assert_eq!(done.out().contains("restart needed"), confined, "{confine}: {done}");
         assert_eq!(Peer::login(&host, "bob").await.is_err(), confined, "{confine}");
 
-        // Nor is a key read that a link in keys/ leads to.
+        // Nor can it read a key through a link in keys/.
         let key = host.key().public_key().to_openssh().unwrap();
         fs::write(elsewhere.path().join("eve.pub"), key).unwrap();
         symlink(elsewhere.path().join("eve.pub"), host.dir().join("keys/eve.pub")).unwrap();

@@ -1,6 +1,6 @@
-//! What the server takes from itself before it serves, and what it tells the service manager.
+//! The privileges that the server drops before it serves, and its messages to the service manager.
 //!
-//! Some of this wants root, and is skipped by name without it; some wants a kernel with Landlock.
+//! Some tests need root and some a kernel with Landlock; otherwise they are reported as skipped.
 
 mod landlock;
 mod service_manager;
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// An account that every Linux has, and that nothing runs as.
+/// An account that every Linux has and nothing uses.
 const ACCOUNT: &str = "daemon";
 
 /// The user and group of the account.
@@ -30,7 +30,7 @@ fn account() -> (u32, u32) {
     (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
-/// A server that is to run as the account, in a folder that the account may pass through.
+/// A server that will run as the account, in a folder that the account may traverse.
 fn host_of_account() -> Host {
     let builder = HostBuilder::new().unwrap().setting(&format!("account = \"{ACCOUNT}\""));
     let host = builder.log("file = \"log/audit\"\nmax-size = \"4 KiB\"").user("ann", "").unwrap();
@@ -39,19 +39,19 @@ fn host_of_account() -> Host {
     host
 }
 
-/// One that says in its log what confines it.
+/// A host whose log says how the server is confined.
 fn telling(settings: &str) -> HostBuilder {
     HostBuilder::new().unwrap().setting(settings).log("file = \"log/audit\"")
 }
 
-/// What a server has logged up to the first home that it counted, and maybe more.
+/// A server's log, at least up to the first counted home.
 fn log(host: &Host) -> String {
     let read = || fs::read_to_string(host.dir().join("log/audit")).unwrap_or_default();
     until("its start is logged", || read().contains("home counted"));
     read()
 }
 
-/// What a server says that does not start.
+/// The error of a server that does not start.
 fn refusal(host: &Host) -> String {
     let mut command = Command::new(binary("sshomed").unwrap());
     command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(host.dir());
@@ -69,7 +69,7 @@ fn reload(host: &Host) -> Outcome {
     host.administrator().run(&["reload"])
 }
 
-/// The lines of a user whom the host's key logs in.
+/// The settings of a user with the host's key.
 fn user(host: &Host, name: &str, settings: &str) -> String {
     let key = host.key().public_key().to_openssh().unwrap();
     format!("\n[users.{name}]\nauthorized-keys = [\"{key}\"]\n{settings}\n")
@@ -107,7 +107,7 @@ async fn privileges_are_dropped_in_all_threads_as_root() {
         assert!(threads.iter().all(|thread| *thread == want), "{field}: {threads:?}");
     }
     assert!(status(&program, "Groups").iter().all(|groups| !groups.split(' ').any(|group| group == "0")));
-    // What belongs to root in /proc of a process that is not root's has no core dumps.
+    // If files in /proc of another account's process belong to root, the process leaves no core dump.
     assert_eq!(fs::metadata(format!("/proc/{}/environ", program.id())).unwrap().uid(), 0);
     let limits = fs::read_to_string(format!("/proc/{}/limits", program.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
@@ -134,7 +134,7 @@ async fn a_server_that_dropped_its_privileges_serves_as_root() {
     for path in ["home/ann/d/f", "keys/authorized/ann", "run/control", "log/audit"] {
         assert_eq!(owner(path), uid, "{path}");
     }
-    // It was read before, and nobody has to be able to read it again.
+    // It was read at the start, and need not be readable any more.
     let host_key = host.dir().join("keys/host_ed25519");
     assert_eq!((owner("keys/host_ed25519"), mode(&host_key).unwrap()), (0, 0o600));
 
@@ -212,7 +212,7 @@ fn as_account(host: &Host) -> Command {
     command
 }
 
-/// Gives the server's folder and its settings to the account, and nothing else.
+/// Gives only the server's folder and its settings to the account.
 fn give_folder(host: &Host) {
     let (uid, gid) = account();
     for path in ["", "etc", "etc/users.toml"] {
@@ -235,7 +235,7 @@ fn root_starts_nothing_in_the_folder_of_another_account_as_root() {
     }
     let checked = host.administrator().run(&["check", "--listen", "127.0.0.1:0"]);
     assert!(checked.code == Some(1) && checked.err().contains(&want), "{checked}");
-    // With the account in the settings root is welcome.
+    // With the account in the settings, root may run it.
     edit(&host, |text| text.replacen("[server]\n", &format!("[server]\naccount = \"{ACCOUNT}\"\n"), 1));
     host.start_apart().unwrap();
 }
@@ -259,7 +259,7 @@ fn files_of_an_earlier_start_as_root_are_listed_with_the_remedy_as_root() {
             let want = format!("{0}: belongs to root: chown -R {ACCOUNT}: {0}", path.display());
             assert!(said.contains(&want), "{want} in {said}");
         }
-        // Nothing is said a second time, and nobody is told to become root instead.
+        // Nothing is reported twice, and nobody is advised to become root.
         assert!(!said.contains("chmod") && !said.contains("sudo"), "{said}");
     }
     let refused: Outcome =
@@ -309,7 +309,7 @@ async fn a_confined_server_knows_the_names_of_its_groups_as_root() {
     let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
     give_folder(&host);
     copy_program("sshomed", host.dir()).unwrap();
-    // The first argument is the program where the account may not be able to run it.
+    // The first argument is a program that the account may be unable to run.
     let script = format!(
         "shift; exec setpriv --reuid={ACCOUNT} --regid={ACCOUNT} --groups={GAMES} {}/sshomed \"$@\"",
         host.dir().display()

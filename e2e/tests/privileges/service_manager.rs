@@ -1,4 +1,4 @@
-//! What a service manager hears, and the unit.
+//! Messages to the service manager, and the unit.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn the_service_manager_is_notified_of_start_reload_and_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let name = format!("sshomed-e2e-{:016x}", rand::random::<u64>());
-    // A confined server may begin nothing with abstract sockets, but this one it has from before.
+    // A confined server cannot connect to abstract sockets, but it opened this one before.
     for (socket, address) in [
         (path.display().to_string(), SocketAddr::from_pathname(&path).unwrap()),
         (format!("@{name}"), SocketAddr::from_abstract_name(&name).unwrap()),
@@ -53,7 +53,7 @@ fn the_unit_is_valid_and_restrictive() {
     };
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/systemd/sshomed.service");
     let text = fs::read_to_string(unit).unwrap();
-    // Where it is installed nothing may be yet.
+    // The installation path may not exist.
     let text = text.replace("/usr/local/bin/sshomed", binary("sshomed").unwrap().to_str().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("sshomed.service");
@@ -63,7 +63,7 @@ fn the_unit_is_valid_and_restrictive() {
     };
     let verified = run(&["verify"]);
     assert_eq!(verified.code, Some(0), "{verified}");
-    // 2.0, where 10 is a service that may do everything.
+    // 2.0 on a scale where 10 is a service without restrictions.
     let exposed = run(&["security", "--offline=true", "--threshold=20"]);
     assert_eq!(exposed.code, Some(0), "{exposed}");
 }

@@ -1,4 +1,4 @@
-//! However the program ends, the terminal is as it was: `Terminal::ended` compares its modes.
+//! However the program ends, the terminal is restored: `Terminal::ended` compares its modes.
 
 use crate::{PROMPT, host, host_with_password};
 use rustix::process::Signal;
@@ -38,7 +38,7 @@ async fn a_signal_at_a_password_restores_the_terminal() {
         until("the terminal stops to echo", || !terminal.echoes().unwrap());
         signalled(terminal, signal);
     }
-    // An interruption that no key is the cause of.
+    // A signal that no key caused.
     let mut terminal = Terminal::start(client.keyless().unwrap().arg(client.destination())).unwrap();
     terminal.expect("Password of ann@127.0.0.1: ").unwrap();
     until("the terminal stops to echo", || !terminal.echoes().unwrap());

@@ -6,11 +6,11 @@ use sshome_e2e::{Client, Terminal};
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Mounts a disk of 24 MiB at the folder that follows, for the client alone, and fills half of it.
+/// Mounts a disk of 24 MiB at the folder that follows, for the client only, and fills half of it.
 const MOUNT: &str =
     "mount -t tmpfs -o size=24m small \"$0\" && cd \"$0\" && head -c 12M /dev/zero >filler && exec \"$@\"";
 
-/// The client in a terminal, working on a small disk; `None` where nothing can be mounted.
+/// The client in a terminal, working on a small disk; `None` if this machine cannot mount.
 fn on_a_small_disk(test: &str, client: &Client) -> Option<Terminal> {
     let unshare = || {
         let mut command = Command::new("unshare");
@@ -32,11 +32,11 @@ fn on_a_small_disk(test: &str, client: &Client) -> Option<Terminal> {
     command
         .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(client.work());
-    // So wide that no message is broken.
+    // Wide enough that no message wraps.
     Some(Terminal::start_sized(&command, 250, 24).unwrap())
 }
 
-/// Bytes that no filesystem keeps as a hole, and that differ from block to block.
+/// Bytes that no filesystem stores as a hole, different in each block.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {

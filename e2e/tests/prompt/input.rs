@@ -1,4 +1,4 @@
-//! What is typed, or pasted, is neither lost nor mixed up, however fast it comes.
+//! Typed and pasted input is neither lost nor mixed up, however fast it arrives.
 
 use crate::{CTRL_C, CTRL_D, PROMPT, UP, host, say};
 use sshome_e2e::{Client, Terminal, tree, until};
@@ -22,7 +22,7 @@ async fn each_pasted_line_is_a_command_of_its_own() {
         let client = Client::new(&host, "ann").unwrap();
         let mut terminal = client.terminal().unwrap();
         terminal.expect(PROMPT).unwrap();
-        // A Tab in what is pasted completes nothing; the last line waits for Enter.
+        // A Tab in pasted text completes nothing; the last line waits for Enter.
         let tab = if begin.is_empty() { ' ' } else { '\t' };
         terminal.send(&format!("{begin}rm -r old\rls{tab}data\rcd data\rpwd\rmkdir new{end}")).unwrap();
         for shown in ["rm -r old\n", "ls data\n", "cd data\n", "data> pwd\n", "/data\n", "data> mkdir new"] {
@@ -44,7 +44,7 @@ async fn a_long_paste_loses_nothing() {
     for (round, (begin, end)) in [PASTE, ("", "")].into_iter().enumerate() {
         let mut terminal = client.terminal().unwrap();
         terminal.expect(PROMPT).unwrap();
-        // Far more than the line editor takes at a time, and more than the kernel keeps.
+        // Far more than the line editor reads at a time, and more than the kernel buffers.
         let name = |number: usize| format!("paste-{round}-with-quite-a-long-name-{number:03}");
         let lines: String = (0..250).map(|number| format!("mkdir {}\r", name(number))).collect();
         terminal.send(&format!("{begin}{lines}{end}")).unwrap();
@@ -66,7 +66,7 @@ async fn input_typed_during_a_command_runs_after_it() {
     let client = Client::new(&host, "ann").unwrap();
     let mut terminal = client.terminal().unwrap();
     terminal.expect(PROMPT).unwrap();
-    // The first is typed ahead at the prompt, the others while it works.
+    // The first command is typed at the prompt, the others while it runs.
     terminal.send("!touch at-work; while ! test -e go; do sleep 0.01; done\rmkdir first\r").unwrap();
     until("the command works", || client.work().join("at-work").exists());
     terminal.send("mkdir second\rmkdir third\r").unwrap();
@@ -75,7 +75,7 @@ async fn input_typed_during_a_command_runs_after_it() {
         terminal.expect(name).unwrap();
     }
     assert_eq!(entries(&host.home("ann")), ["first", "second", "third"]);
-    // So does the Ctrl-D of somebody who wants to leave afterwards.
+    // A Ctrl-D that is typed ahead ends the program afterwards.
     fs::remove_file(client.work().join("go")).unwrap();
     fs::remove_file(client.work().join("at-work")).unwrap();
     terminal.send("!touch at-work; while ! test -e go; do sleep 0.01; done\r").unwrap();
@@ -114,7 +114,7 @@ async fn a_comment_is_not_a_name() {
     assert_eq!(entries(&home), ["data", "leave"]);
     let outcome = client.script("rmdir leave # data\n").unwrap();
     assert_eq!((outcome.code, entries(&home)), (Some(0), vec!["data".to_owned()]), "{outcome}");
-    // An argument is what another shell has made of it.
+    // An argument was already parsed by the calling shell.
     client.succeed(["mkdir", "#"]).unwrap();
     assert_eq!(entries(&home), ["#", "data"]);
 }
@@ -164,7 +164,7 @@ async fn a_terminal_that_edits_its_lines_itself_is_enough() {
     terminal.expect(PROMPT).unwrap();
     terminal.expect(PROMPT).unwrap();
     until("they are made", || entries(&host.home("ann")) == ["one", "two"]);
-    // Ctrl-C forgets the third, and nothing else.
+    // Ctrl-C drops only the third.
     terminal.send(CTRL_C).unwrap();
     terminal.expect(PROMPT).unwrap();
     terminal.send("pwd\r").unwrap();

@@ -24,10 +24,10 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"100 MiB\"").await.unwrap()
 }
 
-/// Types a line, and returns what came up to the next prompt.
+/// Types a line, and returns the output up to the next prompt.
 fn say(terminal: &mut Terminal, line: &str, prompt: &str) -> String {
     terminal.send(&format!("{line}\r")).unwrap();
-    // The end of the line that was typed, then the answer.
+    // The end of the typed line, then the answer.
     terminal.expect("\n").unwrap();
     terminal.expect(prompt).unwrap()
 }
@@ -103,7 +103,7 @@ async fn ctrl_c_clears_the_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
     let host = host().await;
-    // It has no blocks on the disk, and takes much longer than a key to be pressed.
+    // A sparse file, whose transfer takes much longer than pressing a key.
     let big = fs::File::create(host.home("ann").join("big")).unwrap();
     big.set_len(16 << 30).unwrap();
     fs::create_dir(host.home("ann").join("sub")).unwrap();
@@ -112,7 +112,7 @@ async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
     terminal.expect("ann@127.0.0.1:/> ").unwrap();
     say(&mut terminal, "cd sub", "ann@127.0.0.1:/sub> ");
     terminal.send("get ../big\r").unwrap();
-    // The progress: so much of so much, and the time that is left.
+    // The progress: bytes done, total, and remaining time.
     terminal.expect(" of  16.00 GiB").unwrap();
     let part = client.work().join(".big.sshome-part");
     until("a block has arrived", || fs::metadata(&part).is_ok_and(|part| part.len() > BLOCK_BYTES));
@@ -120,15 +120,15 @@ async fn ctrl_c_cancels_a_get_and_keeps_the_session() {
     let said = terminal.expect("ann@127.0.0.1:/sub> ").unwrap();
     assert!(said.contains("cancelled"), "{said:?}");
     assert_eq!(say(&mut terminal, "pwd", "ann@127.0.0.1:/sub> "), "/sub\n");
-    assert_eq!(names(&client.work()).unwrap(), [b".big.sshome-part"], "the next get goes on with it");
+    assert_eq!(names(&client.work()).unwrap(), [b".big.sshome-part"], "the next get resumes it");
     terminal.send(CTRL_D).unwrap();
     assert_eq!(terminal.end().unwrap().0, Some(0));
 }
 
-/// Types `pwd` until it is answered, and returns all that was said.
+/// Types `pwd` until it is answered. Returns all output.
 fn until_answered(terminal: &mut Terminal, directory: &str) -> String {
     let mut said = String::new();
-    until("the directory is told", || {
+    until("the directory is reported", || {
         said += &say(terminal, "pwd", &format!("ann@127.0.0.1:{directory}> "));
         said.ends_with(&format!("{directory}\n"))
     });
@@ -163,7 +163,7 @@ async fn after_a_lost_connection_the_next_command_reconnects_in_the_same_directo
     });
     let said = until_answered(&mut terminal, "/sub");
     assert!(said.contains("the server ended it: idle for 2 s"), "{said}");
-    // What needs no server is done without one.
+    // Local commands work without a server.
     host.stop().await.unwrap();
     let said = say(&mut terminal, "lpwd", "ann@127.0.0.1:/sub> ");
     assert!(said.ends_with("/here\n"), "{said}");
@@ -249,7 +249,7 @@ async fn the_history_outlives_the_program() {
     assert!(!fs::read_to_string(history).unwrap().contains("unseen"));
 }
 
-/// A host where ann has a password, which is that of alex in the settings that are shipped.
+/// A host where ann has the password of alex in the shipped settings.
 async fn host_with_password() -> Host {
     let shipped = include_str!("../../../etc/users.toml");
     let password = shipped.lines().find(|line| line.starts_with("password = ")).unwrap();

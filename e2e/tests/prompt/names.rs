@@ -1,4 +1,4 @@
-//! Odd names: what Tab writes stands for just that name when Enter is pressed, for every command that takes one.
+//! Odd names: the text that Tab inserts means exactly that name, for every command with names.
 
 use crate::{PROMPT, host, say};
 use sshome_e2e::{Client, Terminal};
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Each with a beginning that no other has, as it can be typed.
+/// Each with a unique beginning, as it can be typed.
 const NAMES: [(&str, &[u8]); 14] = [
     ("a1", b"a1 b"),
     ("a2", b"a2 blank at the end "),
@@ -29,7 +29,7 @@ fn path(folder: &Path, name: &[u8]) -> PathBuf {
     folder.join(OsStr::from_bytes(name))
 }
 
-/// Types a command up to a Tab, and the rest when the name is there.
+/// Types a command up to a Tab, and the rest once the name is completed.
 fn complete(terminal: &mut Terminal, begin: &str, rest: &str, prompt: &str) -> String {
     terminal.send(&format!("{begin}\t{rest}\r")).unwrap();
     terminal.expect("\n").unwrap();
@@ -81,7 +81,7 @@ async fn completed_names_work_with_every_command() {
         }
         fs::remove_file(&local).unwrap();
 
-        // Directories, on either side.
+        // Directories, on both sides.
         fs::create_dir(&local).unwrap();
         try_out("put -r", "");
         assert!(remote.is_dir(), "{shown:?}");
@@ -154,7 +154,7 @@ async fn a_pattern_is_quoted_in_an_argument_as_at_the_prompt() {
     client.succeed(["get", r"report\[1\].txt"]).unwrap();
     assert_eq!(fs::read(client.work().join("report[1].txt")).unwrap(), b"report[1].txt");
     client.succeed(["get", r"we\\\*ird"]).unwrap();
-    // The name itself comes first; where there is none, it is a pattern.
+    // The name itself has precedence; if it does not exist, it is a pattern.
     client.succeed(["get", "report[1].txt"]).unwrap();
     assert!(!client.work().join("report1.txt").exists());
     fs::remove_file(home.join("report[1].txt")).unwrap();
@@ -167,7 +167,7 @@ async fn a_pattern_is_quoted_in_an_argument_as_at_the_prompt() {
 async fn an_argument_is_the_same_name_on_both_sides() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
-    // A name with backslashes in it comes before what they would quote.
+    // A name with backslashes has precedence over the name that they would quote.
     let names = [r"report\[1\].txt", "report[1].txt", "report1.txt"];
     for (name, found) in
         [(r"report\[1\].txt", &names[..]), (r"report\[1\].txt", &names[1..]), ("report[1].txt", &names[2..])]

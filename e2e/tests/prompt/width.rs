@@ -1,4 +1,4 @@
-//! What is shown fits the terminal.
+//! The output fits the terminal.
 
 use crate::{CTRL_C, CTRL_D, PROMPT, host, say};
 use sshome_e2e::{Client, Terminal};
@@ -9,7 +9,7 @@ fn terminal(client: &Client, columns: u16) -> Terminal {
     Terminal::start_sized(command.arg(client.destination()), columns, 24).unwrap()
 }
 
-/// The longest line of what was shown, in columns. All of it is ASCII.
+/// The longest line of the output, in columns. It is ASCII only.
 fn widest(shown: &[u8]) -> usize {
     // The terminal itself shows which key was pressed.
     let text = String::from_utf8_lossy(shown).replace("^C", "");

@@ -1,4 +1,4 @@
-//! Ways out of a home, through every request that takes a path.
+//! Escapes from a home through every request that takes a path.
 
 use bytes::Bytes;
 use sshome_e2e::sftp::{SftpPeer, refused};
@@ -8,7 +8,7 @@ use sshome_wire::sftp::{
     Subject, Times,
 };
 
-/// All requests that take this path and are answered with nothing but a status, or tell of a file.
+/// All requests with this path that are answered with a status or with information about a file.
 fn requests(path: &[u8]) -> Vec<SftpRequest> {
     let path = || Bytes::copy_from_slice(path);
     let name = || Bytes::from_static(b"/made");
@@ -54,7 +54,7 @@ async fn no_path_leads_out_on_any_request() {
     let secret_digest = blake3::hash(SECRET);
     for attack in attacks(outside.path()) {
         let shown = String::from_utf8_lossy(&attack).into_owned();
-        // A home of its own for each: what an earlier one removed must not shield a later one.
+        // A new home for each: an attack must not be prevented by what an earlier one removed.
         let (host, here) = besieged().await;
         let attack: Vec<u8> = replaced(&attack, outside.path(), here.path());
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();

@@ -83,7 +83,7 @@ async fn announced_limits_are_enforced() {
     let content = noise(limits.write as usize, "limits");
     let file = peer.open("f", ANEW | OpenFlags::READ).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 0, &content).await.unwrap(), None);
-    // The longest one comes in one packet, and what asks for more gets no more.
+    // The longest DATA arrives in one packet, and a request for more gets no more.
     assert!(peer.read(&file, 0, limits.read as u32).await.unwrap().unwrap() == content);
     assert!(peer.read(&file, 0, u32::MAX).await.unwrap().unwrap() == content);
     for _ in 1..limits.handles {
@@ -158,7 +158,7 @@ async fn copy_data_copies_ranges_of_open_files() {
         let (from, to) = (from.clone(), to.clone());
         SftpRequest::Extended(Extended::CopyData { from, from_offset, length, to, to_offset })
     };
-    // All of it, and what is asked for meanwhile waits its turn.
+    // The whole file. Requests that arrive meanwhile wait.
     peer.send(copy(&from, 0, 0, &to, 0)).await.unwrap();
     peer.send(SftpRequest::Fstat { handle: to.clone() }).await.unwrap();
     assert_eq!(refused(peer.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
@@ -198,7 +198,7 @@ async fn a_long_copy_ends_with_its_channel() {
     for path in ["f", "g"] {
         other.done(SftpRequest::Remove { path: b(path) }).await.unwrap();
     }
-    // Both count until they are closed, and nobody else has them open.
+    // Both count until the last close.
     let used = async |peer: &mut SftpPeer| peer.statvfs().await.map(|home| home.blocks - home.bfree).unwrap();
     assert!(used(&mut other).await > 1000);
     peer.close_channel().await.unwrap();
@@ -218,7 +218,7 @@ async fn check_file_returns_digests() {
     };
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for subject in [Subject::Path(b("f")), Subject::Handle(handle.clone())] {
-        // The first one that is known.
+        // The first supported one.
         let asked = check(subject, "crc32,md5,sha1", 0, 0, 0);
         let Response::Extended(body) = peer.extended(asked).await.unwrap() else { panic!() };
         let checked = CheckedFile::decode(body).unwrap();

@@ -1,4 +1,4 @@
-//! What no client would send.
+//! Packets that no client would send.
 
 use crate::b;
 use bytes::Bytes;
@@ -59,7 +59,7 @@ async fn an_undecodable_request_is_answered_and_the_next_is_served() {
         (packed(4, &string(256)), StatusCode::Failure),
         (packed(17, &string_of_4_gib), StatusCode::BadMessage),
         (packed(17, &[]), StatusCode::BadMessage),
-        // What stands behind the last field is nobody's business.
+        // Data after the last field is ignored.
         (packed(17, &[&string(1)[..], b"and more"].concat()), StatusCode::NoSuchFile),
         (
             packed(9, &[&string(1)[..], &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat()),
@@ -129,7 +129,7 @@ async fn only_open_handles_are_valid() {
     };
     let closed = peer.open("g", ANEW).await.unwrap().unwrap();
     peer.close(closed.clone()).await.unwrap();
-    // A new one is never the old one again.
+    // A new handle is never a reused one.
     let new = peer.open("g", ANEW).await.unwrap().unwrap();
     assert_ne!(new, closed);
     let longer = Bytes::from([&file[..], b"\0"].concat());
@@ -146,12 +146,12 @@ async fn only_open_handles_are_valid() {
             assert_eq!(peer.refusal(request).await.unwrap().unwrap().0, StatusCode::Failure, "{shown}");
         }
     }
-    // And each for what it is.
+    // Each handle only works for its kind.
     let read = SftpRequest::Read { handle: folder.clone(), offset: 0, length: 1 };
     assert_eq!(peer.refusal(read).await.unwrap().unwrap().0, StatusCode::Failure);
     let readdir = SftpRequest::Readdir { handle: file.clone() };
     assert_eq!(peer.refusal(readdir).await.unwrap().unwrap().0, StatusCode::Failure);
-    // Those of one channel mean nothing on another.
+    // Handles of one channel are invalid on another.
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(other.read(&file, 0, 1).await.unwrap().unwrap_err().0, StatusCode::Failure);
 }
@@ -169,11 +169,11 @@ async fn empty_data_do_not_loop() {
             sender.request(SftpRequest::Read { handle: file.clone(), offset: 0, length: 0 }).await.unwrap();
         }
     };
-    // While it sends: what nobody takes stops the connection, and with it the sender.
+    // Meanwhile, because unread answers would stop the connection, and so the sender.
     let receiving = async {
         for _ in 0..1000 {
             assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Ok);
-            // Never a DATA without any.
+            // There is never an empty DATA.
             assert_eq!(refused(receiver.next().await.unwrap().unwrap().1).unwrap().0, StatusCode::Eof);
         }
     };
@@ -202,7 +202,7 @@ async fn a_client_that_vanishes_leaves_nothing_open() {
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, (1 << 20) - 1, b"x").await.unwrap(), None);
     peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
-    // It counts for as long as it is open.
+    // It counts as long as it is open.
     assert!(other.statvfs().await.unwrap().bavail < empty);
     peer.vanish().await.unwrap();
     while other.statvfs().await.unwrap().bavail < empty {

@@ -29,7 +29,7 @@ async fn a_file_is_written_read_and_described() {
     assert_eq!(peer.read(&file, 4, 2).await.unwrap().unwrap(), b"bc");
     assert_eq!(peer.read(&file, 10, 1).await.unwrap().unwrap(), b"");
     assert_eq!(peer.read(&file, u64::MAX, 1).await.unwrap().unwrap(), b"");
-    // In place: it is there before it is closed.
+    // In place: the data is visible before the close.
     assert_eq!(std::fs::read(host.home("ann").join("f")).unwrap(), b"012abc6789");
     // A hole reads as zeros.
     assert_eq!(peer.write(&file, 12, b"x").await.unwrap(), None);
@@ -65,7 +65,7 @@ async fn open_obeys_its_flags() {
     assert_eq!(code(peer.open("f", write).await.unwrap()), StatusCode::NoSuchFile);
     let made = peer.open("f", write | OpenFlags::CREAT | OpenFlags::EXCL).await.unwrap().unwrap();
     assert_eq!(peer.write(&made, 0, b"abc").await.unwrap(), None);
-    // What is not opened for it is not done.
+    // A handle that is not open for an operation refuses it.
     assert_eq!(peer.read(&made, 0, 1).await.unwrap().unwrap_err().0, StatusCode::PermissionDenied);
     peer.close(made).await.unwrap();
     let taken = peer.open("f", write | OpenFlags::CREAT | OpenFlags::EXCL).await.unwrap();
@@ -73,7 +73,7 @@ async fn open_obeys_its_flags() {
     let file = peer.open("f", read).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 0, b"x").await.unwrap().unwrap().0, StatusCode::PermissionDenied);
     peer.close(file).await.unwrap();
-    // Appending has no offset.
+    // Appending ignores the offset.
     let file = peer.open("f", write | OpenFlags::APPEND).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 0, b"de").await.unwrap(), None);
     assert_eq!(peer.write(&file, 1, b"f").await.unwrap(), None);
@@ -101,7 +101,7 @@ async fn directories_are_made_listed_and_removed() {
     assert_eq!(mode(host.home("ann").join("d")).unwrap(), 0o750);
     let again = peer.refusal(SftpRequest::Mkdir { path: b("d"), attributes }).await.unwrap().unwrap();
     assert_eq!(again.0, StatusCode::Failure);
-    // More than fit into one answer, and names that are bytes.
+    // More names than fit into one answer, and names that are not UTF-8.
     let mut wanted: Vec<Vec<u8>> = (0..1000).map(|n| format!("name {n}").into_bytes()).collect();
     wanted.push(b"\xff\n\x1b".to_vec());
     wanted.push(vec![b'n'; 255]);
@@ -174,14 +174,14 @@ async fn attributes_are_set() {
     assert_eq!(std::fs::read(&file).unwrap(), b"0123");
     peer.done(set(SftpAttributes { size: Some(6), ..none() })).await.unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), b"0123\0\0");
-    // Set-id bits go quietly, as scp -p sends them; and so does an owner beside something else.
+    // Set-id bits are dropped silently, because scp -p sends them. So is an owner that comes with other attributes.
     peer.done(set(SftpAttributes { permissions: Some(0o6755), ..none() })).await.unwrap();
     assert_eq!(mode(&file).unwrap(), 0o755);
     let owner = Some(Owner { uid: 4711, gid: 4711 });
     peer.done(set(SftpAttributes { owner, permissions: Some(0o700), ..none() })).await.unwrap();
     let alone = peer.refusal(set(SftpAttributes { owner, ..none() })).await.unwrap().unwrap();
     assert_eq!(alone.0, StatusCode::PermissionDenied);
-    // Nothing is changed by an id of -1, or by those that the file has.
+    // An id of -1, or the ids that the file already has, change nothing.
     let meta = std::fs::metadata(&file).unwrap();
     let open = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     for (uid, gid, allowed) in [
@@ -215,7 +215,7 @@ async fn links_are_read_and_resolved() {
     let home = host.home("ann");
     std::fs::create_dir_all(home.join("a/b")).unwrap();
     symlink("/a", home.join("to-a")).unwrap();
-    // The target stands first.
+    // The target comes first.
     peer.done(SftpRequest::Symlink { target: b("any \"text\""), path: b("l") }).await.unwrap();
     assert_eq!(std::fs::read_link(home.join("l")).unwrap().as_os_str(), "any \"text\"");
     let Response::Name(names) = peer.ask(SftpRequest::Readlink { path: b("l") }).await.unwrap() else {
@@ -275,7 +275,7 @@ async fn a_read_only_user_changes_nothing() {
         let refusal = peer.refusal(request).await.unwrap().expect(&shown);
         assert_eq!(refusal.0, StatusCode::PermissionDenied, "{shown}");
     }
-    // And nothing else is refused.
+    // Nothing else is refused.
     assert_eq!(peer.get("f").await.unwrap().unwrap(), b"here");
     assert_eq!(peer.list(".").await.unwrap().unwrap().len(), 4);
     assert_eq!(peer.statvfs().await.unwrap().flag & 1, 1);
@@ -295,7 +295,7 @@ async fn a_name_that_is_too_long_is_an_error() {
     assert_eq!(nul.0, StatusCode::BadMessage);
 }
 
-/// Programs look for the words of OpenSSH's server in the texts.
+/// Programs look for the texts of OpenSSH's server in messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_begin_with_those_of_openssh() {
     let host = Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap();

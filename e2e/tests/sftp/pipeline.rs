@@ -1,4 +1,4 @@
-//! Many requests under way at once.
+//! Many outstanding requests.
 
 use crate::b;
 use bytes::Bytes;
@@ -59,12 +59,12 @@ async fn a_failed_write_is_not_hidden_by_later_ones() {
     for _ in 0..4 {
         codes.push(refused(peer.next().await.unwrap().unwrap().1).unwrap().0);
     }
-    // Or the last answer, the only one that some clients look at, would hide it.
+    // Otherwise the last answer, which is the only one that some clients check, would hide it.
     assert_eq!(codes, [StatusCode::Ok, StatusCode::Failure, StatusCode::Failure, StatusCode::Failure]);
     assert_eq!(std::fs::metadata(host.home("ann").join("f")).unwrap().len(), 10);
 }
 
-/// The receiver's window is 64 MiB, and everything is asked for at once.
+/// The receiver's window is 64 MiB, and everything is requested at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_directions_work_at_full_speed() {
     const LENGTH: usize = 100 * MIB;
@@ -76,7 +76,7 @@ async fn both_directions_work_at_full_speed() {
     let to = peer.open("new", ANEW).await.unwrap().unwrap();
     let (sender, receiver) = peer.split();
     let sending = async {
-        // Reads and writes by turns, none of them waiting for an answer.
+        // Alternating reads and writes, without waiting for answers.
         let mut writes = content.chunks(32768).zip((0..).step_by(32768));
         for offset in (0..LENGTH as u64).step_by(32768) {
             let read = SftpRequest::Read { handle: from.clone(), offset, length: 32768 };
@@ -146,7 +146,7 @@ async fn requests_before_the_end_are_answered() {
         ask_for_all(sender, &file, content.len(), 100_000).await;
         sender.eof().await.unwrap();
     };
-    // At the same time: what the client's library has received for a channel and nobody takes keeps it from sending.
+    // At the same time, because unread data of a channel would keep the client's library from sending.
     let receiving = async {
         let mut got: Vec<u8> = Vec::new();
         while let Some((_, response)) = receiver.next().await.unwrap() {
@@ -159,7 +159,7 @@ async fn requests_before_the_end_are_answered() {
     assert!(got == content);
 }
 
-/// What waits is kept as requests: 400 MiB asked for are not held.
+/// Waiting requests are kept as requests: the 400 MiB that they ask for are not in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_requests_and_does_not_read_costs_little() {
     const ASKED: u64 = 400 << 20;
@@ -182,7 +182,7 @@ async fn a_client_that_requests_and_does_not_read_costs_little() {
     peer.send_raw(requests).await.unwrap();
     let mut other = SftpPeer::login(&host, "ann").await.unwrap();
     assert!(other.get("none").await.unwrap().is_err());
-    // The peer's whole window may be on the way, and no more.
+    // At most the peer's whole window may be in flight.
     let grown = program.memory().unwrap().saturating_sub(before);
     assert!(grown < 120 * MIB as u64, "{} MiB", grown >> 20);
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! The quota to the byte. After each change the books are those of a fresh count of the disk.
+//! The quota, to the byte. After each change the accounting matches a scan of the disk.
 
 use crate::b;
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use std::path::Path;
 
 const MIB: u64 = 1 << 20;
 
-/// A home of 10 MiB. The quota is a number of whole blocks, so what is free is told to the block; the
-/// books are compared through our own protocol, which tells bytes.
+/// A home of 10 MiB. SFTP reports free space in whole blocks; the accounting is compared through our own protocol,
+/// which reports bytes.
 async fn ann() -> (Host, SftpPeer) {
     let host = Host::with_user("ann", "quota = \"10 MiB\"").await.unwrap();
     let peer = SftpPeer::login(&host, "ann").await.unwrap();
@@ -45,7 +45,7 @@ async fn writing_overwriting_and_appending_stop_at_the_quota() {
     assert_eq!(peer.put("f", &zeros(10 * MIB)).await.unwrap(), None);
     assert_books(&host).await;
     let file = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
-    // Overwriting needs nothing; a byte more does not fit, and of a write that does not fit nothing is done.
+    // Overwriting needs no space. One byte more does not fit, and a write that does not fit writes nothing.
     assert_eq!(peer.write(&file, MIB, &[1; 30_000]).await.unwrap(), None);
     for (offset, data) in [(10 * MIB, &[2][..]), (10 * MIB - 2, &[2; 3])] {
         let another = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
@@ -61,14 +61,14 @@ async fn writing_overwriting_and_appending_stop_at_the_quota() {
     assert_books(&host).await;
     assert_eq!(peer.write(&append, 0, &[3; 1000]).await.unwrap(), None);
     assert_books(&host).await;
-    // Longer by its size alone: the hole counts.
+    // Extended by setting its size: the hole counts.
     let longer = SftpRequest::Setstat { path: b("f"), attributes: size(10 * MIB) };
     peer.done(longer).await.unwrap();
     assert_books(&host).await;
     let refusal = peer.refusal(SftpRequest::Setstat { path: b("f"), attributes: size(10 * MIB + 1) }).await;
     assert_exceeded(refusal.unwrap());
     assert_books(&host).await;
-    // Emptied by opening.
+    // Truncated by opening.
     let anew = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_books(&host).await;
     assert_eq!(peer.write(&anew, 0, &[4; 10]).await.unwrap(), None);
@@ -91,8 +91,8 @@ async fn a_write_far_beyond_the_end_is_refused() {
     assert_books(&host).await;
 }
 
-/// OpenSSH's clients send many WRITEs ahead and keep the last status only: if room becomes free after one of
-/// them was refused, those that follow it must not make a file with a hole in it.
+/// OpenSSH's clients send many WRITEs ahead and check only the last status. If space becomes free after one was
+/// refused, later ones must not make a file with a hole.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_refused_write_the_handle_fails() {
     let (host, mut peer) = ann().await;
@@ -115,7 +115,7 @@ async fn after_a_refused_write_the_handle_fails() {
         let copy = Extended::CopyData { from: from.clone(), from_offset: 0, length: 10, to, to_offset };
         assert_eq!(peer.refusal(SftpRequest::Extended(copy)).await.unwrap(), refusal);
         peer.close(from).await.unwrap();
-        // What is no change of the content may be asked for, and closing tells once more.
+        // Requests that do not change the content still work, and the close reports the failure again.
         peer.done(SftpRequest::Fsetstat { handle: file.clone(), attributes: SftpAttributes::default() })
             .await
             .unwrap();
@@ -141,14 +141,14 @@ async fn copies_links_and_renames_are_accounted_for() {
     let to = peer.open("g", ANEW).await.unwrap().unwrap();
     peer.done(copy(4 * MIB, &to)).await.unwrap();
     assert_books(&host).await;
-    // A second name holds nothing.
+    // A second name takes no space.
     peer.done(SftpRequest::Extended(Extended::Hardlink { from: b("f"), to: b("h") })).await.unwrap();
     assert_books(&host).await;
     peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
     assert_books(&host).await;
     peer.close(from.clone()).await.unwrap();
     peer.close(to.clone()).await.unwrap();
-    // What is renamed over is free.
+    // The space of a replaced file is free.
     peer.done(SftpRequest::Extended(Extended::PosixRename { from: b("g"), to: b("h") })).await.unwrap();
     assert_books(&host).await;
     assert_eq!(peer.put("i", &zeros(6 * MIB)).await.unwrap(), None);
@@ -161,7 +161,7 @@ async fn a_removed_file_counts_while_it_is_open() {
     let file = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&file, 4 * MIB - 1, b"x").await.unwrap(), None);
     peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
-    // It can still grow, and takes the room it has.
+    // It can still grow into the free space.
     assert_eq!(peer.write(&file, 8 * MIB - 1, b"x").await.unwrap(), None);
     assert_exceeded(peer.put("g", &zeros(3 * MIB)).await.unwrap());
     peer.done(SftpRequest::Remove { path: b("g") }).await.unwrap();
@@ -178,7 +178,7 @@ async fn two_handles_on_one_file_share_its_space() {
     let one = peer.open("f", ANEW).await.unwrap().unwrap();
     let two = other.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     for end in 1..=10 {
-        // Both make it as long, and the room is taken once.
+        // Both extend it to the same length, which counts once.
         assert_eq!(peer.write(&one, end * MIB - 1, b"1").await.unwrap(), None);
         assert_eq!(other.write(&two, end * MIB - 1, b"2").await.unwrap(), None);
     }
@@ -202,7 +202,7 @@ async fn eight_writers_fill_the_quota_to_the_byte() {
             let name = format!("f{writer}");
             let file = peer.open(name, ANEW).await.unwrap().unwrap();
             let mut written = 0;
-            // Odd sizes, so that the limit is met in the middle of one.
+            // Odd sizes, so that the limit is inside a write.
             while peer.write(&file, written, &[writer; 9_973]).await.unwrap().is_none() {
                 written += 9_973;
             }

@@ -1,4 +1,4 @@
-//! Batch lines beside OpenSSH's sftp: what works in both, and what docs/automation.md says is different.
+//! Batch lines compared with OpenSSH's sftp: lines that work in both, and the differences in docs/automation.md.
 
 use super::cron::Cron;
 use super::host;
@@ -20,7 +20,7 @@ struct Both {
     sftp: Option<PathBuf>,
 }
 
-/// How a line ended, and the names on the server and here.
+/// Whether a line succeeded, and the names on the server and locally.
 type BatchOutput = (bool, Vec<Vec<u8>>, Vec<Vec<u8>>);
 
 impl Both {
@@ -67,7 +67,7 @@ fn plant(remote: &Path, local: &Path) {
     }
 }
 
-/// All that is in a folder, below its directories as well.
+/// All names in a folder and its subdirectories.
 fn names(folder: &Path) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for name in tree::names(folder).unwrap() {
@@ -141,7 +141,7 @@ async fn differences_have_a_row_in_the_table() {
     let host = host().await;
     let both = Both::new(&host, "differences_have_a_row_in_the_table");
     let document = include_str!("../../../docs/automation.md");
-    // The line, how the row about it begins, and whether it works here and in sftp.
+    // The line, the beginning of the row about it, and whether it works in sshome and in sftp.
     for (line, row, here, there) in [
         ("ln f h", "`ln` without `-s`", false, true),
         ("rename d empty", "`rename` onto a directory", false, true),

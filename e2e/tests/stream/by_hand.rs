@@ -1,4 +1,4 @@
-//! The protocol of streams, by hand.
+//! The protocol of streams, frame by frame.
 
 use crate::{MIB, assert_books, df, host};
 use sshome_e2e::tree::noise;
@@ -16,7 +16,7 @@ fn begin(path: &str, resume: u32) -> Frame {
     Frame::Request(Request::PutStream { id: ID, put })
 }
 
-/// What the server says up to its answer: how much it has stored, and the answer.
+/// The server's output up to its answer: the stored bytes, and the answer.
 async fn answer(peer: &mut Peer) -> (u64, Reply) {
     let mut stored = 0;
     loop {
@@ -28,7 +28,7 @@ async fn answer(peer: &mut Peer) -> (u64, Reply) {
     }
 }
 
-/// Reads until the server has stored so much.
+/// Reads until the server has stored this number of bytes.
 async fn stored(peer: &mut Peer, wanted: u64) {
     loop {
         match peer.next().await.unwrap() {
@@ -39,7 +39,7 @@ async fn stored(peer: &mut Peer, wanted: u64) {
     }
 }
 
-/// What the server has of the stream: the digests of its blocks.
+/// The digests of the blocks that the server has.
 async fn status(peer: &mut Peer, path: &str) -> (Vec<Digest>, Status) {
     let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id: ID };
     peer.send(&Frame::Request(request)).await.unwrap();
@@ -99,13 +99,13 @@ async fn a_second_connection_resumes_a_stream_and_ends_the_hanging_one() {
     hanging.send_data(&content[..9 * MIB]).await.unwrap();
     stored(&mut hanging, 2 * BLOCK_BYTES).await;
     let mut peer = Peer::login(&host, "ann").await.unwrap();
-    // Nobody can have the same stream twice.
+    // A stream can have only one writer.
     peer.send(&begin("f", 0)).await.unwrap();
     assert_eq!(answer(&mut peer).await.1.status, Status::Busy);
     peer.send(&Frame::Abort).await.unwrap();
     assert_eq!(status(&mut peer, "f").await, (blocks(&content[..9 * MIB]), Status::Resuming));
     while hanging.next_or_end().await.unwrap().is_some() {}
-    // A file that is published meanwhile takes nothing away from it.
+    // A file that is published meanwhile does not affect it.
     let mut other = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(other.put("f", b"old").await.unwrap().status, Status::Done);
     peer.send(&begin("f", 1)).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_partial_stream_belongs_to_its_client() {
     }
     assert_eq!((left[0].path.as_slice(), left[0].length, left[0].size), (&b"/f"[..], 2 * BLOCK_BYTES, 0));
     assert_eq!(df(&mut peer).await.reserved, 2 * BLOCK_BYTES);
-    // Not of another name, and not to a put of a file.
+    // Not for a different name, and not for a put of a file.
     assert_eq!(status(&mut peer, "g").await, (vec![], Status::EnoughSpace));
     assert_eq!(status(&mut peer, "f").await.1, Status::Resuming);
     let path = b"f".to_vec();

@@ -44,7 +44,7 @@ async fn a_full_quota_in_the_middle_leaves_the_old_file() {
     assert!(outcome.err().contains("quota exceeded: f needs"), "{outcome}");
     assert!(fs::read(host.home("ann").join("f")).unwrap() == old);
     assert_books(&host, old.len()).await;
-    // It takes the place of the old one, so that all of the quota is for it.
+    // It replaces the old file, so it may use the whole quota.
     let exact = &new[..20 * MIB];
     let outcome = client.piped(&["put", "-", "f"], exact);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -52,7 +52,7 @@ async fn a_full_quota_in_the_middle_leaves_the_old_file() {
     assert_books(&host, exact.len()).await;
 }
 
-/// A client that is given its standard input.
+/// A client with a given standard input.
 trait Piped {
     fn begin(&self, options: &[&str], arguments: &[&str]) -> Child;
     fn piped(&self, arguments: &[&str], input: &[u8]) -> Outcome;
@@ -69,7 +69,7 @@ impl Piped for Client {
         let mut child = self.begin(&[], arguments);
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
-        // A client that has failed does not read to the end.
+        // A failed client does not read to the end.
         let writing = std::thread::spawn(move || {
             let _ = stdin.write_all(&input);
         });
@@ -160,7 +160,7 @@ async fn ctrl_c_does_not_wait_for_a_silent_producer_and_leaves_nothing() {
     let mut said = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut said.0).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut said.1).unwrap();
-    // Nobody has closed its input.
+    // Its input is still open.
     assert_eq!((child.wait().unwrap().code(), said.1.lines().count()), (Some(6), 1), "{said:?}");
     assert!(stdin.write_all(b"more").is_err());
     assert!(!host.home("ann").join("f").exists());
@@ -188,7 +188,7 @@ async fn an_input_that_cannot_be_read_publishes_nothing() {
     let host = host().await;
     let client = Client::new(&host, "ann").unwrap();
     let mut command = client.command().unwrap();
-    // A directory can be opened, and not be read.
+    // A directory can be opened, but not read.
     command.arg(client.destination()).args(["put", "-", "f"]).stdin(fs::File::open(client.work()).unwrap());
     let outcome: Outcome = command.output().unwrap().into();
     assert_eq!(outcome.code, Some(1), "{outcome}");
@@ -244,7 +244,7 @@ async fn streams_work_in_batches_and_have_events() {
     fs::write(client.work().join("batch"), "put - f\n@get f -\n").unwrap();
     let outcome = run(&["-q", "-b", "batch"], &[], "abc\n");
     assert_eq!((outcome.code, outcome.out().as_str()), (Some(0), "abc\n"), "{outcome}");
-    // Nothing is left to read for a second one.
+    // Nothing is left for the second one to read.
     fs::write(client.work().join("batch"), "put - f\nput - g\n").unwrap();
     let outcome = run(&["-q", "-b", "batch"], &[], "abc\n");
     assert_eq!(outcome.code, Some(2), "{outcome}");
@@ -265,7 +265,7 @@ async fn streams_work_in_batches_and_have_events() {
     let file = events.iter().find(|event| event["event"] == "file").unwrap();
     assert_eq!((&file["name"], &file["bytes"]), (&"/f".into(), &4.into()));
     assert_eq!(file["digest"], blake3::hash(b"abc\n").to_hex().as_str());
-    // Files that are called so are written so.
+    // A file with this name must be written like this.
     fs::write(client.work().join("-"), "dash").unwrap();
     client.succeed(["put", "./-", "d"]).unwrap();
     client.succeed(["get", "d", "./-"]).unwrap();

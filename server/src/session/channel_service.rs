@@ -125,7 +125,7 @@ impl ServiceStart {
     }
 }
 
-/// Serves a channel. Calls into the store are told as soon as the client is gone.
+/// Serves a channel. Calls into the store are cancelled as soon as the client is gone.
 async fn cancelled_with(
     gone: CancellationToken,
     ctx: Ctx,

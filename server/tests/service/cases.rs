@@ -92,7 +92,7 @@ fn writes_that_the_disk_refuses_are_not_counted() {
     let user = world.user();
     let file = open(&user, "f", WRITE_OR_CREATE);
     file.write_at(0, &[1; 100]).unwrap();
-    // No file of most filesystems can be so long; where it can, it counts.
+    // Most filesystems do not allow files of this length. If one does, the length counts.
     let most = i64::MAX as u64;
     let written = file.write_at(most - 10, &[1; 10]);
     world.assert_accounting(0);
@@ -118,7 +118,7 @@ fn copy_data_is_counted_and_never_onto_itself() {
     };
     copy(&source, 0, 0, &target, 0).unwrap();
     assert_eq!(content(&user, "g"), [1; 40]);
-    // To its own end, and no further.
+    // Up to the end of the file, and no further.
     copy(&target, 30, 0, &target, 40).unwrap();
     assert_eq!(used(&user), 90);
     world.assert_accounting(0);
@@ -148,12 +148,12 @@ fn after_a_failed_change_all_others_through_the_handle_fail() {
             let file = open(&user, &format!("f{number}"), TRUNCATE_OR_CREATE);
             file.write_at(0, &[2; 10]).unwrap();
             if uploads == "atomic" && number == 2 {
-                // What a staged file lacks is known when it is written.
+                // For a staged file, the space is checked when it is written.
                 continue;
             }
             assert!(is_over_quota(fail(&file)), "{number}");
             service::remove(&user, &path("other")).unwrap();
-            // There is room now.
+            // Now there is space.
             assert!(is_over_quota(file.write_at(10, &[2])), "{number}");
             assert!(is_over_quota(file.set_attributes(&user, &size(10))), "{number}");
             assert!(is_over_quota(file.sync()), "{number}");
@@ -217,7 +217,7 @@ fn a_file_that_is_replaced_while_it_is_open_counts_until_it_is_closed() {
         old.write_at(30, &[1; 10]).unwrap();
         world.assert_accounting(40);
         put(&user, "f", &[3; 25]).unwrap();
-        // The one that was renamed over it is open as well.
+        // The file that replaced it is open as well.
         world.assert_accounting(60);
         drop((old, new));
         world.assert_accounting(0);
@@ -230,7 +230,7 @@ fn a_home_over_its_quota_may_become_smaller() {
     let world = World::new("quota = 100");
     let user = world.user();
     put(&user, "f", &[1; 100]).unwrap();
-    // As after a lowered quota: the rest comes from outside, and is counted when the server starts.
+    // As after a lowered quota: the excess is written from outside, and is counted when the server starts.
     std::fs::write(world.home().join("g"), [1; 50]).unwrap();
     drop(user);
     let world = world.restarted();
@@ -289,7 +289,7 @@ fn a_get_of_a_file_rewritten_with_its_old_time_fails() {
     let mut download = Download::begin(&user, &path("f")).unwrap();
     let mut buffer = Vec::with_capacity(25);
     download.read(&mut buffer).unwrap();
-    // Until the clock that the kernel stamps changes with has moved on.
+    // Wait for the kernel's clock of change times to advance.
     while std::fs::metadata(&file).unwrap().ctime_nsec() == before.ctime_nsec() {
         std::fs::write(&file, [2; 50]).unwrap();
         let written = std::fs::File::options().write(true).open(&file).unwrap();
@@ -323,7 +323,7 @@ fn a_missing_directory_is_reported() {
     no_directory(service::rename(&user, &path("f"), &path("no/f")));
     no_directory(service::hard_link(&user, &path("f"), &path("no/f")));
     no_directory(OpenFile::open(&user, &path("no/f"), WRITE_OR_CREATE).map(drop));
-    // A link to nothing is not missing itself.
+    // A dangling link exists itself.
     std::os::unix::fs::symlink("gone/x", world.home().join("l")).unwrap();
     let error = put(&user, "l", b"1").unwrap_err();
     assert_eq!((error.status(), error.to_string()), (Status::NoSuchDirectory, "/l".to_owned()));
@@ -340,7 +340,7 @@ fn a_get_of_a_file_written_in_place_fails_or_is_correct() {
     let mut buffer = Vec::with_capacity(25);
     download.read(&mut buffer).unwrap();
     file.write_at(0, &[2; 50]).unwrap();
-    // The times do not show it.
+    // The times are the same.
     let modified = before.modified;
     let times = SetAttributes { times: Some((modified, modified)), ..SetAttributes::default() };
     file.set_attributes(&user, &times).unwrap();
@@ -361,7 +361,7 @@ fn trees_of_any_depth_are_counted_copied_and_removed() {
     put(&user, &format!("{deep}f"), b"content").unwrap();
     let mut copy = service::Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
     while !copy.step(&user, StepLimit::bytes(1 << 20)).unwrap() {}
-    // Deeper than a path can say.
+    // Deeper than the longest path.
     service::rename_exact(&user, &path("c"), &path(&format!("{deep}c")), false).unwrap();
     assert!(matches!(
         world.count(),

@@ -125,11 +125,11 @@ fn a_directory_is_accessible_to_its_owner_until_it_is_finished() {
         assert_eq!(world.home().join("d").metadata().unwrap().mtime(), mtime.seconds);
         mode_of(&world, "d")
     };
-    // The second put finds it as the first has left it: cut off, or at its end.
+    // The second put finds the directory as the first left it: interrupted, or finished.
     assert_eq!((make(0o555), make(0o555), mode_of(&world, "d")), (true, false, 0o755));
     assert_eq!((finish(), make(0o555), mode_of(&world, "d")), (0o555, false, 0o755));
     assert_eq!(finish(), 0o555);
-    // One of another mode keeps it, and so does one that somebody gives another meanwhile.
+    // A directory with a different mode keeps it, and so does one whose mode is changed meanwhile.
     assert_eq!((make(0o500), finish()), (false, 0o555));
     make(0o555);
     service::set_attributes(&user, &path("d"), true, &mode(0o750)).unwrap();
@@ -186,7 +186,7 @@ fn a_rename_targets_exactly_the_given_name() {
     rename("f", "g", true).unwrap();
     rename("full", "empty", true).unwrap();
     assert_eq!((content(&user, "g"), content(&user, "empty/h")), (b"f".to_vec(), b"h".to_vec()));
-    // Two names of one file stay, as rename(2) leaves them; `mv` leaves one.
+    // rename(2) keeps both names of one file; `mv` keeps one.
     service::hard_link(&user, &path("g"), &path("h")).unwrap();
     rename("g", "h", true).unwrap();
     world.assert_accounting(0);
@@ -260,7 +260,7 @@ fn digests_match_other_programs() {
             }
         }
     };
-    // Of "abc": RFC 1321, FIPS 180-2, and BLAKE3's own test.
+    // The digests of "abc", from RFC 1321, FIPS 180-2, and BLAKE3's own test.
     let abc = [
         (DigestAlgorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
         (DigestAlgorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
@@ -317,7 +317,7 @@ fn an_atomic_upload_appears_when_it_is_closed() {
     assert_eq!(mode_of(&world, "f"), 0o640);
     assert!(Download::begin(&user, &path("f")).unwrap().stored().is_some());
     world.assert_accounting(0);
-    // Not in order: published, and without a digest.
+    // Written out of order: published without a digest.
     let file = open(&user, "f", TRUNCATE_OR_CREATE);
     file.write_at(30, b"").unwrap();
     file.write_at(10, &[3; 10]).unwrap();
@@ -339,7 +339,7 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
         file.write_at(0, &[2; 20]).unwrap();
         drop(file);
     }
-    // A client that continues after a refused write has no complete file.
+    // If a client continues after a refused write, the file is incomplete.
     let file = open(&user, "f", TRUNCATE_OR_CREATE);
     assert!(is_over_quota(file.write_at(0, &[2; 101])));
     assert!(is_over_quota(file.write_at(0, &[2; 20])));
@@ -348,13 +348,13 @@ fn an_atomic_upload_that_is_dropped_leaves_nothing() {
     assert_eq!(world.scan(), (80, 1));
     assert_eq!(std::fs::read_dir(world.home().join(STAGING_DIRECTORY)).unwrap().count(), 0);
     world.assert_accounting(0);
-    // What must be new must still be when it is published.
+    // An exclusive upload must still find the name free when it is published.
     let (one, two) = (OpenMode { exclusive: true, ..TRUNCATE_OR_CREATE }, TRUNCATE_OR_CREATE);
     let (one, two) = (open(&user, "g", one), open(&user, "g", two));
     two.finish(&user).unwrap();
     assert!(one.finish(&user).is_err());
     world.assert_accounting(0);
-    // What may not be made is changed in place.
+    // A file that may not be created is changed in place.
     open(&user, "f", OpenMode { create: false, ..WRITE_OR_CREATE }).write_at(0, &[4]).unwrap();
     assert_eq!(content(&user, "f")[0], 4);
 }

@@ -1,4 +1,4 @@
-//! The service on a real home, without SSH: what they do, and that the accounting matches the disk.
+//! The operations of the service on a real home, without SSH, and their accounting.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "that is how tests fail")]
 
 mod added;

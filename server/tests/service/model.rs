@@ -77,16 +77,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The handles that are open, over two sessions of one user.
+/// The open handles of two sessions of one user.
 struct Handles {
     users: [User; 2],
     open: [Option<OpenFile>; MAX_HANDLES],
-    /// A get under way, and the same file once more, to see its length.
+    /// A running get, and another handle of its file, to see its length.
     get: Option<(Download, OpenFile)>,
-    /// Of which handles a change has failed. Then all that follow fail, whatever there is room for.
+    /// The handles on which a change has failed. All later changes through them fail, whatever the space.
     failed: [bool; MAX_HANDLES],
-    /// Whether uploads are staged, and which handles are of files that are staged with their old content: they
-    /// need room for what is written beside it.
+    /// Whether uploads are staged, and which handles are of files that are staged with their old content. These need
+    /// space for the new data as well.
     atomic: bool,
     over_old: [bool; MAX_HANDLES],
 }
@@ -104,12 +104,12 @@ impl Handles {
         }
     }
 
-    /// What is taken of the quota in all.
+    /// The total that is charged to the quota.
     fn taken(&self) -> u64 {
         service::usage(&self.users[0]).unwrap().charged()
     }
 
-    /// Bytes in files that are open and have no name.
+    /// Bytes of open files without a name.
     fn orphaned(&self) -> u64 {
         let files = self.open.iter().flatten().chain(self.get.iter().map(|get| &get.1));
         let stats = files.map(|file| file.info().unwrap());
@@ -117,7 +117,7 @@ impl Handles {
         nameless.map(|stat| (stat.id, stat.size)).collect::<HashMap<_, _>>().values().sum()
     }
 
-    /// Takes a step, and notes which handle it opens or spoils.
+    /// Takes a step, and notes which handle it opens, or makes fail.
     fn act(&mut self, step: Step) -> service::Result<()> {
         let changed = match step {
             Step::Write { slot, .. } | Step::SetLength { slot, .. } => Some(slot),
@@ -216,7 +216,7 @@ fn check(uploads: &str, steps: Vec<Step>) {
     for step in steps {
         let shown = format!("{step:?}");
         if let Err(error) = handles.act(step) {
-            // Nothing that a user does may look like a fault of the server's.
+            // No user may cause an error that looks like a fault of the server.
             assert!(
                 !matches!(error, Error::Store(StoreError::Mismatch { .. }) | Error::Rotten(_)),
                 "{shown}: {error}"

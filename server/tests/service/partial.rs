@@ -1,4 +1,4 @@
-//! Partial uploads, what files lend to them, and who takes their room.
+//! Partial uploads, the credit of files that they replace, and uploads that take over their space.
 
 use super::staged::{MIB, QUOTA_BYTES, SLICE, put_of};
 use super::world::*;
@@ -51,7 +51,7 @@ fn a_newer_put_takes_the_space_of_an_older_partial_upload() {
     assert_eq!(service::parts(&user).len(), 2);
     put(&user, "f", &zeros(12)).unwrap();
     assert_eq!(service::parts(&user).len(), 1);
-    // Of another target it takes nothing, and says what to do.
+    // An upload to a different target takes no space from it, and the message says what to do.
     let refused = put(&user, "g", &zeros(9)).unwrap_err();
     let text = refused.to_string();
     assert!(
@@ -76,7 +76,7 @@ fn all_spellings_of_a_target_find_its_partial_upload() {
         for other in ["d/f", "s/f", "l", "d/e/../f", "s/e/../f", "./d//f"] {
             let found = PartCheck::begin(&user, &path(other), 8 * MIB, source).unwrap();
             assert!(found.is_some(), "{name} by {other}");
-            // While it is leased nobody else gets it, by no spelling.
+            // While it is leased, nobody else gets it, whatever the spelling.
             assert!(PartCheck::begin(&user, &path(name), 8 * MIB, source).unwrap().is_none());
         }
         assert_eq!(service::discard(&user, Some(&path("s/f"))).unwrap(), 1);
@@ -92,7 +92,7 @@ fn a_partial_upload_is_found_again_after_its_directory_was_renamed() {
     service::rename_exact(&user, &path("d"), &path("e"), false).unwrap();
     let source = Time { seconds: 1, nanoseconds: 0 };
     assert!(PartCheck::begin(&user, &path("e/f"), 8 * MIB, source).unwrap().is_some());
-    // It is listed by the path at which it began, and can be removed by that.
+    // It is listed by the path at which it began, and can be removed by that path.
     assert_eq!(service::parts(&user)[0].path, b"/d/f");
     assert_eq!(service::discard(&user, Some(&path("d/f"))).unwrap(), 1);
 }
@@ -145,19 +145,19 @@ fn renaming_a_file_ends_its_credit() {
     let world = World::new(&format!("quota = {QUOTA_BYTES}"));
     let user = world.user();
     put(&user, "f", &zeros(20)).unwrap();
-    // An upload under way does not fit beside it: the renaming has to wait.
+    // A running upload does not fit beside it, so the rename is refused.
     let mut upload = PutUpload::begin(&user, &put_of(20, false, 0), &path("f"), None, None).unwrap();
     upload.write(&zeros(8)).unwrap();
     let refused = service::rename_exact(&user, &path("f"), &path("g"), false).unwrap_err();
     assert!(matches!(refused, Error::Store(StoreError::BeingReplaced { .. })), "{refused}");
     assert!(is_over_quota(service::hard_link(&user, &path("f"), &path("g"))));
-    // A partial one gives way.
+    // A partial upload is discarded.
     drop(upload);
     assert_eq!(service::parts(&user).len(), 1);
     service::rename_exact(&user, &path("f"), &path("g"), false).unwrap();
     assert_eq!(service::parts(&user).len(), 0);
     world.assert_accounting(0);
-    // Where there is room beside, nothing is lost.
+    // If both fit, nothing is lost.
     cut(&user, "g", 20, 4);
     service::rename_exact(&user, &path("g"), &path("h"), false).unwrap();
     let usage = service::usage(&user).unwrap();
@@ -225,7 +225,7 @@ fn a_partial_upload_borrows_again_after_a_restart() {
     assert_eq!(service::usage(&user).unwrap().charged(), 16 * MIB);
 }
 
-/// Publishes what came.
+/// Publishes the data that arrived.
 fn publish(user: &User, upload: PutUpload) {
     let placement = upload.finish_at_eof(None).unwrap();
     let (placed, synced) = service::publish(user, vec![placement], Vec::new());
@@ -239,7 +239,7 @@ fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
         let user = world.user();
         let prepare = || {
             service::discard(&user, None).unwrap();
-            // Of the round before, if there was one.
+            // The file of the previous round, if any.
             let _ = service::remove(&user, &path("f"));
             cut(&user, "other", 8, 4);
             if lends {
@@ -254,7 +254,7 @@ fn an_upload_of_unknown_size_takes_the_space_of_an_older_partial_upload() {
             upload.write(&zeros(1)).unwrap();
             assert!(service::usage(&user).unwrap().charged() <= QUOTA_BYTES);
         }
-        // Of another target it takes nothing, and says what to do.
+        // An upload to a different target takes no space from it, and the message says what to do.
         let refused = upload.write(&zeros(1)).unwrap_err().to_string();
         assert!(refused.ends_with("df -v lists them, rm --partial NAME removes one"), "{refused}");
         drop(upload);

@@ -1,4 +1,4 @@
-//! Many at once, at the limit.
+//! Many concurrent operations at the limit of the quota.
 
 use super::world::*;
 use rand::{RngExt, SeedableRng};
@@ -29,7 +29,7 @@ fn eight_concurrent_writers_fill_the_quota_to_the_byte() {
             });
         }
     });
-    // Less space is left than each of them requested.
+    // The space that is left is less than one request.
     assert_eq!(taken.into_inner(), 10000 / 7 * 7);
     world.assert_accounting(0);
 }

@@ -1,7 +1,7 @@
-//! Random operations on files that uploads are to replace: puts, streams and staged SFTP uploads that are cut,
-//! resumed, refused and finished, while what they replace is removed, renamed, linked, truncated and opened, and
-//! the server is restarted. After each step the accounting matches the disk, including staged bytes, and what is charged
-//! is within the quota.
+//! Random operations on files that uploads replace. Puts, streams and staged SFTP uploads are cut, resumed, refused and
+//! finished. Meanwhile the replaced files are removed, renamed, linked, truncated and opened, and the server is
+//! restarted. After each step the accounting matches the disk, including staged bytes, and the charged bytes are within
+//! the quota.
 
 use super::world::*;
 use proptest::prelude::*;
@@ -81,10 +81,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One run: a home, a session in it, and what is under way.
+/// One run: a home, a session in it, and its running operations.
 struct Run {
     settings: String,
-    /// None only while it is restarted.
+    /// `None` only during a restart.
     world: Option<(World, User)>,
     uploads: [Option<(PutUpload, u64)>; UPLOADS],
     open: [Option<OpenFile>; MAX_HANDLES],
@@ -92,7 +92,7 @@ struct Run {
     zeros: Vec<u8>,
 }
 
-/// A put of this size, or of a stream; of a source that is the same for the same size.
+/// A put of this size, or of a stream. The source is the same for the same size.
 pub(crate) fn put_of(mib: u64, stream: bool, resume: u32) -> Put {
     let size = (!stream).then_some(mib * MIB);
     let source = Some(Time { seconds: 1, nanoseconds: 0 });
@@ -160,7 +160,7 @@ impl Run {
                 }
             }
             Step::Finish { slot } => {
-                // One that has not all of it is cut.
+                // An incomplete upload is cut.
                 let Some((upload, left)) = self.uploads[slot].take() else { return Ok(()) };
                 if left == 0 || left > QUOTA_BYTES {
                     let placement = upload.finish_at_eof(None)?;
@@ -234,7 +234,7 @@ impl Run {
         Ok(())
     }
 
-    /// Ends the server, with all that is under way, and starts it again.
+    /// Restarts the server, which ends all running operations.
     fn restart(&mut self) {
         self.uploads = Default::default();
         self.open = Default::default();

@@ -1,5 +1,5 @@
-//! Operations that take long: a step whose time is up does the least that a step does, so that a kick, a cancel and
-//! the end of the server take effect soon on a slow disk, too.
+//! Long operations: a step whose time is up does the smallest amount of work, so a kick, a cancel and a shutdown take
+//! effect soon, even on a slow disk.
 
 use super::world::*;
 use sshome_store::MakeDirectory;
@@ -11,7 +11,7 @@ use sshomed::service::{
 
 const MIB: usize = 1 << 20;
 
-/// How often a step has to be called that does the least.
+/// The number of calls of a step whose time is always up.
 fn steps<T>(mut step: impl FnMut(StepLimit) -> Result<Option<T>>) -> usize {
     (1..).find(|_| step(StepLimit::least()).unwrap().is_some()).unwrap()
 }
@@ -37,7 +37,7 @@ fn a_tree_is_removed_listed_and_copied_one_entry_at_a_time() {
     }
     assert_eq!(batches, [1, 1, 1, 0]);
     let mut copy = Copy::begin(&user, &path("d"), &path("c"), true).unwrap();
-    // Each file ends in a step of its own.
+    // Each file ends in a separate step.
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 5);
     let mut removal = RecursiveRemoval::begin(&user, &path("d")).unwrap();
     // Three files, the directory before and after them, and the top.
@@ -60,7 +60,7 @@ fn a_file_is_read_and_copied_one_chunk_at_a_time() {
     service::discard(&user, None).unwrap();
     let mut copy = Copy::begin(&user, &path("f"), &path("h"), false).unwrap();
     assert!(steps(|limit| Ok(copy.step(&user, limit)?.then_some(()))) >= 8);
-    // What stays of the old content of a file that is staged.
+    // A staged file keeps part of its old content.
     let staged = open(&user, "f", OpenMode { truncate: false, ..TRUNCATE_OR_CREATE });
     staged.write_at(0, b"x").unwrap();
     assert!(steps(|limit| Ok(staged.prepare_close(limit)?.then_some(()))) >= 2);

@@ -31,7 +31,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A home of ann's, with these lines in her table.
+    /// ann's home, with these lines in her table.
     pub(crate) fn new(settings: &str) -> World {
         World::with(&format!("authorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}"))
     }
@@ -86,7 +86,7 @@ impl World {
         &self.home
     }
 
-    /// What a scan of the server's says.
+    /// The result of a scan by the server.
     pub(crate) fn count(&self) -> Comparison {
         self.homes.count("ann").unwrap()
     }
@@ -117,8 +117,8 @@ impl World {
         (bytes, entries)
     }
 
-    /// Compares the accounting with the disk. Nothing may be under way; `orphaned` bytes are in files that
-    /// are open and have no name.
+    /// Compares the accounting with the disk. No operation may be running. `orphaned` is the number of bytes of open
+    /// files without a name.
     pub(crate) fn assert_accounting(&self, orphaned: u64) {
         let usage = service::usage(&self.user()).unwrap().usage;
         let (bytes, entries) = self.scan();
@@ -143,7 +143,7 @@ pub(crate) fn is_over_quota<T: std::fmt::Debug>(result: Result<T>) -> bool {
     result.unwrap_err().status() == Status::QuotaExceeded
 }
 
-/// A put, as the native protocol has it.
+/// A put, as by the native protocol.
 pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
     let put = Put {
         path: Vec::new(),
@@ -163,7 +163,7 @@ pub(crate) fn put(user: &User, name: &str, content: &[u8]) -> Result<()> {
     placed.into_iter().chain([synced]).collect()
 }
 
-/// All that is in a file.
+/// The content of a file.
 pub(crate) fn content(user: &User, name: &str) -> Vec<u8> {
     let file = open(user, name, READ_ONLY);
     let mut content = Vec::with_capacity(1 << 20);

@@ -5,7 +5,7 @@ use super::response::Response;
 use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
 
-/// The answer to `limits@openssh.com`, in bytes; 0 means that there is no limit.
+/// The answer to `limits@openssh.com`, in bytes; 0 means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SftpLimits {
     /// The longest packet.

@@ -284,7 +284,7 @@ fn entries() {
             0, 0, 0, 32, // length
             9,  // kind: entries
             2, b'i', b'n', // directory
-            3,    // entries: so many
+            3,    // number of entries
             1, b'f', 0, 0, 0, 0, 0, 1, 0, // name, kind: file, size, mtime (2), mode, links, target
             1, b'd', 1, 0, 0, 0, 0, 1, 0, // kind: directory
             1, b's', 3, 0, 0, 0, 0, 1, 0, // kind: special

@@ -42,9 +42,8 @@ fn packed(kind: u8, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &[kind, 1, 2, 3, 4], body].concat()
 }
 
-/// The request is these bytes after its id, and no others: it encodes to them and they decode to it,
-/// every beginning of the packet is waited on, a body with a byte less is refused, and one that goes on
-/// after its end means the same, as it does to OpenSSH.
+/// The request is encoded as exactly these bytes after its id, and they decode to it. An incomplete packet waits for
+/// more. A body without its last byte is refused. A body with more bytes at its end means the same, as for OpenSSH.
 #[track_caller]
 fn is_request(request: SftpRequest, body: &[u8]) {
     let kind = request.kind();

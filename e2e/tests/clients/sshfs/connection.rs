@@ -1,4 +1,4 @@
-//! More than one connection, and one that is lost.
+//! Several connections, and a lost one.
 
 use super::Mounted;
 use sshome_e2e::tree::{noise, on_disk};
@@ -42,6 +42,6 @@ async fn a_lost_connection_is_an_error_for_programs() {
     let lost = file.write_all(&content).and_then(|()| file.sync_all());
     lost.unwrap_err();
     drop(file);
-    // What was synced is there.
+    // The synced data is stored.
     assert!(fs::read(home.stored("f")).unwrap().starts_with(&content));
 }

@@ -1,4 +1,4 @@
-//! sshfs, and what runs over it.
+//! sshfs, and programs that run over it.
 
 mod connection;
 mod posix;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 /// A server, and the home of its user `ann` as a folder.
 struct Mounted {
-    // Above the server: what it waits for has to be answered.
+    // Before the server, so that it is dropped first: unmounting needs answers.
     mount: Mount,
     client: Client,
     host: Host,
@@ -21,12 +21,12 @@ struct Mounted {
 
 /// A folder of an sshd, mounted in the same way.
 struct Theirs {
-    // Above the server.
+    // Before the server, so that it is dropped first.
     mount: Mount,
     _sshd: Sshd,
 }
 
-/// None if this machine has no sshd, or cannot mount.
+/// `None` if this machine has no sshd, or cannot mount.
 async fn sshd(test: &str) -> Option<Theirs> {
     let sshd = Sshd::start(test).await.unwrap()?;
     let client = Client::of(sshd.dir(), sshd.address(), sshd.user()).unwrap();
@@ -35,7 +35,7 @@ async fn sshd(test: &str) -> Option<Theirs> {
 }
 
 impl Mounted {
-    /// None if this machine cannot mount. `settings` are the user's.
+    /// `None` if this machine cannot mount. `settings` are the user's.
     async fn new(test: &str, settings: &str) -> Option<Mounted> {
         Mounted::with_options(test, settings, &[]).await
     }
@@ -69,7 +69,7 @@ impl Mounted {
         command
     }
 
-    /// Runs a program in this machine's folder, and gives what it says.
+    /// Runs a program in the local folder. Returns its output.
     #[track_caller]
     fn does(&self, program: &str, arguments: &[&dyn AsRef<OsStr>]) -> String {
         let mut command = self.command(program, arguments);
@@ -78,7 +78,7 @@ impl Mounted {
         outcome.out()
     }
 
-    /// Runs a program that has to fail, and gives what it complains of.
+    /// Runs a program that must fail. Returns its error message.
     #[track_caller]
     fn refuses(&self, program: &str, arguments: &[&dyn AsRef<OsStr>]) -> String {
         let mut command = self.command(program, arguments);

@@ -1,4 +1,4 @@
-//! Programs that ask more of a filesystem than copying does.
+//! Programs that need more of a filesystem than copying does.
 
 use super::Mounted;
 use sshome_e2e::foreign::{self, program};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What `git` is told so that it asks nobody who commits.
+/// Options so that `git` does not ask who commits.
 const AUTHOR: [&str; 4] = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"];
 
 impl Mounted {
@@ -51,7 +51,7 @@ async fn git_clones_commits_and_checks() {
     home.git(&clone, &["fsck", "--full", "--strict"]);
     home.git(&clone, &["push", "-q", "origin", "branch"]);
     home.git(&origin, &["checkout", "-q", "branch"]);
-    // What the server has is what was pushed.
+    // The server has exactly what was pushed.
     let [pushed, stored] = [&origin, &home.stored("clone")].map(|tree| contents(tree).unwrap());
     for (name, digest) in pushed.iter().filter(|(name, _)| !name.starts_with(".git")) {
         assert_eq!(stored.get(name), Some(digest), "{}", name.display());
@@ -65,7 +65,7 @@ async fn a_database_works() {
     let test = "a_database_works";
     let Some(_) = program("sqlite3", test) else { return };
     let Some(home) = Mounted::new(test, "").await else { return };
-    // A write-ahead log wants shared memory, which two machines could not have in common.
+    // A write-ahead log needs shared memory, which two machines cannot have.
     for journal in ["delete", "truncate", "persist", "wal"] {
         let database = home.there(journal);
         home.sqlite(
@@ -82,7 +82,7 @@ async fn a_database_works() {
         }
         home.sqlite(&database, "DELETE FROM t WHERE n % 5 = 0; VACUUM;");
         let rows = home.sqlite(&database, "SELECT count(*), sum(length(b)) FROM t; PRAGMA integrity_check;");
-        // 5 times 200 numbers of five in a row each, and one of five is gone.
+        // 5 × 200 rows, of which every fifth was deleted.
         assert_eq!(rows, "800|400000\nok\n", "{journal}");
         assert_eq!(home.sqlite(&home.stored(journal), "PRAGMA integrity_check;"), "ok\n", "{journal}");
     }
@@ -104,8 +104,8 @@ async fn a_database_that_reaches_the_quota_stays_intact() {
     assert_eq!(home.sqlite(&home.stored("db"), check), "2|400000\nok\n");
 }
 
-/// What fsx does, and how often one beside the others. A file is opened anew and the kernel told to forget
-/// its pages, so that what is read comes from the server.
+/// The operations of fsx, with their weights. The file is reopened and its pages are dropped, so that reads come from
+/// the server.
 const FSX: &str = "flen = 1048576
 opsize.max = 200000
 [weights]
@@ -122,8 +122,8 @@ sendfile = 5
 copy_file_range = 5
 ";
 
-/// Random reads, writes, truncations and mappings of one file, compared with what they have to give. One
-/// round, or rounds for `SSHOME_FSX_MINUTES`. The quota is the longest that the file becomes.
+/// Random reads, writes, truncations and mappings of one file, compared with the expected content. One round, or rounds
+/// for `SSHOME_FSX_MINUTES`. The quota is the file's largest length.
 #[tokio::test(flavor = "multi_thread")]
 async fn fsx_finds_no_mismatch() {
     const ROUND: u64 = 2000;
@@ -135,7 +135,7 @@ async fn fsx_finds_no_mismatch() {
     fs::write(home.here("fsx.toml"), FSX).unwrap();
     let (mut rounds, mut seed) = (0, 1_u64);
     while rounds == 0 || Instant::now() < end {
-        // If it fails, its output names the seed and the operations before.
+        // If it fails, its output names the seed and the preceding operations.
         home.does(
             fsx.to_str().unwrap(),
             &[&"-S", &seed.to_string(), &"-N", &ROUND.to_string(), &"-f", &"fsx.toml", &home.there("f")],

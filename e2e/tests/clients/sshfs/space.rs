@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 const MIB: usize = 1 << 20;
 
-/// Size, used and available, in bytes, as `df` tells them.
+/// Size, used and available, in bytes, as `df` shows them.
 fn df(home: &Mounted) -> [u64; 3] {
     let text = home.does("df", &[&"-B1", &"--output=size,used,avail", &home.there("")]);
     let fields = text.lines().nth(1).unwrap().split_whitespace().map(|field| field.parse().unwrap());
@@ -72,7 +72,7 @@ async fn a_write_over_the_quota_fails_and_truncates_nothing() {
     appended.unwrap_err();
     drop(file);
     agrees(&home, 2 * MIB);
-    // What is there may be written over.
+    // Existing data may be overwritten.
     let file = File::options().write(true).open(home.there("first")).unwrap();
     file.write_all_at(&second, 0).unwrap();
     file.sync_all().unwrap();
@@ -88,7 +88,7 @@ async fn a_removed_file_counts_until_it_is_closed() {
     let content = noise(MIB, "f");
     fs::write(home.there("f"), &content).unwrap();
     let mut file = File::options().read(true).write(true).open(home.there("f")).unwrap();
-    // Until it is closed it has a name that hides it: so it is with every filesystem of libfuse.
+    // Until it is closed, it has a hidden name, as with every filesystem of libfuse.
     fs::remove_file(home.there("f")).unwrap();
     fs::metadata(home.there("f")).unwrap_err();
     assert_eq!(df(&home)[1], MIB as u64);
@@ -123,9 +123,8 @@ async fn a_read_only_home_refuses_changes() {
     assert_eq!(fs::read(home.stored("f")).unwrap(), b"content");
 }
 
-/// sshfs asks what a file is as soon as it has made it: one that is staged until it is closed is not there
-/// yet, but only after sshfs has given it up. What is there already sshfs cuts off before it opens it, and so
-/// it is written in place.
+/// sshfs reads the attributes of a file as soon as it has created it. A file that is staged until its close does not
+/// exist yet, so sshfs gives up. An existing file is truncated by sshfs before it opens it, so it is written in place.
 #[tokio::test(flavor = "multi_thread")]
 async fn atomic_uploads_do_not_suit_sshfs() {
     let test = "atomic_uploads_do_not_suit_sshfs";

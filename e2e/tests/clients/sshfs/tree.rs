@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// That a copy of a tree is one: paths, content, modes, times.
+/// Checks that a copy of a tree is complete: paths, content, modes, times.
 #[track_caller]
 fn assert_copy(copy: &Path, tree: &Path) {
     assert_eq!(contents(copy).unwrap(), contents(tree).unwrap(), "{}", copy.display());
@@ -19,7 +19,7 @@ fn assert_copy(copy: &Path, tree: &Path) {
     assert!(others.is_empty(), "{}: path, wanted, found: {others:?}", copy.display());
 }
 
-/// What else there is to a tree than content: modes, and times in seconds, as version 3 of SFTP has them.
+/// The modes of a tree, and its times in seconds, as in SFTP version 3.
 fn attributes(top: &Path) -> BTreeMap<PathBuf, (u32, i64)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![top.to_owned()];
@@ -60,7 +60,7 @@ async fn cp_copies_both_ways() {
     for copy in [home.there("copy"), home.stored("copy"), home.here("back")] {
         assert_copy(&copy, &home.here("tree"));
     }
-    // Two names of one file are that on the server's disk, too. sshfs does not show it.
+    // On the server's disk they are two names of one file, too. sshfs does not show that.
     let inode = |name| fs::metadata(home.stored("copy").join(name)).unwrap().ino();
     assert_eq!(inode("large"), inode("odd/another name"));
 }
@@ -74,7 +74,7 @@ async fn mv_and_rm_work() {
     home.does("mkdir", &[&"-p", &home.there("deep/er")]);
     home.does("mv", &[&home.there("a"), &home.there("deep/er")]);
     assert_eq!(contents(&home.stored("deep/er/a")).unwrap(), wanted);
-    // Onto what is there: a file is replaced, a folder with something in it is not.
+    // Onto an existing name: a file is replaced, a folder with entries is not.
     home.does("mv", &[&home.there("deep/er/a/large"), &home.there("deep/er/a/empty")]);
     assert_eq!(fs::metadata(home.stored("deep/er/a/empty")).unwrap().len(), 5_000_000);
     assert_eq!(mode(home.stored("deep/er/a/empty")).unwrap(), 0o755);
@@ -93,7 +93,7 @@ async fn mv_and_rm_work() {
 async fn tar_packs_and_unpacks() {
     let Some(home) = Mounted::new("tar_packs_and_unpacks", "").await else { return };
     plant_with_modes(&home.here("tree"));
-    // An archive that is unpacked there, one that is made of what is there, and one that lies there.
+    // An archive that is unpacked in the home, one that is made of files in the home, and one that is stored there.
     home.does("tar", &[&"-cf", &"in.tar", &"tree"]);
     home.does("tar", &[&"-xpf", &"in.tar", &"-C", &home.there("")]);
     home.does("tar", &[&"-czf", &home.there("out.tgz"), &"-C", &home.there(""), &"tree"]);
@@ -148,8 +148,8 @@ async fn a_folder_of_many_files_works() {
     assert_eq!(names(&home.stored("")).unwrap(), [b".sshome-staging"]);
 }
 
-/// sshfs sets the attributes of what a link points at instead of the link's own, and complains if that is
-/// missing: at every server.
+/// With every server, sshfs sets the attributes of a link's target instead of the link's own, and fails if the target
+/// is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_copied_as_by_sshd() {
     let test = "links_are_copied_as_by_sshd";

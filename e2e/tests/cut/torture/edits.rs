@@ -1,5 +1,5 @@
-//! `sshomed user`, killed as `kill -9` does at random moments of random edits, and the server beside it. What
-//! was confirmed holds, what was not is as before or as wanted, and the file is whole each time.
+//! `sshomed user`, killed with SIGKILL at random moments of random edits, and sometimes the server, too. A confirmed
+//! edit is in the file. An unconfirmed one is in it completely or not at all. The file is always valid.
 
 use super::{rounds, seed};
 use rand::rngs::StdRng;
@@ -16,21 +16,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A comment that no edit is about.
+/// A comment that every edit must keep.
 const COMMENT: &str = "# who may come in, and why: see the book";
 
-/// What is known of a user.
+/// The known state of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct User {
     quota: u64,
     keys: usize,
-    /// One of them is the password; more than one while it is not known whether an edit was made.
+    /// One of them is the password. There are several while it is unknown whether an edit was made.
     passwords: Vec<String>,
 }
 
 type Users = BTreeMap<String, User>;
 
-/// What happened, and how often.
+/// Counters of the run.
 #[derive(Debug, Default)]
 struct Counts {
     edits: u64,
@@ -49,7 +49,7 @@ struct World {
     /// Two files of public keys. The first is the host's, the comment of the second is `second`.
     keys: [PathBuf; 2],
     counts: Counts,
-    /// How long an edit took that was not killed.
+    /// The time of an edit that was not killed.
     usual: Duration,
 }
 
@@ -85,16 +85,16 @@ impl World {
         World { host, server, address, random, users, keys, counts, usual }
     }
 
-    /// Makes one edit, and perhaps kills whoever makes it, and the server.
+    /// Makes one edit, and may kill the program and the server meanwhile.
     fn edit(&mut self) {
         let (arguments, input, after) = self.wanted();
         let mut command = Command::new(binary("sshomed").unwrap());
         command.args(["--dir".into(), self.host.dir().as_os_str().to_owned()]).arg("user").args(&arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let (begun, mut child) = (Instant::now(), command.spawn().unwrap());
-        // A program that was killed does not read it.
+        // A killed program does not read its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        // Any moment will do, also one after its end.
+        // At any moment, which may be after its end.
         if self.random.random_bool(0.7) {
             std::thread::sleep(self.usual.mul_f64(self.random.random_range(0.0..1.3)));
             child.kill().unwrap();
@@ -111,7 +111,7 @@ impl World {
         assert!(text.contains(COMMENT), "{arguments:?} has lost a comment:\n{text}");
         let now = self.visible();
         let error = String::from_utf8_lossy(&output.stderr);
-        // The server was killed before it answered: the file is changed, and that is what is said.
+        // The server was killed before it answered: the file is changed, and the message says so.
         let unanswered = server_killed && error.starts_with("the file was changed");
         match output.status.code() {
             Some(0 | 1) if output.status.success() || unanswered => {
@@ -127,7 +127,7 @@ impl World {
             None => {
                 assert_eq!(now, visible(&self.users), "{arguments:?} was killed");
                 self.counts.killed_and_not_made += 1;
-                // Of who had a password nobody can see which one it is.
+                // The file does not show which password a user has.
                 for (name, user) in self.users.iter_mut().filter(|(_, user)| !user.passwords.is_empty()) {
                     let passwords = after.get(name).map_or(&[][..], |after| &after.passwords);
                     let more = passwords.iter().filter(|it| !user.passwords.contains(it)).cloned();
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// Some edit: its arguments, its input, and what there is to be after it.
+    /// A random edit: its arguments, its input, and the users after it.
     fn wanted(&mut self) -> (Vec<String>, String, Users) {
         let mut after = self.users.clone();
         let names: Vec<String> = self.users.keys().cloned().collect();
@@ -156,7 +156,7 @@ impl World {
         match which {
             0 | 1 => {
                 let password = format!("a password of some length {}", self.counts.edits);
-                // Of a user who has one nothing tells that it is another one now.
+                // If the user already has a password, the file does not show whether it changed.
                 user.passwords = vec![password.clone()];
                 (words(&["passwd", &name, "--password-stdin"]), password + "\n", after)
             }
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    /// What the file says of users, ann left out. It has no mistake.
+    /// The users in the file, without ann. The file must be valid.
     fn visible(&self) -> BTreeMap<String, (u64, usize, bool)> {
         let config = config::load(self.host.dir(), None, &[]).unwrap();
         let accounts = config.accounts.iter().filter(|account| account.name != "ann");
@@ -191,14 +191,14 @@ impl World {
         seen.collect()
     }
 
-    /// Everybody can log in with what was confirmed, and nothing is left of what was not.
+    /// Everybody can log in with the last confirmed credentials, and no removed ones are accepted.
     async fn check_the_end(&mut self) {
         let administrator = self.host.administrator();
         let outcome = administrator.run(&["user", "quota", "ann", "77 MiB"]);
         assert_eq!(outcome.code, Some(0), "{outcome}");
         let etc: Vec<_> = std::fs::read_dir(self.host.dir().join("etc")).unwrap().collect();
         assert_eq!(etc.len(), 1, "{etc:?}");
-        // A server that has run all the time, and one that is new.
+        // With the running server, and with a new one.
         for _ in 0..2 {
             until("the server knows the newest", || {
                 let status = administrator.json(&["status"]);
@@ -226,7 +226,7 @@ impl World {
     }
 }
 
-/// What the file shows of them.
+/// The part of it that the file shows.
 fn visible(users: &Users) -> BTreeMap<String, (u64, usize, bool)> {
     let seen = |user: &User| (user.quota, user.keys, !user.passwords.is_empty());
     users.iter().map(|(name, user)| (name.clone(), seen(user))).collect()

@@ -1,5 +1,5 @@
-//! The programs themselves, killed as `kill -9` does, and connections cut, at random moments of random
-//! transfers. The same command is given again until it succeeds; then everything is compared.
+//! The programs are killed with SIGKILL, and connections cut, at random moments of random transfers. The same command
+//! is repeated until it succeeds; then everything is compared.
 
 use super::{Files, length, rounds, seed};
 use crate::MIB;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 /// The longest file, in bytes.
 const LONGEST: usize = 30 * MIB;
 
-/// Accidents in a row before a command is left in peace.
+/// The largest number of consecutive faults of a command.
 const IN_A_ROW: u32 = 12;
 
-/// What happened, and how often.
+/// Counters of the run.
 #[derive(Debug, Default)]
 struct Counts {
     puts: u64,
@@ -27,20 +27,20 @@ struct Counts {
     commands: u64,
     server_kills: u64,
     client_kills: u64,
-    /// Commands that gave up because their connection was cut, or the server killed.
+    /// Commands that failed because their connection was cut or the server was killed.
     lost: u64,
     compared_files: u64,
     compared_bytes: u64,
 }
 
-/// Whom it befalls, once the proxy has carried so many bytes.
+/// The program that is killed, once the proxy has carried this number of bytes.
 #[derive(Clone, Copy, Debug)]
 enum Accident {
     Server(u64),
     Client(u64),
 }
 
-/// A server and a client as programs, and a way between them that breaks by itself.
+/// A server and a client as programs, and a proxy between them that cuts connections.
 struct World {
     host: Host,
     address: SocketAddr,
@@ -54,7 +54,7 @@ struct World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_programs_lose_nothing() {
-    // Without a wish for more, in about 20 s.
+    // The default takes about 20 s.
     let (rounds, begun) = (rounds(3), Instant::now());
     let mut world = World::new(seed()).await;
     for round in 0..rounds {
@@ -87,7 +87,7 @@ impl World {
         World { host, address, server, proxy, client, random, files: Files::new(), counts: Counts::default() }
     }
 
-    /// Puts new and replaced files: one or several by their names, or in a tree with many small ones.
+    /// Puts new and replaced files: one or several by name, or a tree with many small ones.
     async fn put(&mut self) {
         let work = self.client.work();
         let tree = work.join("t");
@@ -125,7 +125,7 @@ impl World {
         self.compare(&self.host.home("ann").join("t"), names.iter());
     }
 
-    /// Gets the tree, or some of its files.
+    /// Gets the tree, or some of its files by name.
     async fn get(&mut self) {
         let work = self.client.work().join("got");
         std::fs::create_dir(&work).unwrap();
@@ -147,11 +147,11 @@ impl World {
         self.counts.gets += 1;
     }
 
-    /// Gives a command again and again until it succeeds.
+    /// Repeats a command until it succeeds.
     async fn run(&mut self, arguments: &[String]) {
         for attempt in 0.. {
             let mut command = self.client.command().unwrap();
-            // Mostly a lost connection ends the program; at times it is to help itself.
+            // Mostly a lost connection ends the program; sometimes it reconnects by itself.
             let retries = if self.random.random_bool(0.8) { "0" } else { "3" };
             command.args(["--retries", retries]).arg(self.client.destination()).args(arguments);
             let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -159,7 +159,7 @@ impl World {
             let accident = (attempt < IN_A_ROW).then(|| self.accident()).flatten();
             match self.watch(child, accident).await {
                 Some((Some(0), _)) => return,
-                // The connection was lost, or could not be made.
+                // The connection was lost, or could not be opened.
                 Some((Some(3), _)) => self.counts.lost += 1,
                 Some(ended) => panic!("{arguments:?} ended with {ended:?}"),
                 None => {}
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    /// Waits for a client's end, and lets happen what is to happen meanwhile. None if it was killed.
+    /// Waits for a client's end, and causes the fault meanwhile. `None` if it was killed.
     async fn watch(
         &mut self,
         mut child: Child,
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// Nothing is left behind, and the books agree with the disk.
+    /// Nothing is left behind, and the accounting matches the disk.
     fn check_the_end(&mut self) {
         let direct = Client::of(self.host.dir(), self.address, "ann").unwrap();
         let usage = || -> serde_json::Value {
@@ -231,7 +231,7 @@ impl World {
             let usage = events.lines().find(|line| line.contains(r#""event":"usage""#)).unwrap();
             serde_json::from_str(usage).unwrap()
         };
-        // A session whose client was killed at the very end may still be on its way out.
+        // A session whose client was killed at the very end may still be ending.
         sshome_e2e::until("nothing is reserved", || usage()["reserved"] == 0);
         let home = self.host.home("ann");
         let names: Vec<String> = self.files.keys().cloned().collect();
@@ -242,7 +242,7 @@ impl World {
     }
 }
 
-/// The lengths of all files below a folder, those that are hidden included.
+/// The total length of all files below a folder, including hidden ones.
 fn bytes_below(folder: &Path) -> u64 {
     files(folder).iter().map(|path| path.metadata().unwrap().len()).sum()
 }

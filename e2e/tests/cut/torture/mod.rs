@@ -1,6 +1,6 @@
-//! Random transfers over a way that breaks at random places, by clients that give up and come back, and by
-//! programs that are [killed], with [sftp] of other people as well, and in the middle of [edits].
-//! `SSHOME_TORTURE_ROUNDS` makes all of them longer, `SSHOME_TORTURE_SEED` others.
+//! Random transfers over connections that break at random places, by clients that give up and start again. The modules
+//! kill the programs ([killed]), OpenSSH's [sftp], and [edits] of the settings. `SSHOME_TORTURE_ROUNDS` makes the tests
+//! longer, `SSHOME_TORTURE_SEED` different.
 
 mod edits;
 mod killed;
@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What is on the server: for each name the seed and the length of its content.
+/// The files on the server: for each name, the seed and length of its content.
 type Files = BTreeMap<String, (u64, usize)>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_connections_lose_nothing() {
-    // Without a wish for more, in about 20 s.
+    // The default takes about 20 s.
     let (rounds, seed) = (rounds(12), seed());
     let host = HostBuilder::new().unwrap().user("ann", "quota = \"4 GiB\"").unwrap().start().await.unwrap();
     let mut random = StdRng::seed_from_u64(seed);
@@ -38,7 +38,7 @@ async fn broken_connections_lose_nothing() {
         }
     }
     let total: u64 = files.values().map(|(_, length)| *length as u64).sum();
-    // What the server learns late of a lost connection it has learnt by now, or soon.
+    // The server may notice a lost connection late.
     until(async || {
         let (parts, usage) = books(&host).await;
         parts.is_empty() && (usage.used, usage.reserved) == (total, 0)
@@ -83,7 +83,7 @@ async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files)
     }
 }
 
-/// Gets the tree, and compares.
+/// Gets the tree, and compares it.
 async fn get(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &Files) {
     let mut client = login(host, proxy).await;
     loop {
@@ -103,19 +103,19 @@ async fn get(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &Files) {
     }
 }
 
-/// A length below `most`, as likely small as large.
+/// A length below `most`, small ones as likely as large ones.
 fn length(random: &mut StdRng, most: usize) -> usize {
     let most = (most as f64).ln();
     random.random_range(0.0..most).exp() as usize
 }
 
-/// How many bytes may go over the proxy before somebody cancels; mostly nobody does.
+/// The number of bytes that the proxy carries before the cancel; mostly there is none.
 fn cancel_after(random: &mut StdRng, proxy: &Proxy) -> Option<u64> {
     let after = random.random_range(0..40 * MIB as u64);
     random.random_bool(0.3).then(|| proxy.carried() + after)
 }
 
-/// Runs a transfer, and cancels it when the proxy has carried that much.
+/// Runs a transfer, and cancels it when the proxy has carried this number of bytes.
 async fn cancelled<T>(
     cancel: &CancellationToken,
     proxy: &Proxy,
@@ -136,7 +136,7 @@ async fn cancelled<T>(
     }
 }
 
-/// Logs in, as often as it takes.
+/// Logs in, with as many attempts as necessary.
 async fn login(host: &Host, proxy: &Proxy) -> InProcessClient {
     let mut client = loop {
         if let Ok(client) = InProcessClient::try_login(host, proxy.port()).await {

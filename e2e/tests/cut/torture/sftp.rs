@@ -1,5 +1,5 @@
-//! OpenSSH's sftp, with a server that is killed, or killed itself, at random moments of random uploads. A
-//! file that is written in place is gone on with (`reput`); one that is not is the old one or the new one.
+//! OpenSSH's sftp, where the server or the client is killed at random moments of random uploads. A file that is written
+//! in place is resumed (`reput`); an atomic one is the old or the new file.
 
 use super::{length, rounds, seed};
 use crate::MIB;
@@ -17,13 +17,13 @@ use std::time::Duration;
 /// The longest file, in bytes.
 const LONGEST: usize = 40 * MIB;
 
-/// Accidents in a row before an upload is left in peace.
+/// The largest number of consecutive faults of an upload.
 const IN_A_ROW: u32 = 6;
 
-/// Of each name of a home the seed and the length of what it holds.
+/// For each name in a home, the seed and length of its content.
 type Files = BTreeMap<String, (u64, usize)>;
 
-/// What happened, and how often.
+/// Counters of the run.
 #[derive(Debug, Default)]
 struct Counts {
     uploads: u64,
@@ -34,7 +34,7 @@ struct Counts {
     compared_bytes: u64,
 }
 
-/// A server, and two users: ann writes in place, and what bob writes is atomic.
+/// A server and two users: ann writes in place, and bob's uploads are atomic.
 struct World {
     sftp: PathBuf,
     host: Host,
@@ -66,7 +66,7 @@ async fn killed_sftp_clients_and_servers_lose_nothing() {
 }
 
 impl World {
-    /// Uploads a file until it is there.
+    /// Repeats an upload until it succeeds.
     fn upload(&mut self, user: &'static str) {
         let client = Client::of(self.host.dir(), self.address, user).unwrap();
         let name = format!("f{}", self.random.random_range(0..4));
@@ -81,7 +81,7 @@ impl World {
         let old = std::fs::read(&target).ok();
         self.counts.uploads += 1;
         for attempt in 0.. {
-            // What is there of it is its beginning only if it was begun in place. `reput` refuses a whole file.
+            // The stored file is a prefix of it only if an upload in place had begun. `reput` refuses a complete file.
             let there = std::fs::metadata(&target).map_or(0, |found| found.len());
             let goes_on =
                 user == "ann" && attempt > 0 && there < new.1 as u64 && self.is_begun(&target, &content);
@@ -96,7 +96,7 @@ impl World {
             if self.watch(child.unwrap(), user, new.1, attempt < IN_A_ROW) {
                 break;
             }
-            // What a client that was killed had sent may be written still, over what the next one writes.
+            // Data of a killed client may still be written, over that of the next client.
             self.until_nobody_is_there();
             if user == "bob" {
                 let found = std::fs::read(&target).ok();
@@ -107,13 +107,12 @@ impl World {
         self.files.get_mut(user).unwrap().insert(name, new);
     }
 
-    /// Whether what is there is the beginning of what is to be.
+    /// Whether the stored file is a prefix of the content.
     fn is_begun(&self, target: &Path, content: &[u8]) -> bool {
         std::fs::read(target).is_ok_and(|found| content.starts_with(&found))
     }
 
-    /// Waits for the end of an upload of so many bytes, and lets happen what is to happen on the way. Whether it
-    /// has ended well.
+    /// Waits for the end of an upload of `size` bytes, and may cause a fault meanwhile. Returns whether it succeeded.
     fn watch(&mut self, mut child: Child, user: &str, size: usize, accident: bool) -> bool {
         let home = self.host.home(user);
         let before = bytes_below(&home);
@@ -131,7 +130,7 @@ impl World {
                     self.server = Program::serve_at(self.host.dir(), self.address).unwrap();
                     self.counts.server_kills += 1;
                     let staged = home.join(".sshome-staging").read_dir().unwrap().count();
-                    assert_eq!(staged, 0, "a server that starts leaves nothing that nobody can go on with");
+                    assert_eq!(staged, 0, "a server that starts deletes staged files that nobody can resume");
                 } else {
                     child.kill().unwrap();
                     self.counts.client_kills += 1;
@@ -146,7 +145,7 @@ impl World {
         until("all sessions have ended", || status()["sessions"].as_array().unwrap().is_empty());
     }
 
-    /// All files of a user are what they are to be, nothing else is there, and the books say so.
+    /// All files of a user have the right content, there are no others, and the accounting matches.
     fn check(&mut self, user: &str) {
         self.until_nobody_is_there();
         let (home, administrator) = (self.host.home(user), self.host.administrator());
@@ -166,7 +165,7 @@ impl World {
     }
 }
 
-/// The lengths of all files below a folder, staged ones included. Those that go meanwhile count nothing.
+/// The total length of all files below a folder, including staged ones. Files that disappear meanwhile do not count.
 fn bytes_below(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let length = |path: PathBuf| match path.metadata() {

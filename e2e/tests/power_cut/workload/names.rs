@@ -27,7 +27,7 @@ impl Actor<'_> {
         self.rename_to(from, to)
     }
 
-    /// Renames a file, a link, or a directory with all that is in it.
+    /// Renames a file, a link, or a directory with its entries.
     fn rename_to(&mut self, from: String, to: String) -> Result<()> {
         let moved = (from.clone(), to.clone());
         let mut changes = vec![];
@@ -56,13 +56,13 @@ impl Actor<'_> {
         })
     }
 
-    /// A directory that exists, and one of the names that no directory has.
+    /// The existing directories, and the names that no directory has.
     fn directories(&self) -> (Vec<String>, Vec<String>) {
         let all = DIRECTORIES.iter().map(|name| format!("{}{name}", self.number));
         all.partition(|name| self.names.get(name) == Some(&Entry::Directory))
     }
 
-    /// What a name has, and all names below it.
+    /// The entries of a name and of all names below it.
     fn below(&self, top: &str) -> Vec<(String, Entry)> {
         let is_below =
             |name: &str| name.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -132,7 +132,7 @@ impl Actor<'_> {
     /// Gives a file a second name.
     pub(super) fn hard_link(&mut self) -> Result<()> {
         let (Some(from), (to, false)) = (self.existing(), self.link_name("h")) else { return Ok(()) };
-        // Otherwise nobody knows what gets the name.
+        // Otherwise it is unknown what gets the name.
         if self.unsynced.contains(&from) {
             self.sync()?;
         }

@@ -243,9 +243,9 @@ impl ChannelProtocol for Waits {
 
 /// What happens to a protocol that waits.
 enum Event {
-    /// The other session is done after so many slices.
+    /// The other session is done after this number of slices.
     Done(usize),
-    /// The server stops after so many slices.
+    /// The server stops after this number of slices.
     Stops(usize),
     Never,
 }
@@ -310,7 +310,7 @@ async fn input_is_bounded_while_a_protocol_waits_for_another_session() {
     assert!(mib <= 2 && slices == 7 && waits >= 3, "{mib} MiB, {slices} slices, {waits} waits");
 }
 
-/// A protocol that reports the thread on which it is dropped. Its slices wait until they are told to return.
+/// A protocol that reports the thread on which it is dropped. Its slices wait until the test lets them return.
 struct Dropped {
     returns: Option<std::sync::mpsc::Receiver<()>>,
     began: Option<tokio::sync::oneshot::Sender<()>>,

@@ -15,12 +15,12 @@ fn opened(top: &Path, content: &[u8]) -> std::io::Result<File> {
     File::options().read(true).write(true).open(top.join("f"))
 }
 
-/// What is in the file, for a person.
+/// The file's content, readable.
 fn shown(top: &Path) -> std::io::Result<String> {
     Ok(fs::read(top.join("f"))?.escape_ascii().to_string())
 }
 
-/// A folder's mode and a file's, after they were set to the same.
+/// The modes of a folder and a file, after both were set to `wanted`.
 fn modes(top: &Path, wanted: u32) -> std::io::Result<String> {
     fs::write(top.join("f"), "")?;
     fs::create_dir(top.join("d"))?;

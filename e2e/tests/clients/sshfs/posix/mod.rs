@@ -1,5 +1,5 @@
-//! What POSIX says of rename, unlink, symlink, truncate, append and their like: the same calls on this
-//! machine's own disk, in a home over sshfs, and in a folder of OpenSSH's sshd over sshfs.
+//! rename, unlink, symlink, truncate, append and others as in POSIX: the same calls on the local disk, in a home over
+//! sshfs, and in a folder of OpenSSH's sshd over sshfs.
 
 mod files;
 mod names;
@@ -9,16 +9,16 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What is done in an empty folder, and what is seen then.
+/// A name, and a function that acts in an empty folder and returns what it sees.
 type Check = (&'static str, fn(&Path) -> io::Result<String>);
 
-/// Where something else is seen than on a disk: the check; the disk's answer; that in a home; that of
-/// sshd. They are rows of docs/clients.md.
+/// Checks that differ from a local disk: the name, and the answers of the disk, of a home and of sshd. They are rows of
+/// docs/clients.md.
 const DIFFERENCES: [[&str; 4]; 10] = [
-    // Version 3 of SFTP has no code for these, and sshfs makes of each code one error.
+    // SFTP version 3 has no code for these, and sshfs maps each code to one error.
     ["rename of a folder over a full one", "Directory not empty", DENIED, DENIED],
     ["a name of 256 bytes", "File name too long", "Bad message", "Bad message"],
-    // Nor does it have these.
+    // Nor does it have these operations.
     ["a named pipe", "made", DENIED, DENIED],
     ["times, to the nanosecond", "123", "0", "0"],
     ["a time before 1970", "-1000", "4294966296", "4294966296"],
@@ -29,7 +29,7 @@ const DIFFERENCES: [[&str; 4]; 10] = [
         "Operation not supported",
     ],
     ["how many names a file has", "2", "1", "1"],
-    // A folder stays open to its owner, or it could not be counted; set-id and sticky bits are not kept.
+    // A folder stays accessible to its owner, so that it can be counted. Set-id and sticky bits are not kept.
     ["chmod 640", "640 640", "640 740", "640 640"],
     ["chmod 4755", "4755 4755", "755 755", "4755 4755"],
     ["chmod 1777", "1777 1777", "777 777", "1777 1777"],
@@ -37,7 +37,7 @@ const DIFFERENCES: [[&str; 4]; 10] = [
 
 const DENIED: &str = "Operation not permitted";
 
-/// The answers of one place: an error is one, too.
+/// The answers in one place. An error is an answer, too.
 fn ask(top: &Path) -> Vec<(&'static str, String)> {
     let checks = names::CHECKS.iter().chain(&files::CHECKS);
     let answer = |(number, (name, check)): (usize, &Check)| {
@@ -64,7 +64,7 @@ async fn calls_behave_as_on_a_local_disk() {
         let (disk, ours) = (disk.as_str(), ours[number].1.as_str());
         let known = DIFFERENCES.iter().find(|known| known[0] == *name);
         let expected = known.map_or([disk, disk], |known| [known[2], known[3]]);
-        // Where there is no sshd to ask, the one before it has said this.
+        // Without an sshd, its expected answer is used.
         let theirs = theirs.as_ref().map_or(expected[1], |theirs| theirs[number].1.as_str());
         if [ours, theirs] != expected || known.is_some_and(|known| known[1] != disk) {
             wrong.push([*name, disk, ours, theirs]);
