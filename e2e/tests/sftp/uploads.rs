@@ -6,6 +6,7 @@ use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::{mode, names, noise, set_mode};
 use sshome_e2e::{Host, Peer, until};
 use sshome_wire::sftp::{OpenFlags, Response, SftpAttributes, SftpRequest, StatusCode};
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 const ATOMIC: &str = "quota = \"10 MiB\"\nsftp-uploads = \"atomic\"";
@@ -22,7 +23,7 @@ async fn a_staged_file_appears_when_it_is_closed() {
     assert_eq!(std::fs::read(&file).unwrap(), b"before");
     peer.close(handle).await.unwrap();
     assert_eq!((std::fs::read(&file).unwrap(), mode(&file).unwrap()), (b"after".to_vec(), 0o604));
-    // What is written out of order is the same.
+    // Writing out of order has the same result.
     let content = noise(MIB, "order");
     let handle = peer.open("g", ANEW).await.unwrap().unwrap();
     for at in [2, 0, 7, 6, 3, 1, 5, 4] {
@@ -31,10 +32,10 @@ async fn a_staged_file_appears_when_it_is_closed() {
     }
     assert_eq!(peer.stat("g").await.unwrap().unwrap_err().0, StatusCode::NoSuchFile);
     peer.close(handle).await.unwrap();
-    // Our own protocol finds it whole.
+    // Our own protocol reads it completely.
     let mut native = Peer::login(&host, "ann").await.unwrap();
     assert!(native.get("g").await.unwrap().unwrap() == content);
-    // A file that is opened without being made is changed in place.
+    // A file that is opened without CREAT is changed in place.
     let handle = peer.open("g", OpenFlags::WRITE).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 0, b"in place").await.unwrap(), None);
     assert_eq!(&std::fs::read(host.home("ann").join("g")).unwrap()[..8], b"in place");
@@ -44,8 +45,9 @@ async fn a_staged_file_appears_when_it_is_closed() {
 async fn a_lost_connection_publishes_nothing() {
     let host = Host::with_user("ann", ATOMIC).await.unwrap();
     let home = host.home("ann");
-    // From outside, so that it is not in the books.
-    std::fs::write(home.join("f"), b"before").unwrap();
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    assert_eq!(peer.put("f", b"before").await.unwrap(), None);
+    let free = peer.statvfs().await.unwrap().bavail;
     let staged = || names(&home.join(".sshome-staging")).unwrap().len();
     for end in ["connection", "channel", "eof"] {
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
@@ -60,9 +62,12 @@ async fn a_lost_connection_publishes_nothing() {
         until("what was staged is gone", || staged() == 0);
         assert_eq!(std::fs::read(home.join("f")).unwrap(), b"before", "{end}");
     }
-    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
-    let there = peer.statvfs().await.unwrap();
-    assert_eq!(there.bavail, there.blocks, "what was written is booked as if it were there");
+    // The reservation is released just after the staged file is deleted.
+    let released = async { while peer.statvfs().await.unwrap().bavail != free {} };
+    assert!(
+        tokio::time::timeout(Duration::from_secs(60), released).await.is_ok(),
+        "the upload is still reserved"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,14 +76,14 @@ async fn a_write_that_is_refused_leaves_the_old_file() {
     let file = host.home("ann").join("f");
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("f", &vec![1; 9 * MIB]).await.unwrap(), None);
-    // Replacing needs the difference only.
+    // Replacing needs only the difference.
     assert_eq!(peer.put("f", &vec![2; 10 * MIB]).await.unwrap(), None);
     let handle = peer.open("f", ANEW).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 0, b"first").await.unwrap(), None);
     let refusal = peer.write(&handle, 10 * MIB as u64, b"x").await.unwrap().unwrap();
     assert_eq!(refusal.0, StatusCode::Failure);
     assert!(refusal.1.starts_with("Failure: quota exceeded: "), "{}", refusal.1);
-    // What comes after it does not make it whole, and closing does not publish it.
+    // Later writes do not complete it, and closing does not publish it.
     assert_eq!(peer.write(&handle, 5, b"second").await.unwrap(), Some(refusal.clone()));
     let closed = peer.refusal(SftpRequest::Close { handle: handle.clone() }).await.unwrap();
     assert_eq!(closed, Some(refusal));
@@ -87,7 +92,8 @@ async fn a_write_that_is_refused_leaves_the_old_file() {
     peer.done(SftpRequest::Remove { path: b("f") }).await.unwrap();
 }
 
-/// As scp writes: no TRUNC, and the length at the end. As others do: with APPEND, or anywhere in the file.
+/// As scp writes: without TRUNC, and with the length set at the end. As others write: with APPEND, or anywhere in the
+/// file.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     let host = Host::with_user("ann", "quota = \"10 MiB\"\nsftp-uploads = \"atomic\"").await.unwrap();
@@ -100,7 +106,7 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     };
     let old = noise(6 * MIB, "old");
     assert_eq!(peer.put("f", &old).await.unwrap(), None);
-    // Shorter than the old one, which needs no room beside it.
+    // Shorter than the old file, so it needs no additional space.
     let new = noise(4 * MIB, "new");
     let handle = peer.open("f", over).await.unwrap().unwrap();
     for (number, piece) in new.chunks(200_000).enumerate() {
@@ -111,7 +117,7 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     assert!(std::fs::read(&file).unwrap() == old);
     peer.close(handle).await.unwrap();
     assert!(std::fs::read(&file).unwrap() == new);
-    // In the middle, beyond the end, and at the end; what is not written over stays.
+    // In the middle, beyond the end, and at the end. Data that is not overwritten stays.
     let mut wanted = new.clone();
     let handle = peer.open("f", over).await.unwrap().unwrap();
     for (offset, content) in [(MIB, "one"), (3 * MIB + 5, "two"), (5 * MIB, "three")] {
@@ -141,14 +147,14 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
         peer.close(handle).await.unwrap();
         assert!(std::fs::read(&file).unwrap() == wanted);
     }
-    // One that is refused in part, and one whose connection is lost, leave the old file.
+    // An upload that is refused in part, and one whose connection is lost, leave the old file.
     let handle = peer.open("f", over).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 0, b"new").await.unwrap(), None);
     assert!(peer.write(&handle, 10 * MIB as u64, b"x").await.unwrap().is_some());
     assert!(peer.refusal(size(&handle, 3)).await.unwrap().is_some());
     assert!(peer.refusal(SftpRequest::Close { handle }).await.unwrap().is_some());
     assert!(std::fs::read(&file).unwrap() == wanted);
-    // What is to stay has changed meanwhile: put together they would be neither the old file nor the new one.
+    // The old content has changed meanwhile: a mixture would be neither the old file nor the new one.
     let handle = peer.open("f", over).await.unwrap().unwrap();
     assert_eq!(peer.write(&handle, 2, b"new").await.unwrap(), None);
     std::fs::write(&file, b"changed from outside").unwrap();
@@ -162,7 +168,7 @@ async fn an_upload_that_does_not_empty_the_file_is_staged_too() {
     assert_eq!(std::fs::read(&file).unwrap(), b"changed from outside");
 }
 
-/// As Go's library opens what it makes: it may read what it has written.
+/// As Go's library creates files: it may read what it has written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_truncated_for_reading_and_writing_is_staged() {
     let host = Host::with_user("ann", ATOMIC).await.unwrap();
