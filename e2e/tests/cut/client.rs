@@ -8,7 +8,8 @@ use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
     self, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, ProgressDisplay,
-    Reconnect, Reconnecting, Retry, StreamedFile, TransferContext, TransferOptions, TransferSummary,
+    Reconnect, Reconnecting, Retry, StreamedFile, SyncChange, SyncOptions, TransferContext, TransferOptions,
+    TransferSummary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -48,6 +49,8 @@ struct Heard {
     /// The number of announced files, and of batches.
     announced: AtomicU64,
     portions: AtomicU64,
+    /// Changes that a synchronisation has reported.
+    changes: AtomicU64,
     /// Bytes that were transferred.
     through: AtomicU64,
     /// For each finished file, its length and the offset at which it was resumed.
@@ -88,6 +91,10 @@ impl Observer for Heard {
     }
 
     fn linked(&self, _: &FinishedLink<'_>) {}
+
+    fn changes(&self, _: &SyncChange<'_>) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
 
     fn retry(&self, retry: &Retry<'_>) {
         self.reasons.lock().unwrap().push(retry.why.to_owned());
@@ -208,6 +215,11 @@ impl InProcessClient {
         (self.heard.announced.load(Ordering::SeqCst), self.heard.portions.load(Ordering::SeqCst))
     }
 
+    /// How many changes synchronisations have reported since the last call.
+    pub fn changes(&self) -> u64 {
+        self.heard.changes.swap(0, Ordering::SeqCst)
+    }
+
     fn progress(&self) -> ProgressDisplay {
         ProgressDisplay::new(false).quiet(true).observed_by(Arc::clone(&self.heard) as _)
     }
@@ -215,6 +227,11 @@ impl InProcessClient {
     /// The names in the client's folder, including unfinished files.
     pub fn names(&self) -> Vec<String> {
         names(&self.path(""))
+    }
+
+    /// The names in a directory of its folder.
+    pub fn names_in(&self, directory: &str) -> Vec<String> {
+        names(&self.path(directory))
     }
 
     pub async fn put(
@@ -255,6 +272,42 @@ impl InProcessClient {
 }
 
 impl InProcessClient {
+    /// Makes `target` on the server like the local `source`.
+    pub async fn push(
+        &mut self,
+        source: &str,
+        target: &str,
+        options: &SyncOptions,
+    ) -> Result<TransferSummary, ConversationError> {
+        let source = [self.path(source)];
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
+        let ctx = TransferContext {
+            conversation: &mut self.conversation,
+            cancel: &self.cancel,
+            progress: &progress,
+            reconnect: Some(&mut way),
+        };
+        transfer::push(ctx, &source, &remote(target), false, options).await
+    }
+
+    /// Makes the local `target` like `source` on the server.
+    pub async fn pull(
+        &mut self,
+        source: &str,
+        target: &str,
+        options: &SyncOptions,
+    ) -> Result<TransferSummary, ConversationError> {
+        let target = self.path(target);
+        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
+        let ctx = TransferContext {
+            conversation: &mut self.conversation,
+            cancel: &self.cancel,
+            progress: &progress,
+            reconnect: Some(&mut way),
+        };
+        transfer::pull(ctx, &[remote(source)], &target, false, options).await
+    }
+
     pub async fn put_stream(
         &mut self,
         input: impl Read + Send + 'static,

@@ -5,6 +5,7 @@ mod client;
 mod folders;
 mod links;
 mod proxy;
+mod pulls;
 mod streams;
 mod torture;
 mod vanished;

@@ -33,13 +33,12 @@ pub(crate) struct World {
 impl World {
     /// ann's home, with these lines in her table.
     pub(crate) fn new(settings: &str) -> World {
-        World::with(&format!("authorized-keys = [\"ssh-ed25519 {KEY}\"]\n{settings}"))
+        World::with(&format!("authorized-keys = [\"ssh-ed25519 {PUBLIC_KEY_BASE64}\"]\n{settings}"))
     }
 
     /// The same, for a key with this access.
     pub(crate) fn restricted(settings: &str, access: &str) -> World {
-        let key =
-            format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {PUBLIC_KEY_BASE64}\"\naccess = \"{access}\"");
+        let key = format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {PUBLIC_KEY_BASE64}\"\naccess = \"{access}\"");
         World::with(&format!("{settings}\n{key}"))
     }
 

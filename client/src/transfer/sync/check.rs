@@ -5,7 +5,7 @@ use super::digests::{self, DigestResult, FilePair, LocalFile};
 use super::listing::list;
 use super::local::{self, unreadable};
 use super::sources::find;
-use super::{BATCH_ENTRIES, DifferenceKind, Direction, MAX_PIPELINED_LISTINGS, SyncOptions, TreeDifference};
+use super::{DifferenceKind, Direction, MAX_PIPELINED_LISTINGS, SyncOptions, TreeDifference};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::get::open_directory;
@@ -172,7 +172,7 @@ impl TreeCheck<'_> {
         pairs.reverse();
         let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let directories = pairs.iter().map(|pair| Some(&pair.remote));
-            list(ctx, &directories.collect::<Vec<_>>(), BATCH_ENTRIES).await
+            list(ctx, &directories.collect::<Vec<_>>(), self.options.batch_entries).await
         };
         let listed = retries.persist(ctx, list_pairs).await?;
         // What was not listed waits for the next time.

@@ -26,18 +26,15 @@ pub use filter::{Filter, FilterError, FilterRules};
 pub use pull::pull;
 pub use push::push;
 
-use super::{Delta, Jobs, TransferContext};
+use super::{Delta, Jobs, TransferContext, TransferOptions};
 use sshome_wire::{Entry, FileKind, RemotePath};
 use std::path::Path;
 
 /// The largest number of directories that are listed at once.
 const MAX_PIPELINED_LISTINGS: usize = 64;
 
-/// The approximate number of entries in a batch; a directory is never divided.
-const BATCH_ENTRIES: usize = 50_000;
-
 /// How two trees are compared, and what may be changed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SyncOptions {
     /// Which names take part.
     pub filter: Filter,
@@ -61,6 +58,27 @@ pub struct SyncOptions {
     pub jobs: Jobs,
     /// Whether new versions are sent as differences.
     pub delta: Delta,
+    /// The approximate number of entries in a batch; a directory is never divided.
+    pub batch_entries: usize,
+}
+
+impl Default for SyncOptions {
+    fn default() -> SyncOptions {
+        SyncOptions {
+            filter: Filter::default(),
+            checksum: false,
+            dry_run: false,
+            existing: false,
+            ignore_existing: false,
+            update: false,
+            min_size: None,
+            max_size: None,
+            delete: None,
+            jobs: Jobs::default(),
+            delta: Delta::default(),
+            batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+        }
+    }
 }
 
 impl SyncOptions {

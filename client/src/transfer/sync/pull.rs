@@ -9,9 +9,7 @@ use super::digests::{self, DigestResult, FilePair, LocalFile};
 use super::listing::list;
 use super::prune::{self, LocalExtras};
 use super::time_steps::TimeSteps;
-use super::{
-    BATCH_ENTRIES, Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, joined, report_local,
-};
+use super::{Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, joined, report_local};
 use crate::conversation::ConversationError;
 use crate::transfer::get::{
     self, DirectoryAttributes, DownloadWork, PendingDirectory, Plan, PlannedDirectory, PlannedFile,
@@ -198,7 +196,7 @@ impl<'a> PullTransfer<'a> {
         }
         let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let directories = pairs.iter().map(|pair| Some(&pair.place.remote));
-            list(ctx, &directories.collect::<Vec<_>>(), BATCH_ENTRIES).await
+            list(ctx, &directories.collect::<Vec<_>>(), self.options.batch_entries).await
         };
         let listed = retries.persist(ctx, list_pairs).await?;
         // What was not listed waits for the next time.
@@ -349,7 +347,7 @@ impl PullTransfer<'_> {
             return Ok(None);
         }
         let mut batch = std::mem::take(&mut self.named);
-        while !self.pending.is_empty() && batch.plan.len() < BATCH_ENTRIES {
+        while !self.pending.is_empty() && batch.plan.len() < self.options.batch_entries {
             let mut compared = self.compare_next(ctx, retries, &mut batch).await?;
             self.decide(ctx, retries, &mut compared).await?;
             for one in compared.into_iter().rev() {

@@ -7,7 +7,7 @@ use super::delete::{self, Extras, parent};
 use super::digests::{self, DigestResult, FilePair, LocalFile};
 use super::listing::list;
 use super::sources::{check_source, find};
-use super::{BATCH_ENTRIES, Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
+use super::{Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::delta::OldVersion;
@@ -194,7 +194,7 @@ impl<'a> PushTransfer<'a> {
         pairs.reverse();
         let list_pairs = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let directories = pairs.iter().map(|pair| pair.exists.then_some(&pair.remote));
-            list(ctx, &directories.collect::<Vec<_>>(), BATCH_ENTRIES).await
+            list(ctx, &directories.collect::<Vec<_>>(), self.options.batch_entries).await
         };
         let listed = retries.persist(ctx, list_pairs).await?;
         // What was not listed waits for the next time.
@@ -348,7 +348,7 @@ impl Transfer for PushTransfer<'_> {
             plan.load = plan.load.and(size);
             plan.uploads.push(file);
         }
-        while !self.pending.is_empty() && plan.entries < BATCH_ENTRIES {
+        while !self.pending.is_empty() && plan.entries < self.options.batch_entries {
             let (mut compared, failures) = self.compare_next(ctx, retries).await?;
             plan.summary.failures.extend(failures);
             self.decide(ctx, retries, &mut compared).await?;

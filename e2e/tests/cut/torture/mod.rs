@@ -1,10 +1,11 @@
-//! Random transfers over connections that break at random places, by clients that give up and start again. The modules
-//! kill the programs ([killed]), OpenSSH's [sftp], and [edits] of the settings. `SSHOME_TORTURE_ROUNDS` makes the tests
-//! longer, `SSHOME_TORTURE_SEED` different.
+//! Random transfers and [synchronisations](sync) over connections that break at random places, by clients that give up and
+//! start again. The modules kill the programs ([killed]), OpenSSH's [sftp], and [edits] of the settings.
+//! `SSHOME_TORTURE_ROUNDS` makes the tests longer, `SSHOME_TORTURE_SEED` different.
 
 mod edits;
 mod killed;
 mod sftp;
+mod sync;
 
 use crate::MIB;
 use crate::client::{InProcessClient, RECURSIVE, books, names, noise, until};
