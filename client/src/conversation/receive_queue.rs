@@ -10,7 +10,8 @@ const MAX_QUEUED_BYTES: u64 = 64 << 20;
 /// Frames that arrived during a send, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct ReceiveQueue {
-    frames: VecDeque<Frame>,
+    /// Each with its bytes on the wire.
+    frames: VecDeque<(Frame, u64)>,
     bytes: u64,
 }
 
@@ -24,21 +25,20 @@ impl ReceiveQueue {
         if matches!(frame, Frame::Progress(_)) {
             return Ok(());
         }
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > MAX_QUEUED_BYTES {
+        let queued = self.bytes.saturating_add(bytes);
+        if queued > MAX_QUEUED_BYTES {
             return Err(ConversationError::Protocol("it sends endlessly and receives nothing".into()));
         }
-        self.frames.push_back(frame);
+        self.bytes = queued;
+        self.frames.push_back((frame, bytes));
         Ok(())
     }
 
     /// The oldest frame.
     pub(super) fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop_front();
-        if self.frames.is_empty() {
-            self.bytes = 0;
-        }
-        frame
+        let (frame, bytes) = self.frames.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(frame)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,6 +50,19 @@ impl ReceiveQueue {
 mod tests {
     use super::*;
     use sshome_wire::{Progress, Reply, Status};
+
+    #[test]
+    fn a_queue_that_is_never_empty_may_carry_any_number_of_bytes() {
+        let mut receive_queue = ReceiveQueue::default();
+        let reply = || Frame::Reply(Reply::new(Status::Done, ""));
+        receive_queue.push(reply(), 1).unwrap();
+        for _ in 0..10 {
+            receive_queue.push(reply(), MAX_QUEUED_BYTES - 1).unwrap();
+            assert_eq!(receive_queue.pop(), Some(reply()));
+            receive_queue.push(reply(), 1).unwrap();
+            assert_eq!(receive_queue.pop(), Some(reply()));
+        }
+    }
 
     #[test]
     fn progress_is_dropped_and_the_rest_is_bounded() {
