@@ -1,6 +1,8 @@
 //! How long a connection waits for its link.
 
-use crate::StreamLayer;
+use crate::{MAX_PACKET_BYTES, StreamLayer};
+use bytes::Bytes;
+use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +20,9 @@ const MEMORY_TIME: Duration = Duration::from_millis(500);
 /// Waits are spread over at least this many bytes: one that is due to the scheduler of this machine is no slow link.
 const MIN_BYTES: u64 = 1 << 20;
 
-/// Measures how long the output of a connection waits for its link: for room in the socket, or for a rate limit. Time in
-/// which there is nothing to send does not count. Clones share the measurement. It is a layer of the stream, or is told.
+/// Measures how long the output of a connection waits for its link: for room in the socket, for the peer's window, or for a
+/// rate limit. Time in which there is nothing to send does not count. Clones share the measurement. It is a layer of the
+/// stream, or is told.
 #[derive(Clone, Debug, Default)]
 pub struct LinkMeter(Arc<Mutex<LinkState>>);
 
@@ -57,6 +60,26 @@ impl LinkMeter {
     /// Output has waited this long.
     pub fn waited(&self, time: Duration) {
         self.lock().add(0, time);
+    }
+
+    /// Sends bytes on a channel. Waiting for its window counts.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub async fn send<S>(&self, channel: &ChannelWriteHalf<S>, mut bytes: Bytes) -> Result<(), russh::Error>
+    where
+        S: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
+    {
+        while !bytes.is_empty() {
+            let packet = bytes.split_to(bytes.len().min(MAX_PACKET_BYTES as usize));
+            let waits = channel.writable_packet_size().await < packet.len();
+            let begun = Instant::now();
+            channel.data_bytes(packet).await?;
+            if waits {
+                self.waited(begun.elapsed());
+            }
+        }
+        Ok(())
     }
 
     /// How long each byte waited recently, in nanoseconds.

@@ -16,9 +16,11 @@ pub(super) struct AgreedCompression {
 }
 
 impl AgreedCompression {
-    /// What `wanted` comes to with a server that said `hello`. `incoming` decompresses from now on if that is agreed.
+    /// What `wanted` comes to over this link, with a server that said `hello`. `incoming` decompresses from now on if that is
+    /// agreed.
     pub(super) fn new(
         wanted: CompressionMode,
+        link: LinkMeter,
         hello: &Hello,
         incoming: &mut Decompression,
     ) -> AgreedCompression {
@@ -28,16 +30,11 @@ impl AgreedCompression {
         if mode != CompressionMode::Never {
             *incoming = Decompression::agreed(Arc::clone(&saved));
         }
-        AgreedCompression { mode, link: LinkMeter::default(), saved }
+        AgreedCompression { mode, link, saved }
     }
 }
 
 impl Conversation {
-    /// The link of the connection. Without it, data that is sent counts as sent without waiting.
-    pub(crate) fn measure(&mut self, link: LinkMeter) {
-        self.compression.link = link;
-    }
-
     /// A compressor for data that is sent.
     pub(crate) fn compressor(&self) -> DataCompressor {
         let AgreedCompression { mode, link, saved } = &self.compression;

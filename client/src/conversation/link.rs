@@ -5,6 +5,7 @@ use super::{ConversationError, IdleTimeout, LossReason};
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use sshome_ssh::LinkMeter;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Decoder, Frame};
 use tokio::sync::mpsc;
@@ -120,11 +121,11 @@ pub(super) struct FrameSender {
 }
 
 impl FrameSender {
-    pub(super) fn new(channel: ChannelWriteHalf<Msg>) -> FrameSender {
+    pub(super) fn new(channel: ChannelWriteHalf<Msg>, link: LinkMeter) -> FrameSender {
         let (queue, mut messages) = mpsc::channel::<Bytes>(SEND_QUEUE_MESSAGES);
         let task = tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
-                if channel.data_bytes(message).await.is_err() {
+                if link.send(&channel, message).await.is_err() {
                     break;
                 }
             }

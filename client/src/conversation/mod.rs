@@ -34,7 +34,7 @@ use link::{FrameReceiver, FrameSender};
 use receive_queue::ReceiveQueue;
 use russh::Channel;
 use russh::client::Msg;
-use sshome_ssh::CompressionMode;
+use sshome_ssh::{CompressionMode, LinkMeter};
 use sshome_wire::{
     Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
@@ -63,7 +63,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// Starts the subsystem on a session channel and greets the server. Data is compressed as `compression` says, if the
-    /// server can do that.
+    /// server can do that. `link` measures the connection.
     ///
     /// # Errors
     /// If the server has no such subsystem, uses a different version, refuses, or does not answer within
@@ -71,20 +71,22 @@ impl Conversation {
     pub async fn start(
         channel: Channel<Msg>,
         compression: CompressionMode,
+        link: LinkMeter,
     ) -> Result<Conversation, ConversationError> {
         let silent = |_| ConversationError::Lost("the server does not answer".into());
-        timeout(RESPONSE_TIMEOUT, Conversation::greet(channel, compression)).await.map_err(silent)?
+        timeout(RESPONSE_TIMEOUT, Conversation::greet(channel, compression, link)).await.map_err(silent)?
     }
 
     async fn greet(
         channel: Channel<Msg>,
         compression: CompressionMode,
+        link: LinkMeter,
     ) -> Result<Conversation, ConversationError> {
         let (read, write) = channel.split();
         // Success is not awaited: the server reads in order, and a refusal arrives as a failure.
         let asked = write.request_subsystem(true, SUBSYSTEM).await;
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
-        let outgoing = FrameSender::new(write);
+        let outgoing = FrameSender::new(write, link.clone());
         let mut incoming = FrameReceiver::new(read);
         if let Some(place) = outgoing.place().await {
             place.send(encoded(&Frame::Hello(greeting::ours(compression)))?);
@@ -93,7 +95,7 @@ impl Conversation {
             Frame::Hello(hello) => greeting::checked(hello)?,
             frame => return Err(unexpected(&frame)),
         };
-        let compression = AgreedCompression::new(compression, &hello, &mut incoming.decompression);
+        let compression = AgreedCompression::new(compression, link, &hello, &mut incoming.decompression);
         let cwd = RemotePath::root();
         let receive_queue = ReceiveQueue::default();
         Ok(Conversation {

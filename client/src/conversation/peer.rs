@@ -6,7 +6,7 @@ use russh::client::Handle;
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{Auth, ChannelOpenHandle, Msg, Session};
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use sshome_ssh::CompressionMode;
+use sshome_ssh::{CompressionMode, LinkMeter};
 use sshome_wire::{
     Decoder, End, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Reply, Request, Status,
 };
@@ -71,7 +71,7 @@ pub(crate) async fn connect<F: Future<Output = ()> + Send + 'static>(
     let mut connection = russh::client::connect_stream(Arc::new(config()), near, Anybody).await.unwrap();
     assert!(connection.authenticate_none("alex").await.unwrap().success());
     let channel = connection.channel_open_session().await.unwrap();
-    let conversation = Conversation::start(channel, CompressionMode::Auto).await?;
+    let conversation = Conversation::start(channel, CompressionMode::Auto, LinkMeter::default()).await?;
     Ok(Talk { conversation, _connection: connection })
 }
 

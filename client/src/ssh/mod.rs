@@ -80,19 +80,22 @@ async fn converse(
     loss: LossReason,
     link: LinkMeter,
 ) -> Result<(Handle<HostCheck>, Conversation), LoginError> {
-    match begin_in_time(&handle, settings).await {
+    match begin_in_time(&handle, settings, link).await {
         Ok(mut conversation) => {
             conversation.explain_loss_by(loss);
-            conversation.measure(link);
             Ok((handle, conversation))
         }
         Err(error) => Err(explained(error, handle).await),
     }
 }
 
-async fn begin_in_time(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
+async fn begin_in_time(
+    handle: &Handle<HostCheck>,
+    settings: &Settings,
+    link: LinkMeter,
+) -> Result<Conversation, LoginError> {
     let limit = settings.response_timeout();
-    let begun = timeout(limit, async { begin(handle, settings).await }).await;
+    let begun = timeout(limit, begin(handle, settings, link)).await;
     let mut conversation = begun.map_err(|_| LoginError::TimeOut { place: settings.place(), limit })??;
     if let Some(limit) = settings.timeout {
         conversation.set_idle_timeout(IdleTimeout::new(limit, settings.throttle.clone()));
@@ -109,8 +112,13 @@ async fn explained(error: LoginError, handle: Handle<HostCheck>) -> LoginError {
     }
 }
 
-async fn begin(handle: &Handle<HostCheck>, settings: &Settings) -> Result<Conversation, LoginError> {
-    Ok(Conversation::start(handle.channel_open_session().await?, settings.compression).await?)
+async fn begin(
+    handle: &Handle<HostCheck>,
+    settings: &Settings,
+    link: LinkMeter,
+) -> Result<Conversation, LoginError> {
+    let channel = handle.channel_open_session().await?;
+    Ok(Conversation::start(channel, settings.compression, link).await?)
 }
 
 impl Reconnect for Connection {

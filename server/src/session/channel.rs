@@ -148,7 +148,7 @@ impl ChannelWriter {
         self.flow.drained().await;
         self.flow.moved();
         let sent = match stream {
-            OutputStream::Output => self.half.data_bytes(bytes).await,
+            OutputStream::Output => self.flow.link().send(&self.half, bytes).await,
             OutputStream::Error => self.half.extended_data_bytes(STANDARD_ERROR, bytes).await,
         };
         sent.map_err(|_| Gone)

@@ -15,8 +15,15 @@ const MIN_WAIT_PER_BYTE: f64 = 1.0;
 /// A higher level is used if compressing takes less than one part in this many of the time that it saves.
 const LEVEL_UP_FACTOR: f64 = 4.0;
 
+/// Attempts that fail take at most this share of the time that bytes wait, so that they cost nothing.
+const MAX_ATTEMPTS_SHARE: f64 = 0.005;
+
+/// The share of a sample in the mean cost. A single one says little: the thread may have been interrupted, or lucky on a busy
+/// machine.
+const SAMPLE_SHARE: f64 = 0.125;
+
 /// The most frames that are sent as they are before compressing is tried again.
-const MAX_SKIPPED_FRAMES: u32 = 64;
+const MAX_SKIPPED_FRAMES: f64 = 256.0;
 
 /// A frame that was compressed.
 #[derive(Debug)]
@@ -34,17 +41,24 @@ impl CompressionSample {
         (self.compressed as u64) * 10 < (self.plain as u64) * 9
     }
 
-    /// The nanoseconds that compressing took and those that it saves, for each byte of the data.
-    fn cost_and_gain(&self, wait_per_byte: f64) -> (f64, f64) {
-        let plain = self.plain.max(1) as f64;
-        (self.took.as_nanos() as f64 / plain, wait_per_byte * (1.0 - self.compressed as f64 / plain))
+    /// The nanoseconds that compressing took, for each byte of the data.
+    fn cost(&self) -> f64 {
+        self.took.as_nanos() as f64 / self.plain.max(1) as f64
+    }
+
+    /// The nanoseconds that it saves, for each byte of the data.
+    fn gain(&self, wait_per_byte: f64) -> f64 {
+        wait_per_byte * (1.0 - self.compressed as f64 / self.plain.max(1) as f64)
     }
 }
 
-/// Decides by the samples so far. Data that does not compress, or not fast enough, is tried again after 1, 2, 4 … frames.
+/// Decides by the samples so far. Data that does not compress, or not fast enough, is tried again after 1, 2, 4 … frames: over a
+/// slow link soon, over a fast one rarely.
 #[derive(Debug)]
 pub(super) struct CompressionPolicy {
     level: i32,
+    /// The mean cost of the samples so far, in nanoseconds for each byte.
+    cost: Option<f64>,
     /// Whether the last sample paid off.
     pays: bool,
     /// The frames to skip before the next attempt.
@@ -55,7 +69,7 @@ pub(super) struct CompressionPolicy {
 
 impl Default for CompressionPolicy {
     fn default() -> CompressionPolicy {
-        CompressionPolicy { level: MIN_LEVEL, pays: false, skip: 0, skipped: 0 }
+        CompressionPolicy { level: MIN_LEVEL, cost: None, pays: false, skip: 0, skipped: 0 }
     }
 }
 
@@ -81,7 +95,9 @@ impl CompressionPolicy {
 
     /// Notes how a frame compressed.
     pub(super) fn note(&mut self, sample: &CompressionSample, wait_per_byte: f64) {
-        let (cost, gain) = sample.cost_and_gain(wait_per_byte);
+        let gain = sample.gain(wait_per_byte);
+        let cost = self.cost.map_or(sample.cost(), |mean| mean + (sample.cost() - mean) * SAMPLE_SHARE);
+        self.cost = Some(cost);
         self.pays = sample.shrank() && cost < gain;
         if self.pays {
             self.skipped = 0;
@@ -92,7 +108,8 @@ impl CompressionPolicy {
             self.level = MIN_LEVEL;
         } else {
             self.level = MIN_LEVEL;
-            self.skipped = (self.skipped * 2).clamp(1, MAX_SKIPPED_FRAMES);
+            let limit = (cost / (wait_per_byte * MAX_ATTEMPTS_SHARE)).clamp(1.0, MAX_SKIPPED_FRAMES);
+            self.skipped = (self.skipped * 2).clamp(1, limit as u32);
             self.skip = self.skipped;
         }
     }
@@ -128,12 +145,21 @@ mod tests {
     fn data_that_shrinks_by_a_tenth_or_less_is_tried_ever_more_rarely() {
         for shrunk in [900, 1000, 1010] {
             let mut policy = CompressionPolicy::default();
-            // After 1, 2, 4 … 64 frames, and then after 64 again.
-            assert_eq!(compressed(&mut policy, &sample(shrunk, 1), 1000.0, 135), 8, "{shrunk}");
-            assert_eq!(compressed(&mut policy, &sample(shrunk, 1), 1000.0, 65 * 10), 10, "{shrunk}");
-            let again = compressed(&mut policy, &sample(899, 1), 1000.0, 65 + 100);
-            assert!((100..165).contains(&again), "{again}");
+            // After 1, 2, 4 … 64 frames, and then after 100 again: half a percent of 2 nanoseconds for each.
+            assert_eq!(compressed(&mut policy, &sample(shrunk, 1), 2.0, 135), 8, "{shrunk}");
+            assert_eq!(compressed(&mut policy, &sample(shrunk, 1), 2.0, 101 * 10), 10, "{shrunk}");
+            // Once it shrinks, and that saves enough, all is compressed.
+            let again = compressed(&mut policy, &sample(899, 1), 20.0, 101 + 100);
+            assert!((101..201).contains(&again), "{again}");
         }
+    }
+
+    #[test]
+    fn over_a_slow_link_it_is_tried_soon() {
+        let mut policy = CompressionPolicy::default();
+        // After every second one, since two attempts take half a percent.
+        assert_eq!(compressed(&mut policy, &sample(1000, 1), 100.0, 4 + 3 * 50), 2 + 50);
+        assert_eq!(compressed(&mut policy, &sample(1000, 1), 1e9, 200), 100);
     }
 
     #[test]
@@ -155,11 +181,26 @@ mod tests {
         // It pays off, but not as clearly.
         policy.note(&sample(500, 8), 17.0);
         assert_eq!(policy.next_level(17.0), Some(MAX_LEVEL));
-        // Too expensive: the lowest is tried at once.
-        policy.note(&sample(500, 9), 17.0);
-        assert!(!policy.expects_gain(17.0));
-        assert_eq!(policy.next_level(17.0), Some(MIN_LEVEL));
-        policy.note(&sample(500, 9), 17.0);
-        assert_eq!(policy.next_level(17.0), None);
+        // The link is faster: the lowest level is tried at once, and then later.
+        policy.note(&sample(500, 2), 4.0);
+        assert!(!policy.expects_gain(4.0));
+        assert_eq!(policy.next_level(4.0), Some(MIN_LEVEL));
+        policy.note(&sample(500, 2), 4.0);
+        assert_eq!(policy.next_level(4.0), None);
+    }
+
+    #[test]
+    fn one_interruption_changes_nothing_and_a_busy_machine_does() {
+        let mut policy = CompressionPolicy::default();
+        policy.note(&sample(500, 2), 20.0);
+        policy.note(&sample(500, 50), 20.0);
+        assert!(policy.expects_gain(20.0));
+        // Every second sample is interrupted: the mean is too much.
+        for _ in 0..10 {
+            policy.note(&sample(500, 2), 20.0);
+            policy.note(&sample(500, 50), 20.0);
+        }
+        policy.note(&sample(500, 2), 20.0);
+        assert!(!policy.expects_gain(20.0));
     }
 }
