@@ -52,6 +52,7 @@ pub(crate) fn command(
     let job = Job { workload, stage, service: contender.service, port };
     match contender.tool {
         Tool::Sshome => job.sshome(None),
+        Tool::SshomeNever => job.sshome(Some("--compress=never")),
         Tool::Sftp => job.sftp(&SFTP_BEST),
         Tool::PlainSftp => job.sftp(&[]),
         Tool::EightSftp => job.eight_sftp(&[]),
@@ -60,7 +61,8 @@ pub(crate) fn command(
         Tool::OldScp => job.scp(&["-O"]),
         Tool::Sshfs => job.sshfs(),
         Tool::Rclone => job.rclone(),
-        Tool::Rsync => job.rsync(),
+        Tool::Rsync => job.rsync(&[]),
+        Tool::RsyncZstd => job.rsync(&["-z", "--zc=zstd"]),
         Tool::Tcp => job.tcp(),
     }
 }
@@ -211,12 +213,12 @@ impl Job<'_> {
         Ok(command)
     }
 
-    fn rsync(&self) -> Result<Command> {
+    fn rsync(&self, options: &[&str]) -> Result<Command> {
         let (source, target) = self.ends();
         let destination = destination(self.service)?;
         let remote = |path: &Path| format!("{destination}:{}", path.display());
         let mut command = Command::new("rsync");
-        command.arg("-a").arg("-e").arg(self.ssh(Some(FAST_CIPHER)));
+        command.arg("-a").args(options).arg("-e").arg(self.ssh(Some(FAST_CIPHER)));
         match self.is_get() {
             true => command.arg(remote(&source)).arg(target),
             false => command.arg(source).arg(remote(&target)),

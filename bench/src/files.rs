@@ -1,9 +1,9 @@
 //! The test files: made, compared, removed.
 
-use crate::workload::FileSet;
+use crate::workload::{Content, FileSet};
 use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,17 +16,21 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// Files in a directory of a tree.
 const FILES_IN_A_DIRECTORY: u64 = 100;
 
-/// Makes the files under `parent`: random bytes, the same in every run.
+/// The number of different words in a text.
+const WORDS: usize = 4000;
+
+/// Makes the files under `parent`: the same in every run.
 pub(crate) fn make(set: &FileSet, parent: &Path) -> Result<()> {
-    let mut random = StdRng::seed_from_u64(set.bytes());
+    let random = StdRng::seed_from_u64(set.bytes());
     let top = parent.join(set.name);
     if !set.is_tree() {
-        return fill(&top, set.size, &mut random);
+        return fill(&top, set.size, &mut Filler::of(set.content, random));
     }
+    let mut filler = Filler::of(set.content, random);
     for path in paths(set) {
         let path = top.join(path);
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fill(&path, set.size, &mut random)?;
+        fill(&path, set.size, &mut filler)?;
     }
     Ok(())
 }
@@ -36,17 +40,55 @@ pub(crate) fn paths(set: &FileSet) -> impl Iterator<Item = PathBuf> {
     (0..set.count).map(|number| format!("{:04}/{number:06}.bin", number / FILES_IN_A_DIRECTORY).into())
 }
 
-fn fill(path: &Path, size: u64, random: &mut StdRng) -> Result<()> {
+fn fill(path: &Path, size: u64, filler: &mut Filler) -> Result<()> {
     let mut file = File::create_new(path).with_context(|| format!("making {}", path.display()))?;
     let mut piece = vec![0; BUFFER_BYTES];
     let mut left = size;
     while left > 0 {
         piece.truncate(usize::try_from(left).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
-        random.fill_bytes(&mut piece);
+        filler.fill(&mut piece);
         file.write_all(&piece).with_context(|| format!("writing {}", path.display()))?;
         left -= piece.len() as u64;
     }
     Ok(())
+}
+
+/// The source of what is in the files.
+struct Filler {
+    random: StdRng,
+    /// The words of a text; none for random bytes.
+    words: Vec<String>,
+}
+
+impl Filler {
+    fn of(content: Content, mut random: StdRng) -> Filler {
+        let count = if content == Content::Text { WORDS } else { 0 };
+        let words = (0..count).map(|_| word(&mut random)).collect();
+        Filler { random, words }
+    }
+
+    fn fill(&mut self, piece: &mut [u8]) {
+        if self.words.is_empty() {
+            return self.random.fill_bytes(piece);
+        }
+        let mut rest = piece;
+        while !rest.is_empty() {
+            // Some words are frequent, most are rare.
+            let rank = self.random.random::<f64>().powi(3) * self.words.len() as f64;
+            let word = self.words.get(rank as usize).map_or(&b" "[..], |word| word.as_bytes());
+            let (here, after) = rest.split_at_mut(word.len().min(rest.len()));
+            here.copy_from_slice(word.get(..here.len()).unwrap_or_default());
+            rest = after;
+        }
+    }
+}
+
+/// A word with what follows it.
+fn word(random: &mut StdRng) -> String {
+    let letters = random.random_range(2..10);
+    let mut word: String = (0..letters).map(|_| char::from(random.random_range(b'a'..=b'z'))).collect();
+    word.push(if random.random_range(0..8) == 0 { '\n' } else { ' ' });
+    word
 }
 
 /// Checks that two files have the same content, or two trees the same files.
@@ -95,7 +137,8 @@ pub(crate) fn empty(directory: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const SET: FileSet = FileSet { name: "tree", count: 250, size: 10, stored: false };
+    const SET: FileSet =
+        FileSet { name: "tree", count: 250, size: 10, content: Content::Random, stored: false };
 
     #[test]
     fn a_tree_is_made_the_same_way_every_time() {
@@ -104,6 +147,21 @@ mod tests {
         make(&SET, other.path()).unwrap();
         same(one.path(), other.path()).unwrap();
         assert_eq!(names(&one.path().join("tree")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_text_is_words_and_the_same_every_time() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let set = FileSet { content: Content::Text, size: 5000, ..SET };
+        make(&set, one.path()).unwrap();
+        make(&set, other.path()).unwrap();
+        same(one.path(), other.path()).unwrap();
+        let text = fs::read_to_string(one.path().join("tree/0001/000123.bin")).unwrap();
+        assert_eq!(
+            (text.len(), text.contains(|c: char| !c.is_ascii_lowercase() && !" \n".contains(c))),
+            (5000, false)
+        );
+        assert!(text.split_whitespace().count() > 500, "{text}");
     }
 
     #[test]
@@ -127,7 +185,7 @@ mod tests {
     #[test]
     fn a_file_has_its_length_and_is_removed() {
         let parent = tempfile::tempdir().unwrap();
-        let set = FileSet { name: "big", count: 1, size: BUFFER_BYTES as u64 + 7, stored: false };
+        let set = FileSet { name: "big", count: 1, size: BUFFER_BYTES as u64 + 7, ..SET };
         make(&set, parent.path()).unwrap();
         assert_eq!(fs::metadata(parent.path().join("big")).unwrap().len(), set.size);
         empty(parent.path()).unwrap();

@@ -2,9 +2,10 @@
 //!
 //! It is a TCP proxy between a client and a server. It uses threads, since their clock is finer than an async
 //! runtime's. Each end has its own TCP connection over loopback: TCP's windows and slow start have no effect, only the
-//! protocols above it do.
+//! protocols above it do. A link with a rate takes no more in advance than a router does.
 
 use anyhow::{Context, Result};
+use socket2::SockRef;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -16,8 +17,14 @@ use std::time::{Duration, Instant};
 /// The largest piece, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The largest number of pieces in flight in one direction: more than any window allows.
+/// The largest number of pieces in flight in one direction without a rate: more than any window allows.
 const MAX_QUEUED_BUFFERS: usize = 4096;
+
+/// How long a piece waits at most where a link with a rate begins: a usual router holds about as much.
+const MAX_QUEUE_TIME: Duration = Duration::from_millis(200);
+
+/// The buffer that the system has for what a link with a rate has not read, in bytes. By default it may be megabytes.
+const RECEIVE_BUFFER_BYTES: usize = 128 << 10;
 
 /// The properties of a link, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +32,14 @@ pub(crate) struct Link {
     pub(crate) round_trip: Duration,
     /// Bits per second in each direction; `None` is as fast as loopback.
     pub(crate) rate: Option<u64>,
+}
+
+impl Link {
+    /// The largest number of pieces in flight in one direction.
+    fn max_queued(&self) -> usize {
+        let bytes = |rate: u64| (self.round_trip / 2 + MAX_QUEUE_TIME).as_secs_f64() * rate as f64 / 8.0;
+        self.rate.map_or(MAX_QUEUED_BUFFERS, |rate| bytes(rate) as usize / BUFFER_BYTES + 1)
+    }
 }
 
 /// A link to a server. Dropping it closes its listener.
@@ -75,7 +90,10 @@ fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
     for (from, to) in [(near.try_clone()?, far.try_clone()?), (far, near)] {
         to.set_nodelay(true)?;
-        let (queue, pieces) = sync_channel(MAX_QUEUED_BUFFERS);
+        if link.rate.is_some() {
+            SockRef::from(&from).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+        }
+        let (queue, pieces) = sync_channel(link.max_queued());
         thread::spawn(move || take(&from, &queue));
         thread::spawn(move || deliver(&pieces, &to, link));
     }

@@ -113,7 +113,7 @@ fn summary(outcomes: &[Measurement]) -> Table {
         let mut line = format!("| {} |", first.workload.name);
         for tool in &tools {
             let of_tool = |other: &&Measurement| {
-                other.contender.tool == *tool && other.workload.name == first.workload.name
+                other.contender.tool.column() == *tool && other.workload.name == first.workload.name
             };
             line.push_str(&match outcomes.iter().find(of_tool) {
                 None => " |".to_owned(),
@@ -126,8 +126,12 @@ fn summary(outcomes: &[Measurement]) -> Table {
         }
         Row { workload: first.workload.name.to_owned(), line }
     };
-    let compared =
-        |outcome: &&Measurement| outcome.is_first() && matches!(outcome.workload.contest, Contest::Tools(_));
+    let compared = |outcome: &&Measurement| match outcome.workload.contest {
+        Contest::Tools(rivals) => {
+            outcome.is_first() && rivals.iter().skip(1).any(|rival| tools.contains(&rival.column()))
+        }
+        Contest::Servers(_) => false,
+    };
     Table { head, rows: outcomes.iter().filter(compared).map(row).collect() }
 }
 

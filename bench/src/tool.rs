@@ -15,6 +15,10 @@ pub(crate) enum Tool {
     /// With its fastest options.
     Sftp,
     Rsync,
+    /// With compression by zstd.
+    RsyncZstd,
+    /// Without compression.
+    SshomeNever,
     Tcp,
     /// Without options.
     PlainSftp,
@@ -33,10 +37,15 @@ impl Tool {
     /// Clients that are compared with each other, each with its own server.
     pub(crate) const SIDE_BY_SIDE: [Tool; 4] = [Tool::Sshome, Tool::Sftp, Tool::Rsync, Tool::Tcp];
 
+    /// The client of the summary's column that it is in.
+    pub(crate) fn column(self) -> Tool {
+        if self == Tool::RsyncZstd { Tool::Rsync } else { self }
+    }
+
     /// Its own server.
     pub(crate) fn service(self) -> Service {
         match self {
-            Tool::Sshome => Service::Sshomed,
+            Tool::Sshome | Tool::SshomeNever => Service::Sshomed,
             Tool::Tcp => Service::Tcp,
             _ => Service::Sshd,
         }
@@ -46,14 +55,14 @@ impl Tool {
     pub(crate) fn is_installed(self) -> bool {
         let openssh = || Path::new(SSHD).exists() && answers("ssh", "-V");
         match self {
-            Tool::Sshome | Tool::Tcp => true,
+            Tool::Sshome | Tool::SshomeNever | Tool::Tcp => true,
             Tool::Sftp
             | Tool::PlainSftp
             | Tool::EightSftp
             | Tool::EightFastSftp
             | Tool::Scp
             | Tool::OldScp => openssh(),
-            Tool::Rsync => openssh() && answers("rsync", "--version"),
+            Tool::Rsync | Tool::RsyncZstd => openssh() && answers("rsync", "--version"),
             Tool::Sshfs => openssh() && answers("sshfs", "--version") && File::open("/dev/fuse").is_ok(),
             Tool::Rclone => openssh() && answers("rclone", "version"),
         }
@@ -66,6 +75,8 @@ impl fmt::Display for Tool {
             Tool::Sshome => "sshome",
             Tool::Sftp => "sftp",
             Tool::Rsync => "rsync",
+            Tool::RsyncZstd => "rsync -z",
+            Tool::SshomeNever => "sshome --compress=never",
             Tool::Tcp => "tcp",
             Tool::PlainSftp => "sftp without options",
             Tool::EightSftp => "8 × sftp",

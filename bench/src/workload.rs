@@ -3,7 +3,8 @@
 use crate::link::Link;
 use crate::servers::Service;
 use crate::tool::Tool::{
-    self, EightFastSftp, EightSftp, OldScp, PlainSftp, Rclone, Rsync, Scp, Sftp, Sshfs, Sshome, Tcp,
+    self, EightFastSftp, EightSftp, OldScp, PlainSftp, Rclone, Rsync, RsyncZstd, Scp, Sftp, Sshfs, Sshome,
+    SshomeNever, Tcp,
 };
 use std::time::Duration;
 
@@ -45,8 +46,18 @@ pub(crate) struct FileSet {
     pub(crate) count: u64,
     /// The length of each in bytes.
     pub(crate) size: u64,
+    pub(crate) content: Content,
     /// Whether sshome uploaded them, so that they have stored digests.
     pub(crate) stored: bool,
+}
+
+/// What is in test files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Random bytes, which do not compress.
+    Random,
+    /// Words of a language that nobody speaks.
+    Text,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +77,7 @@ const SLOW: FileSet = set("slow.bin", 1, 32 << 20);
 const EIGHT: FileSet = set("eight", 8, 128 << 20);
 const SOURCE: FileSet = set("source", 2000, 8192);
 const THOUSAND: FileSet = set("thousand", 1000, 64 << 10);
+const TEXT: FileSet = FileSet { content: Content::Text, ..set("text", 32_000, 16 << 10) };
 const HUGE: FileSet = set("huge.bin", 1, 4 << 30);
 const MILLION: FileSet = set("million", 1_000_000, 100);
 
@@ -73,9 +85,11 @@ const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(5
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
 /// The workloads in the table of tools, in its order. Those with the same files are adjacent: the files are made once.
-pub(crate) const TOOLS: [Workload; 12] = [
+pub(crate) const TOOLS: [Workload; 16] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
+    get("get 1 GiB, compression auto or never", BIG, None, &[Sshome, SshomeNever]),
+    put("put 1 GiB, compression auto or never", BIG, None, &[Sshome, SshomeNever]),
     get("get 1 GiB, without a stored digest", BARE, None, &[Sshome, Sftp]),
     get("get 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
     put("put 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
@@ -86,6 +100,8 @@ pub(crate) const TOOLS: [Workload; 12] = [
     get("get 256 MiB, delay 50 ms", FAR, ROUND_TRIP, &[Sshome, Sftp]),
     put("put 256 MiB, delay 50 ms", FAR, ROUND_TRIP, &[Sshome, Sftp]),
     get("get 32 MiB, delay 50 ms, 100 Mbit/s", SLOW, NARROW, &[Sshome, Sftp]),
+    get("get 32,000 × 16 KiB of text, delay 50 ms, 100 Mbit/s", TEXT, NARROW, &[Sshome, RsyncZstd]),
+    put("put 32,000 × 16 KiB of text, delay 50 ms, 100 Mbit/s", TEXT, NARROW, &[Sshome, RsyncZstd]),
 ];
 
 /// The workloads in the table of other people's clients, in its order.
@@ -122,7 +138,7 @@ pub(crate) const LONG: [Workload; 2] =
 pub(crate) const MANY: Workload = get("get 1,000,000 × 100 B", MILLION, None, &[Sshome]);
 
 const fn set(name: &'static str, count: u64, size: u64) -> FileSet {
-    FileSet { name, count, size, stored: true }
+    FileSet { name, count, size, content: Content::Random, stored: true }
 }
 
 const fn get(name: &'static str, files: FileSet, link: Option<Link>, tools: &'static [Tool]) -> Workload {
@@ -158,11 +174,11 @@ impl Contest {
 impl Workload {
     /// The same with files shorter by this factor, or fewer small files.
     pub(crate) fn shrunk(&self, times: u64) -> Workload {
-        let FileSet { name, count, size, stored } = self.files;
+        let FileSet { count, size, .. } = self.files;
         let files = if size > 1 << 20 {
-            FileSet { name, count, size: (size / times).max(1), stored }
+            FileSet { size: (size / times).max(1), ..self.files }
         } else {
-            FileSet { name, count: (count / times).max(2), size, stored }
+            FileSet { count: (count / times).max(2), ..self.files }
         };
         Workload { files, ..self.clone() }
     }
