@@ -118,6 +118,16 @@ async fn by_default_text_shrinks_over_a_slow_link_and_noise_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_put_shrinks_if_the_server_limits_its_rate() {
+    let world = World::new("upload-rate = \"8 MiB/s\"", &[]).await;
+    let text = text(24 * MIB);
+    world.local("text", &text);
+    let (outcome, carried) = world.run(&[], &["put", "text"]);
+    assert!(carried < text.len() * 2 / 3, "{carried}: {outcome}");
+    assert!(fs::read(world.host.home("ann").join("text")).unwrap() == text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn programs_get_what_was_saved_as_a_number() {
     let world = World::new("", &[]).await;
     world.local("text", &text(MIB));
