@@ -24,7 +24,7 @@ const SSH_OPTIONS: [&str; 8] = [
 ];
 
 /// The cipher that sshome uses as well. OpenSSH's client prefers a slower one.
-const FAST_CIPHER: &str = "-oCiphers=aes128-gcm@openssh.com";
+pub(crate) const FAST_CIPHER: &str = "-oCiphers=aes128-gcm@openssh.com";
 
 /// The fastest options of sftp: the largest request that OpenSSH's server accepts, and twice the default number of
 /// outstanding requests.
@@ -81,7 +81,7 @@ pub(crate) fn store(source: &Path, stage: &Stage, port: u16) -> Result<Command> 
 }
 
 /// sshome with the options that all its commands share.
-fn sshome(stage: &Stage, port: u16) -> Command {
+pub(crate) fn sshome(stage: &Stage, port: u16) -> Command {
     let mut command = Command::new(stage.binaries.join("sshome"));
     // The user's configuration and agent are ignored.
     command.env_remove("SSH_AUTH_SOCK").args(["-F", "none"]);
@@ -90,7 +90,8 @@ fn sshome(stage: &Stage, port: u16) -> Command {
     command
 }
 
-fn destination(service: Service) -> Result<String> {
+/// The user and address of a server.
+pub(crate) fn destination(service: Service) -> Result<String> {
     Ok(format!("{}@127.0.0.1", service.user()?))
 }
 

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -46,6 +46,7 @@ impl Link {
 pub(crate) struct LinkProxy {
     port: u16,
     ending: Arc<AtomicBool>,
+    carried: Arc<AtomicU64>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -56,16 +57,23 @@ impl LinkProxy {
         let port = listener.local_addr()?.port();
         let ending = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&ending);
+        let carried = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&carried);
         let accepting = thread::spawn(move || {
             for near in listener.incoming() {
                 if seen.load(Ordering::Acquire) {
                     return;
                 }
                 // The client notices a failed connection.
-                let _ = near.and_then(|near| connect(near, server, link));
+                let _ = near.and_then(|near| connect(near, server, link, &count));
             }
         });
-        Ok(LinkProxy { port, ending, accepting: Some(accepting) })
+        Ok(LinkProxy { port, ending, carried, accepting: Some(accepting) })
+    }
+
+    /// Bytes that it has carried so far, in both directions.
+    pub(crate) fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// The local port of the link.
@@ -86,7 +94,7 @@ impl Drop for LinkProxy {
     }
 }
 
-fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
+fn connect(near: TcpStream, server: u16, link: Link, carried: &Arc<AtomicU64>) -> std::io::Result<()> {
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
     for (from, to) in [(near.try_clone()?, far.try_clone()?), (far, near)] {
         to.set_nodelay(true)?;
@@ -94,20 +102,22 @@ fn connect(near: TcpStream, server: u16, link: Link) -> std::io::Result<()> {
             SockRef::from(&from).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         }
         let (queue, pieces) = sync_channel(link.max_queued());
-        thread::spawn(move || take(&from, &queue));
+        let carried = Arc::clone(carried);
+        thread::spawn(move || take(&from, &queue, &carried));
         thread::spawn(move || deliver(&pieces, &to, link));
     }
     Ok(())
 }
 
 /// Reads pieces, with the time of their arrival.
-fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>) {
+fn take(from: &TcpStream, queue: &SyncSender<(Instant, Vec<u8>)>, carried: &AtomicU64) {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, from);
     while let Ok(read) = reader.fill_buf()
         && !read.is_empty()
     {
         let piece = read.to_vec();
         reader.consume(piece.len());
+        carried.fetch_add(piece.len() as u64, Ordering::Relaxed);
         if queue.send((Instant::now(), piece)).is_err() {
             break;
         }

@@ -16,6 +16,7 @@ mod report;
 mod servers;
 mod soak;
 mod stage;
+mod sync;
 mod tool;
 mod workload;
 
@@ -64,6 +65,9 @@ struct BenchOptions {
     /// docs/soak.md if there are 30 or more
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["long", "load"])]
     soak: Option<u64>,
+    /// Instead of the table: push and pull beside rsync and rclone, of unchanged and of changed trees and files
+    #[arg(long, conflicts_with_all = ["long", "load", "soak"])]
+    sync: bool,
     #[command(subcommand)]
     raw: Option<Raw>,
 }
@@ -111,6 +115,9 @@ fn main() -> Result<()> {
     if options.load {
         return load(&options, &target);
     }
+    if options.sync {
+        return sync(&options, &target);
+    }
     if let Some(minutes) = options.soak {
         return soak(minutes, &options, &target);
     }
@@ -153,6 +160,18 @@ fn load(options: &BenchOptions, target: &Path) -> Result<()> {
     let shrink = usize::try_from(options.shrink)?;
     let report = load::run(&load::LoadOptions { only: options.only.as_deref(), shrink }, &stage)?;
     report.tell(&report::run("once"), &report::surroundings(&stage), options.is_for_pages())
+}
+
+fn sync(options: &BenchOptions, target: &Path) -> Result<()> {
+    build(target)?;
+    let stage = Stage::new(target.join(BUILD_PROFILE))?;
+    let run = sync::SyncRun { only: options.only.as_deref(), shrink: options.shrink, rounds: options.rounds };
+    let table = run.measure(&stage, &report::run(&format!("{} rounds", options.rounds)))?;
+    println!("\n{}", table.markdown());
+    match options.is_for_pages() {
+        true => report::write_sync(&table, &sync::names(), &report::surroundings(&stage)),
+        false => Ok(()),
+    }
 }
 
 /// Shorter soaks, in minutes, only try the bench.

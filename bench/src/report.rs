@@ -219,6 +219,11 @@ pub(crate) fn write_long(text: &str) -> Result<()> {
     page::write(PERFORMANCE_PAGE, LONG_PART, text)
 }
 
+/// Writes the table of synchronisations into docs/performance.md.
+pub(crate) fn write_sync(table: &Table, names: &[&str], surroundings: &str) -> Result<()> {
+    page::update(PERFORMANCE_PAGE, "sync", table, names, surroundings)
+}
+
 /// Writes the result of a soak into docs/soak.md.
 pub(crate) fn write_soak(text: &str) -> Result<()> {
     page::write(SOAK_PAGE, "soak", text)

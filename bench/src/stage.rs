@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// The folder of files that are then uploaded.
-    fn made(&self) -> PathBuf {
+    pub(crate) fn made(&self) -> PathBuf {
         self.path().join("made")
     }
 

@@ -38,7 +38,8 @@ impl World {
 
     /// The same, for a key with this access.
     pub(crate) fn restricted(settings: &str, access: &str) -> World {
-        let key = format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {PUBLIC_KEY_BASE64}\"\naccess = \"{access}\"");
+        let key =
+            format!("[[users.ann.keys]]\nkey = \"ssh-ed25519 {PUBLIC_KEY_BASE64}\"\naccess = \"{access}\"");
         World::with(&format!("{settings}\n{key}"))
     }
 
