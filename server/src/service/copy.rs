@@ -2,8 +2,8 @@
 
 use super::names::into_directory;
 use super::{
-    Download, Error, LongOperation, PutUpload, Result, STEP_BYTES, StepLimit, User, VerifiedUpload,
-    make_directory, make_symlink, publish,
+    Download, Error, LongOperation, OperationResult, PutUpload, Result, STEP_BYTES, StepLimit, User,
+    VerifiedUpload, make_directory, make_symlink, publish,
 };
 use crate::metrics::TransferDirection;
 use sshome_store::{
@@ -209,10 +209,8 @@ impl Copy {
 }
 
 impl LongOperation for Copy {
-    type Output = ();
-
-    fn advance(&mut self, user: &User) -> Result<Option<()>> {
-        Ok(self.step(user, StepLimit::bytes(STEP_BYTES))?.then_some(()))
+    fn advance(&mut self, user: &User) -> Result<Option<OperationResult>> {
+        Ok(self.step(user, StepLimit::bytes(STEP_BYTES))?.then_some(OperationResult::Done))
     }
 
     fn progress(&self) -> (u64, Option<u64>) {

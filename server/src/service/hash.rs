@@ -1,6 +1,6 @@
 //! BLAKE3 digests of stored files: `hash`.
 
-use super::{Download, Error, LongOperation, Result, STEP_BYTES, StepLimit, User};
+use super::{Download, Error, LongOperation, OperationResult, Result, STEP_BYTES, StepLimit, User};
 use sshome_wire::{Hashed, RemotePath};
 
 /// The computation of a file's digest, in steps.
@@ -53,10 +53,8 @@ impl Hashing {
 }
 
 impl LongOperation for Hashing {
-    type Output = Hashed;
-
-    fn advance(&mut self, _: &User) -> Result<Option<Hashed>> {
-        self.step(StepLimit::bytes(STEP_BYTES))
+    fn advance(&mut self, _: &User) -> Result<Option<OperationResult>> {
+        Ok(self.step(StepLimit::bytes(STEP_BYTES))?.map(OperationResult::Hashed))
     }
 
     fn progress(&self) -> (u64, Option<u64>) {

@@ -43,7 +43,7 @@ pub use names::{
     read_link, real_path, remove_directory, rename, rename_exact, set_attributes,
 };
 pub use open_file::OpenFile;
-pub(crate) use operation::{LongOperation, STEP_BYTES, STEP_ENTRIES};
+pub(crate) use operation::{LongOperation, OperationResult, STEP_BYTES, STEP_ENTRIES};
 pub(crate) use partial_uploads::StreamCheck;
 pub use partial_uploads::{PartCheck, discard, find_stream, parts, target_id};
 pub use publish::{VerifiedUpload, publish};

@@ -1,6 +1,6 @@
 //! Partial uploads: listed, checked, discarded.
 
-use super::{Error, LongOperation, Result, STEP_BYTES, StepLimit, User};
+use super::{Error, LongOperation, OperationResult, Result, STEP_BYTES, StepLimit, User};
 use sshome_store::{CheckedPartial, EntryId, PartialCheck, UploadSource};
 use sshome_wire::{Part, RemotePath, StreamId, Time};
 
@@ -79,10 +79,9 @@ impl PartCheck {
 }
 
 impl LongOperation for PartCheck {
-    type Output = Option<CheckedPartial>;
-
-    fn advance(&mut self, _: &User) -> Result<Option<Option<CheckedPartial>>> {
-        Ok(self.step(StepLimit::bytes(STEP_BYTES))?.map(Some))
+    fn advance(&mut self, _: &User) -> Result<Option<OperationResult>> {
+        let checked = self.step(StepLimit::bytes(STEP_BYTES))?;
+        Ok(checked.map(|partial| OperationResult::Partial(Some(Box::new(partial)))))
     }
 
     fn progress(&self) -> (u64, Option<u64>) {
@@ -105,13 +104,14 @@ impl StreamCheck {
 }
 
 impl LongOperation for StreamCheck {
-    type Output = Option<CheckedPartial>;
-
-    fn advance(&mut self, user: &User) -> Result<Option<Option<CheckedPartial>>> {
+    fn advance(&mut self, user: &User) -> Result<Option<OperationResult>> {
         if self.check.is_none() {
             self.check = find_stream(user, &self.path, self.id)?;
         }
-        self.check.as_mut().map_or(Ok(Some(None)), |check| check.advance(user))
+        match &mut self.check {
+            Some(check) => check.advance(user),
+            None => Ok(Some(OperationResult::Partial(None))),
+        }
     }
 
     fn progress(&self) -> (u64, Option<u64>) {

@@ -1,6 +1,8 @@
 //! Removing: `rm`.
 
-use super::{ChangeKind, Error, LongOperation, Result, STEP_ENTRIES, StepLimit, User, restricted};
+use super::{
+    ChangeKind, Error, LongOperation, OperationResult, Result, STEP_ENTRIES, StepLimit, User, restricted,
+};
 use sshome_store::{OnRemoved, StoreError, StoreResult, TreeRemoval};
 use sshome_wire::RemotePath;
 
@@ -71,10 +73,8 @@ impl RecursiveRemoval {
 }
 
 impl LongOperation for RecursiveRemoval {
-    type Output = ();
-
-    fn advance(&mut self, user: &User) -> Result<Option<()>> {
-        Ok(self.step(user, StepLimit::entries(STEP_ENTRIES))?.then_some(()))
+    fn advance(&mut self, user: &User) -> Result<Option<OperationResult>> {
+        Ok(self.step(user, StepLimit::entries(STEP_ENTRIES))?.then_some(OperationResult::Done))
     }
 
     fn progress(&self) -> (u64, Option<u64>) {

@@ -29,18 +29,19 @@ impl ChangeGuard for OnlyOne {
 }
 
 /// A change of an entry, by the path with which a channel makes it.
-type Change = (EntryChange, fn(&Channel, &RemotePath) -> StoreResult<()>);
+type GuardedChange = (EntryChange, fn(&Channel, &RemotePath) -> StoreResult<()>);
 
-const RENAME: Change =
+const NEW_NAME: GuardedChange =
     (EntryChange::Rename, |channel, from| channel.home.rename(from, &path("new"), Replace::Never).map(drop));
-const REMOVE: Change = (EntryChange::Remove, |channel, at| channel.home.remove_file(at).map(drop));
-const REMOVE_DIRECTORY: Change =
+const FILE_REMOVAL: GuardedChange =
+    (EntryChange::Remove, |channel, at| channel.home.remove_file(at).map(drop));
+const DIRECTORY_REMOVAL: GuardedChange =
     (EntryChange::Remove, |channel, at| channel.home.remove_directory(at).map(drop));
-const SET: Change = (EntryChange::SetAttributes, |channel, at| {
+const NEW_MODE: GuardedChange = (EntryChange::SetAttributes, |channel, at| {
     let wanted = SetAttributes { mode: Some(0o700), ..SetAttributes::default() };
     channel.home.set_attributes(at, true, &wanted).map(drop)
 });
-const HOLD: Change = (EntryChange::SetAttributes, |channel, at| {
+const HELD_DIRECTORY: GuardedChange = (EntryChange::SetAttributes, |channel, at| {
     channel.home.hold_directory(at, Time { seconds: 1, nanoseconds: 0 }).map(drop)
 });
 
@@ -52,13 +53,13 @@ pub fn a_guard_decides_on_every_change_of_what_exists(host: NewHost<'_>) {
     user.make_symlink("here", "d");
     // By the path of a link to the directory.
     for (name, (change, make)) in [
-        ("f", SET),
-        ("f", RENAME),
-        ("f", REMOVE),
-        ("sub", SET),
-        ("sub", HOLD),
-        ("sub", RENAME),
-        ("sub", REMOVE_DIRECTORY),
+        ("f", NEW_MODE),
+        ("f", NEW_NAME),
+        ("f", FILE_REMOVAL),
+        ("sub", NEW_MODE),
+        ("sub", HELD_DIRECTORY),
+        ("sub", NEW_NAME),
+        ("sub", DIRECTORY_REMOVAL),
     ] {
         let (direct, spelled) = (format!("d/{name}"), path(&format!("here/{name}")));
         match name {
@@ -129,7 +130,7 @@ pub fn nothing_is_exchanged_between_the_guard_and_the_change(host: NewHost<'_>) 
     ["own", "other"].iter().for_each(|directory| user.make_directory(directory));
     user.put("other/f", b"").unwrap();
     let other = user.info("other/f").unwrap();
-    for (change, make) in [RENAME, REMOVE, SET] {
+    for (change, make) in [NEW_NAME, FILE_REMOVAL, NEW_MODE] {
         user.put("own/f", b"").unwrap();
         user.make_symlink("l", "own");
         let (own, (exchange, begins)) = (user.info("own/f").unwrap(), mpsc::channel());

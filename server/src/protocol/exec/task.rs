@@ -28,9 +28,9 @@ pub(super) trait CommandTask: Send {
     fn run_slice(&mut self, user: &User, io: &mut CommandIo) -> Result<TaskState>;
 }
 
-impl<O: LongOperation<Output = ()>> CommandTask for O {
+impl<O: LongOperation> CommandTask for O {
     fn run_slice(&mut self, user: &User, _: &mut CommandIo) -> Result<TaskState> {
-        Ok(self.advance(user)?.map_or(TaskState::Busy, |()| TaskState::Done(0)))
+        Ok(self.advance(user)?.map_or(TaskState::Busy, |_| TaskState::Done(0)))
     }
 }
 

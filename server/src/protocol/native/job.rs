@@ -4,14 +4,13 @@ use super::delta::DeltaEncoder;
 use super::entry::{entry, frames};
 use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{
-    ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, Result, STEP_BYTES,
-    STEP_ENTRIES, StepLimit, User,
+    ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, OperationResult, Result,
+    STEP_BYTES, STEP_ENTRIES, StepLimit, User,
 };
 use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
 use sshome_wire::{
-    BLOCK_BYTES, BlockHasher, Description, Digest, End, Frame, Hashed, Header, Payload, Progress, Reply,
-    Status,
+    BLOCK_BYTES, BlockHasher, Description, Digest, End, Frame, Header, Payload, Progress, Reply, Status,
 };
 
 /// The data that one step of a get reads, in bytes. It is more than its output if it is compressed, which takes some
@@ -44,39 +43,22 @@ pub(super) enum JobAnswer {
     Sent,
 }
 
-impl From<()> for JobAnswer {
-    fn from((): ()) -> JobAnswer {
-        JobAnswer::Reply(Reply::new(Status::Done, ""))
-    }
-}
-
-impl From<Hashed> for JobAnswer {
-    fn from(hashed: Hashed) -> JobAnswer {
-        JobAnswer::Reply(Reply::with(Payload::Hash(hashed)))
-    }
-}
-
-impl From<Option<CheckedPartial>> for JobAnswer {
-    fn from(partial: Option<CheckedPartial>) -> JobAnswer {
-        match partial {
-            Some(partial) => JobAnswer::Partial(Box::new(partial)),
-            None => JobAnswer::Reply(Reply::new(Status::EnoughSpace, "")),
-        }
-    }
-}
-
-impl<O: LongOperation> NativeJob for O
-where
-    JobAnswer: From<O::Output>,
-{
+impl<O: LongOperation> NativeJob for O {
     fn step(&mut self, user: &User, output: &mut NativeOutput, _: usize) -> Result<Option<JobAnswer>> {
         let result = self.advance(user);
         let (done, total) = self.progress();
-        // The total of some is known at the end.
+        // If the total is unknown, the last progress has it.
         if total.is_none() || matches!(result, Ok(None)) {
             output.frame(&Frame::Progress(Progress { done, total: total.unwrap_or(0) }));
         }
-        Ok(result?.map(JobAnswer::from))
+        Ok(result?.map(|result| match result {
+            OperationResult::Partial(Some(partial)) => JobAnswer::Partial(partial),
+            OperationResult::Partial(None) => JobAnswer::Reply(Reply::new(Status::EnoughSpace, "")),
+            OperationResult::Hashed(hashed) => JobAnswer::Reply(Reply::with(Payload::Hash(hashed))),
+            OperationResult::Done | OperationResult::Digests(_) => {
+                JobAnswer::Reply(Reply::new(Status::Done, ""))
+            }
+        }))
     }
 
     fn change(&self) -> Option<ChangeKind> {

@@ -100,11 +100,11 @@ impl SftpConversation {
         while self.output.len() < self.max_output && begun.elapsed() < time {
             if let Some((id, job)) = &mut self.job {
                 let id = *id;
-                let Some(done) = job.advance(&self.user).transpose() else {
+                let Some(done) = job.advance(&self.user) else {
                     return Ok(SliceOutcome::InRequest);
                 };
                 self.job = None;
-                self.answer(id, done.map_err(SftpError::from));
+                self.answer(id, done);
             } else if let Some((id, request)) = self.left.take() {
                 if let Some(left) = self.handle_or_leave(id, request) {
                     return Ok(left);

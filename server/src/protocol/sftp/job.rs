@@ -2,11 +2,11 @@
 //! No other request uses the handles meanwhile.
 
 use super::handles::SftpHandles;
-use super::outcome::{SftpOutcome, at, done};
+use super::outcome::{SftpOutcome, SftpResult, at, done};
 use super::status::SftpError;
 use crate::service::{
-    CopyData, DigestAlgorithm, DigestRange, FileDigest, LongOperation, OpenFile, OpenMode, STEP_BYTES,
-    StepLimit, User,
+    CopyData, DigestAlgorithm, DigestRange, FileDigest, LongOperation, OpenFile, OpenMode, OperationResult,
+    STEP_BYTES, StepLimit, User,
 };
 use bytes::Bytes;
 use sshome_wire::sftp::{CheckFile, CheckedFile, StatusCode, Subject};
@@ -16,7 +16,29 @@ use std::sync::Arc;
 const MIN_BLOCK_BYTES: u32 = 256;
 
 /// A request in progress.
-pub(super) type SftpJob = Box<dyn LongOperation<Output = SftpOutcome>>;
+pub(super) struct SftpJob {
+    operation: Box<dyn LongOperation>,
+    /// How digests are sent: the algorithm, and whether the reply has the extension's name.
+    sent: Option<(DigestAlgorithm, bool)>,
+}
+
+impl SftpJob {
+    fn of(operation: impl LongOperation + 'static) -> SftpJob {
+        SftpJob { operation: Box::new(operation), sent: None }
+    }
+
+    /// Does one step. `None` until the request is done.
+    pub(super) fn advance(&mut self, user: &User) -> Option<SftpResult> {
+        let result = self.operation.advance(user).transpose()?;
+        Some(result.map_err(SftpError::from).map(|result| match (result, self.sent) {
+            (OperationResult::Digests(digests), Some((algorithm, named))) => {
+                let algorithm = Bytes::from_static(algorithm.name().as_bytes());
+                SftpOutcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(named))
+            }
+            _ => done(),
+        }))
+    }
+}
 
 /// `copy-data`: from a handle and an offset to another handle and offset.
 pub(super) fn copy(
@@ -27,8 +49,8 @@ pub(super) fn copy(
 ) -> Result<SftpJob, SftpError> {
     let (source, target) = (Arc::clone(handles.file(from)?), Arc::clone(handles.file(to)?));
     let mut copy = CopyData::begin(&source, from_offset, length, &target, to_offset)?;
-    Ok(Box::new(move |_: &User| {
-        Ok(copy.step(&source, &target, StepLimit::bytes(STEP_BYTES))?.map(|_| done()))
+    Ok(SftpJob::of(move |_: &User| {
+        Ok(copy.step(&source, &target, StepLimit::bytes(STEP_BYTES))?.map(|_| OperationResult::Done))
     }))
 }
 
@@ -50,19 +72,18 @@ pub(super) fn check(user: &User, handles: &SftpHandles, check: &CheckFile) -> Re
     };
     let range = DigestRange { offset: check.offset, length: check.length, block: check.block_size.into() };
     let mut digest = FileDigest::begin(&file, algorithm, range)?;
-    let answer = move |digests: Vec<u8>| {
-        let algorithm = Bytes::from_static(algorithm.name().as_bytes());
-        SftpOutcome::Response(CheckedFile { algorithm, digests: digests.into() }.response(named))
-    };
-    Ok(Box::new(move |_: &User| Ok(digest.step(&file, StepLimit::bytes(STEP_BYTES))?.map(answer))))
+    let job = SftpJob::of(move |_: &User| {
+        Ok(digest.step(&file, StepLimit::bytes(STEP_BYTES))?.map(OperationResult::Digests))
+    });
+    Ok(SftpJob { sent: Some((algorithm, named)), ..job })
 }
 
 /// CLOSE of a staged file, which may lack part of the content that stays. Its handle is already invalid.
 pub(super) fn close(file: OpenFile) -> SftpJob {
     let mut file = Some(file);
-    Box::new(move |user: &User| {
+    SftpJob::of(move |user: &User| {
         let closed =
             file.take_if(|file| !matches!(file.prepare_close(StepLimit::bytes(STEP_BYTES)), Ok(false)));
-        closed.map(|file| file.finish(user).map(|()| done())).transpose()
+        closed.map(|file| file.finish(user).map(|()| OperationResult::Done)).transpose()
     })
 }
