@@ -239,6 +239,10 @@ mod tests {
             assert_eq!(compressor.compress(&text(DATA_BYTES)).is_some(), is_compressed, "{mode}");
             assert!(compressor.compress(&noise(DATA_BYTES)).is_none(), "{mode}");
         }
+        // It shrinks, but not by a tenth.
+        let little = [vec![0; DATA_BYTES / 20], noise(DATA_BYTES - DATA_BYTES / 20)].concat();
+        assert!(compressor(CompressionMode::Auto, link(1_000_000)).compress(&little).is_none());
+        assert!(compressor(CompressionMode::Always, link(1_000_000)).compress(&little).is_some());
         assert!(compressor(CompressionMode::Never, link(1_000_000)).compress(&text(DATA_BYTES)).is_none());
     }
 

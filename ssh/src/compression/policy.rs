@@ -160,6 +160,8 @@ mod tests {
         // After every second one, since two attempts take half a percent.
         assert_eq!(compressed(&mut policy, &sample(1000, 1), 100.0, 4 + 3 * 50), 2 + 50);
         assert_eq!(compressed(&mut policy, &sample(1000, 1), 1e9, 200), 100);
+        let mut policy = CompressionPolicy::default();
+        assert_eq!(compressed(&mut policy, &sample(900, 0), 1e9, 200), 100);
     }
 
     #[test]
@@ -172,6 +174,9 @@ mod tests {
 
     #[test]
     fn the_level_is_as_high_as_the_link_allows() {
+        let mut policy = CompressionPolicy::default();
+        policy.note(&sample(500, 3), 17.0);
+        assert_eq!(policy.next_level(17.0), Some(1));
         let mut policy = CompressionPolicy::default();
         policy.note(&sample(500, 2), 17.0);
         assert_eq!(policy.next_level(17.0), Some(2));
