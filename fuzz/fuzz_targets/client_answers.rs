@@ -11,6 +11,7 @@ use russh::{Channel, ChannelId};
 use sshome::conversation::{self, Conversation};
 use sshome::shell::{Shell, ShellOutput};
 use sshome_fuzz::Pieces;
+use sshome_ssh::{CompressionMode, LinkMeter};
 use sshome_wire::{Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
 use sshomed::protocol::{Arrival, ChannelInput};
 use std::fs;
@@ -63,7 +64,11 @@ fuzz_target!(|input: &[u8]| {
         let far = channels.recv().await.expect("its other end");
         let talking = talk(far, Pieces::packets(hello(), rest));
         let obeying = async {
-            let Ok(conversation) = Conversation::start(near).await else { return };
+            let Ok(conversation) =
+                Conversation::start(near, CompressionMode::Always, LinkMeter::default()).await
+            else {
+                return;
+            };
             let mut shell =
                 Shell::new(conversation, ShellOutput::new(first & 0x80 != 0, false)).expect("a folder");
             drop(shell.line(command.as_bytes()).await);
@@ -96,7 +101,7 @@ fn hello() -> Bytes {
     let mut bytes = bytes::BytesMut::new();
     let hello = Frame::Hello(Hello {
         version: PROTOCOL_VERSION,
-        features: Features::default(),
+        features: Features::ALL,
         max_frame: MAX_FRAME,
         max_outstanding: 4096,
         status: Status::Authenticated,
