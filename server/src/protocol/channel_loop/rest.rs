@@ -86,3 +86,25 @@ impl Rest {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sshome_store::Signal;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_wait_continues_from_slice_to_slice() {
+        const TIME: Duration = Duration::from_secs(10);
+        let (first, second, mut rest) = (Signal::default(), Signal::default(), Rest::default());
+        let mut deadline_after = |outcome| {
+            rest.end(&outcome);
+            rest.waiting.as_ref().map(|(_, deadline)| *deadline - Instant::now())
+        };
+        assert_eq!(deadline_after(SliceOutcome::WaitFor(first.wait(), TIME)), Some(TIME));
+        tokio::time::advance(TIME / 2).await;
+        assert_eq!(deadline_after(SliceOutcome::WaitFor(first.wait(), TIME)), Some(TIME / 2));
+        assert_eq!(deadline_after(SliceOutcome::WaitFor(second.wait(), TIME)), Some(TIME));
+        assert_eq!(deadline_after(SliceOutcome::Idle), None);
+        assert_eq!(deadline_after(SliceOutcome::WaitFor(second.wait(), TIME)), Some(TIME));
+    }
+}
