@@ -32,11 +32,11 @@ struct SyncCase {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Change {
     None,
-    /// One file of so many is longer.
+    /// One file in this number of files is longer.
     OneFileIn(u64),
-    /// So many ranges of this many bytes each are overwritten, at random offsets.
+    /// The number of ranges that are overwritten at random offsets, and the length of each in bytes.
     Overwritten(u64, usize),
-    /// So many bytes are inserted at the front.
+    /// The number of bytes that are inserted at the front.
     Inserted(usize),
     /// Everything.
     Everything,

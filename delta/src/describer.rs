@@ -2,13 +2,13 @@
 
 use crate::chunker::Chunker;
 use crate::sizes::{ChunkSizes, MAX_DESCRIBED_BYTES};
-use crate::{Key, digest};
+use crate::{ChunkKey, digest};
 use sshome_wire::Chunk;
 
 /// Describes a file, from its bytes in order.
 #[derive(Debug)]
 pub struct Describer {
-    key: Key,
+    key: ChunkKey,
     chunker: Chunker,
 }
 
@@ -16,7 +16,7 @@ impl Describer {
     /// The description of a file of `bytes` bytes; `None` if it is longer than
     /// [`MAX_DESCRIBED_BYTES`].
     #[must_use]
-    pub fn new(key: Key, bytes: u64) -> Option<Describer> {
+    pub fn new(key: ChunkKey, bytes: u64) -> Option<Describer> {
         (bytes <= MAX_DESCRIBED_BYTES)
             .then(|| Describer { key, chunker: Chunker::new(ChunkSizes::of(bytes)) })
     }

@@ -1,14 +1,14 @@
 //! Encodes the new version of a file as copies from the old one and literal bytes.
 
 use crate::chunker::Chunker;
-use crate::index::{Found, Index};
+use crate::index::{FoundChunk, Index};
 use crate::sizes::ChunkSizes;
-use crate::{Key, digest};
+use crate::{ChunkKey, digest};
 use sshome_wire::{CopyRange, MAX_COPY_BYTES};
 
 /// What the receiver has to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum DeltaStep<'a> {
     /// Copy a range of the old version.
     Copy(CopyRange),
     /// Append these bytes.
@@ -18,7 +18,7 @@ pub enum Step<'a> {
 /// Encodes a file, from its bytes in order.
 #[derive(Debug)]
 pub struct Encoder {
-    key: Key,
+    key: ChunkKey,
     index: Index,
     chunker: Chunker,
     /// A copy that the next chunk may extend.
@@ -32,7 +32,7 @@ pub struct Encoder {
 impl Encoder {
     /// The encoding of a file against a description that was made with the same key.
     #[must_use]
-    pub fn new(key: Key, index: Index) -> Encoder {
+    pub fn new(key: ChunkKey, index: Index) -> Encoder {
         let chunker = Chunker::new(ChunkSizes::of(index.bytes()));
         Encoder { key, index, chunker, copy: None, last: None, literal: None }
     }
@@ -43,30 +43,30 @@ impl Encoder {
     }
 
     /// The next step; `None` until more bytes are read, or after the last.
-    pub fn next(&mut self, at_end: bool) -> Option<Step<'_>> {
+    pub fn next(&mut self, at_end: bool) -> Option<DeltaStep<'_>> {
         let length = loop {
             if let Some(length) = self.literal.take() {
                 break length;
             }
             let Some(length) = self.chunker.peek(at_end) else {
-                return self.copy.take_if(|_| at_end).map(Step::Copy);
+                return self.copy.take_if(|_| at_end).map(DeltaStep::Copy);
             };
             let digest = digest(&self.key, self.chunker.chunk(length));
-            let Some(Found { number, offset }) = self.index.find(&digest, length, self.last) else {
+            let Some(FoundChunk { number, offset }) = self.index.find(&digest, length, self.last) else {
                 self.last = None;
                 if let Some(copy) = self.copy.take() {
                     self.literal = Some(length);
-                    return Some(Step::Copy(copy));
+                    return Some(DeltaStep::Copy(copy));
                 }
                 break length;
             };
             self.last = Some(number);
             self.chunker.take(length);
             if let Some(full) = self.extend(offset, length as u64) {
-                return Some(Step::Copy(full));
+                return Some(DeltaStep::Copy(full));
             }
         };
-        Some(Step::Literal(self.chunker.take(length)))
+        Some(DeltaStep::Literal(self.chunker.take(length)))
     }
 
     /// Adds a range to the current copy. Returns the copy before it if it does not continue that.

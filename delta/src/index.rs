@@ -22,7 +22,7 @@ struct DescribedChunk {
 
 /// A range of the old version, and the number of its chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundChunk {
     pub(crate) number: u32,
     pub(crate) offset: u64,
 }
@@ -85,11 +85,11 @@ impl Index {
         digest: &[u8; CHUNK_DIGEST_BYTES],
         length: usize,
         last: Option<u32>,
-    ) -> Option<Found> {
+    ) -> Option<FoundChunk> {
         let fits = |number: u32| {
             let chunk = self.chunks.get(number as usize)?;
             let is_same = chunk.digest == *digest && chunk.length as usize == length;
-            is_same.then_some(Found { number, offset: chunk.offset })
+            is_same.then_some(FoundChunk { number, offset: chunk.offset })
         };
         let next = last.and_then(|last| fits(last.saturating_add(1)));
         next.or_else(|| fits(*self.by_digest.get(digest)?))

@@ -15,15 +15,15 @@ mod index;
 mod sizes;
 
 pub use describer::Describer;
-pub use encoder::{Encoder, Step};
+pub use encoder::{DeltaStep, Encoder};
 pub use index::{DescriptionError, Index};
 pub use sizes::{MAX_DESCRIBED_BYTES, MIN_DELTA_BYTES};
 
 /// The key of a transfer's chunk digests: random, so that nobody can prepare content whose chunks are mistaken for others.
-pub type Key = [u8; 32];
+pub type ChunkKey = [u8; 32];
 
 /// The shortened keyed BLAKE3 of a chunk.
-fn digest(key: &Key, chunk: &[u8]) -> [u8; sshome_wire::CHUNK_DIGEST_BYTES] {
+fn digest(key: &ChunkKey, chunk: &[u8]) -> [u8; sshome_wire::CHUNK_DIGEST_BYTES] {
     let whole = *blake3::keyed_hash(key, chunk).as_bytes();
     std::array::from_fn(|at| whole.get(at).copied().unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a failure is the test failing
 
 use proptest::prelude::*;
-use sshome_delta::{Describer, DescriptionError, Encoder, Index, Step};
+use sshome_delta::{DeltaStep, Describer, DescriptionError, Encoder, Index};
 use sshome_wire::{Chunk, CopyRange, MAX_CHUNKS, MAX_COPY_BYTES};
 
 const KEY: [u8; 32] = [7; 32];
@@ -60,13 +60,13 @@ fn rebuild(index: Index, old: &[u8], new: &[u8], piece: usize) -> (Vec<u8>, Sent
     feed(&mut encoder, new, piece, Encoder::buffer, |encoder, at_end| {
         while let Some(step) = encoder.next(at_end) {
             match step {
-                Step::Copy(range) => {
+                DeltaStep::Copy(range) => {
                     assert!(range.length <= MAX_COPY_BYTES);
                     let begin = range.offset as usize;
                     copy.extend_from_slice(&old[begin..begin + range.length as usize]);
                     sent.copies.push(range);
                 }
-                Step::Literal(bytes) => {
+                DeltaStep::Literal(bytes) => {
                     copy.extend_from_slice(bytes);
                     sent.literal += bytes.len();
                 }
@@ -133,8 +133,8 @@ fn a_description_of_equal_digests_is_looked_up_once_a_chunk() {
     let mut total = 0;
     while let Some(step) = encoder.next(true) {
         total += match step {
-            Step::Copy(range) => range.length,
-            Step::Literal(bytes) => bytes.len() as u64,
+            DeltaStep::Copy(range) => range.length,
+            DeltaStep::Literal(bytes) => bytes.len() as u64,
         };
     }
     assert_eq!(total, MIB as u64);

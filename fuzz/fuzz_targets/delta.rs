@@ -3,14 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sshome_delta::{Describer, Encoder, Index, Step};
+use sshome_delta::{DeltaStep, Describer, Encoder, Index};
 use sshome_wire::Chunk;
 
 const KEY: [u8; 32] = [1; 32];
 
 fuzz_target!(|input: (&[u8], &[u8], u8, Vec<([u8; 10], u32)>)| {
     let (old, new, repeats, lies) = input;
-    // Repeated, so that there are chunks and not only a last one.
+    // Repeated, so that there are several chunks.
     let (old, new) = (old.repeat(1 + usize::from(repeats) * 8), new.repeat(1 + usize::from(repeats) * 8));
     let mut describer = Describer::new(KEY, old.len() as u64).expect("it is short");
     describer.buffer().extend_from_slice(&old);
@@ -35,13 +35,13 @@ fn encode(index: Index, new: &[u8], old: &[u8]) -> Vec<u8> {
     let (mut copy, mut total) = (Vec::new(), 0);
     while let Some(step) = encoder.next(true) {
         match step {
-            Step::Copy(range) => {
+            DeltaStep::Copy(range) => {
                 assert!(range.length > 0 && range.offset + range.length <= described);
                 total += range.length;
                 let range = range.offset as usize..(range.offset + range.length) as usize;
                 copy.extend_from_slice(old.get(range).unwrap_or_default());
             }
-            Step::Literal(bytes) => {
+            DeltaStep::Literal(bytes) => {
                 assert!(!bytes.is_empty());
                 total += bytes.len() as u64;
                 copy.extend_from_slice(bytes);

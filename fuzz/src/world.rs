@@ -5,7 +5,7 @@ use sshomed::accounts::{Account, TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login, Password, hash_password};
 use sshomed::config;
 use sshomed::protocol::BlockingPool;
-use sshomed::service::{UserPermits, User};
+use sshomed::service::{User, UserPermits};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;

@@ -82,7 +82,7 @@ impl Conversation {
         let request = Request::GetDelta { path: path.to_vec(), known: known_count, chunks: chunk_count, key };
         self.send(encoded(&Frame::Request(request))?, 1, cancel).await?;
         self.send_blocks(known, cancel).await?;
-        // A chunk takes up to 15 bytes, and their count a few.
+        // A chunk takes up to 15 bytes, and the length of the list up to 3.
         let most = Description::MAX_PER_FRAME.min(self.max_frame() / 16).max(1);
         for chunks in chunks.chunks(most) {
             let description = encoded(&Frame::Description(Description { chunks: chunks.to_vec() }))?;
@@ -96,7 +96,7 @@ impl Conversation {
         known: &[Digest],
         cancel: &CancellationToken,
     ) -> Result<(), ConversationError> {
-        // A digest takes 32 bytes, and their count a few.
+        // A digest takes 32 bytes, and the length of the list up to 3.
         let most = Blocks::MAX_PER_FRAME.min(self.max_frame() / 33).max(1);
         for digests in known.chunks(most) {
             let blocks = encoded(&Frame::Blocks(Blocks { digests: digests.to_vec() }))?;

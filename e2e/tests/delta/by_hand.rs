@@ -2,7 +2,7 @@
 
 use super::MIB;
 use bytes::{Bytes, BytesMut};
-use sshome_delta::{Encoder, Index, Step};
+use sshome_delta::{DeltaStep, Encoder, Index};
 use sshome_e2e::tree::noise;
 use sshome_e2e::{Host, Peer, end_of};
 use sshome_wire::{Chunk, CopyRange, Description, Frame, MAX_CHUNKS, MAX_COPY_BYTES, Put, Request, Status};
@@ -59,8 +59,8 @@ async fn a_described_file_is_put_as_copies_and_data() {
     encoder.buffer().extend_from_slice(&new);
     while let Some(step) = encoder.next(true) {
         let frame = match step {
-            Step::Copy(range) => Frame::Copy(range),
-            Step::Literal(bytes) => Frame::Data(Bytes::copy_from_slice(bytes)),
+            DeltaStep::Copy(range) => Frame::Copy(range),
+            DeltaStep::Literal(bytes) => Frame::Data(Bytes::copy_from_slice(bytes)),
         };
         peer.send(&frame).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Delta uploads: the old version of a file is described, and parts of it are copied into the new one.
 
 use super::{Error, OpenMode, Result, StepLimit, User};
-use sshome_delta::{Describer, Key};
+use sshome_delta::{ChunkKey, Describer};
 use sshome_store::quota::FileId;
 use sshome_store::{FileHandle, FileInfo, StoreError};
 use sshome_wire::{Chunk, CopyRange, MAX_CHUNKS, MAX_COPY_BYTES, RemotePath, Time};
@@ -104,7 +104,7 @@ impl Describing {
     ///
     /// # Errors
     /// If it is not a regular file, or may not be read, or is too long.
-    pub fn begin(user: &User, path: &RemotePath, key: Key) -> Result<Describing> {
+    pub fn begin(user: &User, path: &RemotePath, key: ChunkKey) -> Result<Describing> {
         let base = DeltaBase::open(user, path)?;
         let describer = Describer::new(key, base.info.size);
         let describer = describer.ok_or_else(|| Error::TooLongToDescribe(path.clone()))?;

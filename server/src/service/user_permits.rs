@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The most slices of work that run at a time for one user, over all sessions, however many threads there are.
 const MAX_CONCURRENT_SLICES: usize = 16;
 
-/// The descriptions of one user's files that are in memory at a time. Each takes up to about 30 MiB.
+/// The descriptions of one user's files that are in memory at a time. Each takes 30 MiB or less.
 const MAX_DESCRIPTIONS: usize = 4;
 
 /// The permits of all users who have a channel open.

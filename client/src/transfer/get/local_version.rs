@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::prepare::follows;
 use super::store::Store;
-use sshome_delta::{Describer, Key, MIN_DELTA_BYTES};
+use sshome_delta::{ChunkKey, Describer, MIN_DELTA_BYTES};
 use sshome_wire::{Chunk, CopyRange, MAX_CHUNKS, MAX_COPY_BYTES};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,7 +25,7 @@ pub(super) struct LocalVersion {
 pub(super) struct LocalDescription {
     pub(super) version: LocalVersion,
     pub(super) chunks: Vec<Chunk>,
-    pub(super) key: Key,
+    pub(super) key: ChunkKey,
 }
 
 /// Describes the local file that a file of the plan will replace. `None` if there is none that is worth it, it cannot be read,

@@ -4,7 +4,7 @@ use super::message::UploadMessage;
 use super::reader::{ReceiverGone, UploadReader};
 use super::source::FileInPieces;
 use bytes::BytesMut;
-use sshome_delta::{Encoder, Step};
+use sshome_delta::{DeltaStep, Encoder};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
 use sshome_wire::{Frame, RemotePath, Request, Status};
 use std::io;
@@ -35,14 +35,14 @@ impl UploadReader {
             file.left -= length as u64;
             while let Some(step) = encoder.next(file.left == 0) {
                 match step {
-                    Step::Copy(range) => {
+                    DeltaStep::Copy(range) => {
                         file.matched += range.length;
                         let mut bytes = BytesMut::new();
                         // A frame of this size is always sendable.
                         let _ = Frame::Copy(range).encode(&mut bytes);
                         self.send(UploadMessage::Piece { bytes: bytes.freeze(), length: range.length })?;
                     }
-                    Step::Literal(literal) => {
+                    DeltaStep::Literal(literal) => {
                         for piece in literal.chunks(piece) {
                             let mut bytes = Vec::with_capacity(HEADER_BYTES + piece.len());
                             bytes.extend_from_slice(&data_head(u32::try_from(piece.len()).unwrap_or(0)));

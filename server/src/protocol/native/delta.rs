@@ -2,7 +2,7 @@
 
 use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{Download, Error, StepLimit, User};
-use sshome_delta::{DescriptionError, Encoder, Index, Key, Step};
+use sshome_delta::{ChunkKey, DeltaStep, DescriptionError, Encoder, Index};
 use sshome_wire::frame::DATA_BYTES;
 use sshome_wire::{Chunk, Frame};
 use tokio::sync::OwnedSemaphorePermit;
@@ -44,7 +44,7 @@ pub(super) struct DeltaEncoder {
 
 impl DeltaEncoder {
     /// Without a description, everything is sent.
-    pub(super) fn new(key: Key, description: Option<(Index, OwnedSemaphorePermit)>) -> DeltaEncoder {
+    pub(super) fn new(key: ChunkKey, description: Option<(Index, OwnedSemaphorePermit)>) -> DeltaEncoder {
         let (index, permit) =
             description.map_or((Index::default(), None), |(index, permit)| (index, Some(permit)));
         DeltaEncoder { encoder: Encoder::new(key, index), _permit: permit }
@@ -64,8 +64,8 @@ impl DeltaEncoder {
             let at_end = file.read(self.encoder.buffer())? == 0;
             while let Some(step) = self.encoder.next(at_end) {
                 match step {
-                    Step::Copy(range) => output.frame(&Frame::Copy(range)),
-                    Step::Literal(bytes) => bytes.chunks(DATA_BYTES).for_each(|piece| {
+                    DeltaStep::Copy(range) => output.frame(&Frame::Copy(range)),
+                    DeltaStep::Literal(bytes) => bytes.chunks(DATA_BYTES).for_each(|piece| {
                         let mut buffer = output.data_buffer(piece.len() as u64, most);
                         buffer.extend_from_slice(piece);
                         output.data(buffer);

@@ -9,7 +9,7 @@ use crate::service::{
     self, ChangeKind, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval,
     StreamCheck, User,
 };
-use sshome_delta::Key;
+use sshome_delta::ChunkKey;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
@@ -224,12 +224,12 @@ impl NativeConversation {
         Ok(NativeOutcome::Job(Box::new(get)))
     }
 
-    fn get_delta(&mut self, path: &[u8], key: Key) -> NativeResult {
+    fn get_delta(&mut self, path: &[u8], key: ChunkKey) -> NativeResult {
         let description = self.description.take().map(HeldDescription::into_index).transpose()?;
         self.get(path, Some(DeltaEncoder::new(key, description)))
     }
 
-    fn describe_file(&mut self, path: &[u8], key: Key) -> NativeResult {
+    fn describe_file(&mut self, path: &[u8], key: ChunkKey) -> NativeResult {
         self.described = None;
         let describing = Describing::begin(&self.user, &self.at(path)?, key)?;
         Ok(NativeOutcome::Job(Box::new(describing)))
