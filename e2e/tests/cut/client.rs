@@ -7,9 +7,9 @@ use sshome::cli::ClientCli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, ProgressDisplay,
-    Reconnect, Reconnecting, Retry, StreamedFile, SyncChange, SyncOptions, TransferContext, TransferOptions,
-    TransferSummary,
+    self, CheckSummary, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer,
+    ProgressDisplay, Reconnect, Reconnecting, Retry, StreamedFile, SyncChange, SyncOptions, TransferContext,
+    TransferOptions, TransferSummary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -41,6 +41,21 @@ pub struct InProcessClient {
     heard: Arc<Heard>,
     connection: Connection,
     folder: tempfile::TempDir,
+}
+
+/// Runs a transfer of a client.
+macro_rules! run {
+    ($client:ident, $transfer:ident, $($argument:expr),*) => {{
+        let (progress, mut way) =
+            ($client.progress(), Way::of(&mut $client.connection, $client.retries, $client.pause));
+        let ctx = TransferContext {
+            conversation: &mut $client.conversation,
+            cancel: &$client.cancel,
+            progress: &progress,
+            reconnect: Some(&mut way),
+        };
+        transfer::$transfer(ctx, $($argument),*).await
+    }};
 }
 
 /// The reports of the last transfer.
@@ -241,14 +256,7 @@ impl InProcessClient {
         options: TransferOptions,
     ) -> Result<TransferSummary, ConversationError> {
         let sources: Vec<PathBuf> = sources.iter().map(|source| self.path(source)).collect();
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::put(ctx, &sources, &remote(target), options).await
+        run!(self, put, &sources, &remote(target), options)
     }
 
     pub async fn get(
@@ -260,14 +268,7 @@ impl InProcessClient {
         std::fs::create_dir_all(self.path("")).unwrap();
         let (sources, target): (Vec<RemotePath>, PathBuf) =
             (sources.iter().map(|source| remote(source)).collect(), self.path(target));
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::get(ctx, &sources, &target, options).await
+        run!(self, get, &sources, &target, options)
     }
 }
 
@@ -280,14 +281,7 @@ impl InProcessClient {
         options: &SyncOptions,
     ) -> Result<TransferSummary, ConversationError> {
         let source = [self.path(source)];
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::push(ctx, &source, &remote(target), false, options).await
+        run!(self, push, &source, &remote(target), false, options)
     }
 
     /// Makes the local `target` like `source` on the server.
@@ -298,14 +292,18 @@ impl InProcessClient {
         options: &SyncOptions,
     ) -> Result<TransferSummary, ConversationError> {
         let target = self.path(target);
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::pull(ctx, &[remote(source)], &target, false, options).await
+        run!(self, pull, &[remote(source)], &target, false, options)
+    }
+
+    /// Compares the local tree with the one on the server.
+    pub async fn check(
+        &mut self,
+        local: &str,
+        remote_path: &str,
+        options: &SyncOptions,
+    ) -> Result<CheckSummary, ConversationError> {
+        let local = self.path(local);
+        run!(self, check, &local, &remote(remote_path), options)
     }
 
     pub async fn put_stream(
@@ -313,14 +311,7 @@ impl InProcessClient {
         input: impl Read + Send + 'static,
         target: &str,
     ) -> Result<TransferSummary, ConversationError> {
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::put_stream(ctx, input, &remote(target), ExpectedContent::default()).await
+        run!(self, put_stream, input, &remote(target), ExpectedContent::default())
     }
 
     pub async fn get_stream(
@@ -328,14 +319,7 @@ impl InProcessClient {
         source: &str,
         output: impl Write + Send + 'static,
     ) -> Result<StreamedFile, ConversationError> {
-        let (progress, mut way) = (self.progress(), Way::of(&mut self.connection, self.retries, self.pause));
-        let ctx = TransferContext {
-            conversation: &mut self.conversation,
-            cancel: &self.cancel,
-            progress: &progress,
-            reconnect: Some(&mut way),
-        };
-        transfer::get_stream(ctx, &remote(source), Box::new(output)).await
+        run!(self, get_stream, &remote(source), Box::new(output))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is deleted, and all that is not.
 
 use crate::world::World;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use sshome_e2e::Faulty;
 use sshome_e2e::tree::{paths, set_mode};
 use std::fs;
@@ -132,6 +133,14 @@ async fn nothing_is_deleted_if_anything_is_wrong() {
         refused_while_closed(&closed, "nothing is deleted: first fix what failed");
     }
     fs::remove_file(world.remote("d/new")).unwrap();
+    // A name is seen, and nothing else of it.
+    world.write_local("empty/x", b"");
+    set_mode(world.local("empty"), 0o400).unwrap();
+    let outcome = world.run(&[&all[..], &["t", "t"]].concat());
+    set_mode(world.local("empty"), 0o700).unwrap();
+    assert!(outcome.err().contains("nothing is deleted: first fix what failed"), "{outcome}");
+    assert!(world.local("empty/x").exists() && world.local("149").exists());
+    fs::remove_file(world.local("empty/x")).unwrap();
     // So does an extra directory that cannot be listed.
     world.write_local("old/deep/x", b"");
     refused_while_closed(&world.local("old/deep"), "nothing is deleted: a directory could not be listed");
@@ -153,4 +162,49 @@ async fn a_disk_that_is_mounted_in_an_extra_directory_is_left_alone() {
     assert_eq!(pulled.code, Some(0), "{pulled}");
     assert!(pulled.err().contains("another disk is mounted there"), "{pulled}");
     assert!(disk.path().join("precious").exists() && !world.local("old/x").exists(), "{pulled}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_no_part_on_the_server_protects_its_counterpart() {
+    let world = World::new().await;
+    for name in ["large", "pipe", "b.new"] {
+        world.write_local(name, b"local");
+    }
+    world.write("large", b"longer than ten bytes");
+    world.write("b.new", b"remote");
+    mkfifoat(CWD, world.remote("pipe"), Mode::RUSR).unwrap();
+    world.write_local("extra", b"");
+    let pulled = world.pull(&["--delete", "--max-size", "10"]);
+    assert!(pulled.ends_with(", 1 deleted"), "{pulled}");
+    for name in ["large", "pipe", "b.new"] {
+        assert_eq!(fs::read(world.local(name)).unwrap(), b"local", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_directories_of_the_sources_lose_entries() {
+    let world = World::new().await;
+    let work = world.client.work();
+    for name in ["in/unrelated", "in/other/file", "in/d/extra", "in/e/extra", "beside"] {
+        fs::create_dir_all(work.join(name).parent().unwrap()).unwrap();
+        fs::write(work.join(name), "").unwrap();
+    }
+    let pulled = world.run(&["--delete", "t/d", "t/d/e", "in"]);
+    assert!(pulled.code == Some(0) && pulled.out().ends_with(", 2 deleted\n"), "{pulled}");
+    assert_eq!(
+        paths(&work),
+        [
+            "beside",
+            "in",
+            "in/d",
+            "in/d/c",
+            "in/d/e",
+            "in/d/e/f",
+            "in/e",
+            "in/e/f",
+            "in/other",
+            "in/other/file",
+            "in/unrelated"
+        ]
+    );
 }

@@ -67,6 +67,7 @@ async fn of_two_names_that_fold_to_one_only_the_first_is_stored() {
     let pulled = world.run(&["--delete", "t", "t"]);
     assert_eq!(pulled.code, Some(1), "{pulled}");
     assert_eq!(pulled.err().matches("this disk takes another name for the same").count(), 2, "{pulled}");
+    assert!(pulled.err().contains("the same; nothing in it was fetched"), "{pulled}");
     let all = names(disk.path());
     assert!(all.contains(&"extra".to_owned()), "{all:?}");
     let contents = |name| fs::read(disk.path().join(name)).unwrap();

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 fn entry(name: &[u8], kind: FileKind) -> Entry {
     let (name, target) = (name.to_vec(), Vec::new());
@@ -112,6 +112,62 @@ async fn a_listing_that_ends_early_deletes_nothing() {
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert_eq!(after, before, "{outcome}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_vanishes_before_it_is_listed_deletes_nothing() {
+    let liar = Liar::start("", |frame| match frame {
+        Frame::Request(Request::Ls { path, .. }) if path == b"/t" => {
+            vec![entries(vec![entry(b"old", FileKind::Directory)]), directory()]
+        }
+        Frame::Request(Request::Ls { .. }) => {
+            vec![Frame::Reply(Reply::new(Status::NoSuchDirectory, "it is gone"))]
+        }
+        Frame::Request(Request::RealPath { path }) => vec![Frame::Reply(Reply::with(Payload::Path(path)))],
+        _ => vec![directory()],
+    })
+    .await
+    .unwrap();
+    let client = liar.client().unwrap();
+    plant(&client.work());
+    let before = paths(&client.work());
+    let outcome = client.run(["pull", "--delete", "/t", "t"]).unwrap();
+    assert!(outcome.code == Some(1) && outcome.err().contains("it is gone"), "{outcome}");
+    assert_eq!(paths(&client.work()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_the_same_need_no_request() {
+    let asked: Arc<Mutex<Vec<Frame>>> = Arc::default();
+    let own = Arc::clone(&asked);
+    let names: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
+    let listed = names.clone();
+    let liar = Liar::start("", move |frame| {
+        own.lock().unwrap().push(frame.clone());
+        match frame {
+            Frame::Request(Request::Ls { .. }) => {
+                let files = listed.iter().map(|name| entry(name.as_bytes(), FileKind::File));
+                vec![entries(files.collect()), directory()]
+            }
+            Frame::Request(Request::RealPath { path }) => {
+                vec![Frame::Reply(Reply::with(Payload::Path(path)))]
+            }
+            _ => vec![directory()],
+        }
+    })
+    .await
+    .unwrap();
+    let client = liar.client().unwrap();
+    fs::create_dir(client.work().join("t")).unwrap();
+    for name in names {
+        let path = client.work().join("t").join(name);
+        fs::write(&path, "1234").unwrap();
+        fs::File::open(path).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(9)).unwrap();
+    }
+    let outcome = client.run(["pull", "/t", "t"]).unwrap();
+    assert!(outcome.code == Some(0) && outcome.out().ends_with(", 2000 unchanged\n"), "{outcome}");
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() < 10, "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,7 @@ async fn a_file_goes_where_its_name_says() {
         (&["t/a", "into"], "into/a"),
         (&["t/a", "t/b", "many"], "many/b"),
         (&["t/d", "t/a", "both"], "both/d/e/f"),
+        (&["t/?", "matched"], "matched/b"),
     ] {
         let pulled = world.run(arguments);
         assert_eq!(pulled.code, Some(0), "{pulled}");

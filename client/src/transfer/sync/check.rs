@@ -15,7 +15,6 @@ use crate::transfer::{CappedList, Failure, TransferContext, blocking, local as a
 use sshome_wire::{Entry, FileKind, RemotePath};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default)]
@@ -149,7 +148,7 @@ impl TreeCheck<'_> {
             SyncVerdict::Undecided => {
                 let base = local.parent().map(Path::to_owned).unwrap_or_default();
                 let local = LocalFile { base, below: Vec::new(), name, follow: true };
-                let pairs = vec![(FilePair { local, remote }, ours.size)];
+                let pairs = vec![FilePair { local, remote, size: ours.size }];
                 self.digest(ctx, retries, pairs).await?.pop().unwrap_or(DigestResult::Different)
             }
         };
@@ -211,7 +210,7 @@ impl TreeCheck<'_> {
             for entry in undecided {
                 let (base, below, name) = (self.base.clone(), below.clone(), entry.name.clone());
                 let local = LocalFile { base, below, name, follow: false };
-                pairs.push((FilePair { local, remote: remote.join(&entry.name)? }, entry.size));
+                pairs.push(FilePair { local, remote: remote.join(&entry.name)?, size: entry.size });
             }
         }
         let mut results = self.digest(ctx, retries, pairs).await?.into_iter();
@@ -229,24 +228,20 @@ impl TreeCheck<'_> {
         Ok(())
     }
 
-    /// Compares files, with their lengths in bytes, by digests.
+    /// Compares files by digests.
     async fn digest(
         &mut self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        pairs: Vec<(FilePair, u64)>,
+        pairs: Vec<FilePair>,
     ) -> Result<Vec<DigestResult>, ConversationError> {
-        let Load { files, bytes } = pairs.iter().map(|(_, size)| *size).fold(Load::default(), Load::and);
+        let Load { files, bytes } = pairs.iter().map(|pair| pair.size).fold(Load::default(), Load::and);
         match std::mem::take(&mut self.is_first) {
             true => ctx.progress.begin(files, Some(bytes)),
             false => ctx.progress.grow(files, Some(bytes)),
         }
-        let pairs: Arc<Vec<FilePair>> = Arc::new(pairs.into_iter().map(|(pair, _)| pair).collect());
         let progress = ctx.progress.clone();
-        let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-            digests::compare(ctx, &pairs, Some(&progress)).await
-        };
-        retries.persist(ctx, ask).await
+        digests::compare(ctx, retries, pairs, Some(&progress)).await
     }
 
     /// Reports the differences of a directory in the order of their names, and notes what remains to be compared below it.

@@ -3,21 +3,29 @@
 use super::local::unreadable;
 use crate::conversation::ConversationError;
 use crate::transfer::get::open_directory;
+use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, ProgressDisplay, TransferContext, blocking};
 use sshome_wire::{Digest, Payload, RemotePath, Reply, Request};
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Read in pieces of this many bytes.
 const READ_BYTES: usize = 1 << 20;
+
+/// As many files are compared at a time, or as many bytes.
+const PART_FILES: usize = 1000;
+const PART_BYTES: u64 = 256 << 20;
 
 /// Two files to compare.
 #[derive(Debug)]
 pub(super) struct FilePair {
     pub(super) local: LocalFile,
     pub(super) remote: RemotePath,
+    /// The length of each in bytes.
+    pub(super) size: u64,
 }
 
 /// A local file.
@@ -41,21 +49,57 @@ pub(super) enum DigestResult {
     Unreadable(Failure),
 }
 
-/// Compares pairs of files. With a display, the local bytes that were read count as progress.
+/// Compares pairs of files, a part of them at a time: after a lost connection, only the current part is read again. With a
+/// display, the local bytes that were read count as progress.
 ///
 /// # Errors
 /// Those of the conversation.
 pub(super) async fn compare(
     ctx: &mut TransferContext<'_>,
-    pairs: &Arc<Vec<FilePair>>,
+    retries: &mut Retries,
+    pairs: Vec<FilePair>,
     progress: Option<&ProgressDisplay>,
 ) -> Result<Vec<DigestResult>, ConversationError> {
-    let (stop, locals, progress) = (ctx.cancel.child_token(), Arc::clone(pairs), progress.cloned());
-    let mut each_read = move |bytes| progress.iter().for_each(|progress| progress.advance(bytes));
+    let (mut results, mut rest) = (Vec::new(), pairs.into_iter().peekable());
+    while rest.peek().is_some() {
+        let (part, read) = (Arc::new(next_part(&mut rest)), Arc::new(AtomicU64::new(0)));
+        let compare_part = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+            let again = read.swap(0, Ordering::Relaxed);
+            progress.iter().for_each(|progress| progress.rewind(again));
+            compare_part(ctx, &part, progress.cloned(), &read).await
+        };
+        results.extend(retries.persist(ctx, compare_part).await?);
+        retries.reached.settle();
+    }
+    Ok(results)
+}
+
+fn next_part(rest: &mut impl Iterator<Item = FilePair>) -> Vec<FilePair> {
+    let (mut part, mut bytes) = (Vec::new(), 0_u64);
+    while part.len() < PART_FILES && bytes < PART_BYTES {
+        let Some(pair) = rest.next() else { break };
+        bytes = bytes.saturating_add(pair.size);
+        part.push(pair);
+    }
+    part
+}
+
+async fn compare_part(
+    ctx: &mut TransferContext<'_>,
+    pairs: &Arc<Vec<FilePair>>,
+    progress: Option<ProgressDisplay>,
+    read: &Arc<AtomicU64>,
+) -> Result<Vec<DigestResult>, ConversationError> {
+    let (stop, locals, read) = (ctx.cancel.child_token(), Arc::clone(pairs), Arc::clone(read));
     // If this future is dropped, the thread stops.
     let _stop = stop.clone().drop_guard();
+    let stopped = stop.clone();
+    let mut each_read = move |bytes| {
+        read.fetch_add(bytes, Ordering::Relaxed);
+        progress.iter().for_each(|progress| progress.advance(bytes));
+    };
     let reading = blocking(move || {
-        locals.iter().map(|pair| digest(&pair.local, &stop, &mut each_read)).collect::<Vec<_>>()
+        locals.iter().map(|pair| digest(&pair.local, &stopped, &mut each_read)).collect::<Vec<_>>()
     });
     let mut theirs: Vec<Result<Digest, Failure>> = Vec::with_capacity(pairs.len());
     let hash = |pair: &FilePair| Request::Hash { path: pair.remote.as_bytes().to_vec(), verify: false };
@@ -66,7 +110,14 @@ pub(super) async fn compare(
             _ => Err(Failure::refused(path, reply.status, &reply.message)),
         });
     };
-    let asking = ctx.conversation.ask_all(pairs.iter().map(hash), ctx.cancel, &mut each);
+    let asking = async {
+        let asked = ctx.conversation.ask_all(pairs.iter().map(hash), ctx.cancel, &mut each).await;
+        // Without the other digests these need not be computed to the end.
+        if asked.is_err() {
+            stop.cancel();
+        }
+        asked
+    };
     let (ours, asked) = tokio::join!(reading, asking);
     asked?;
     let result = |(ours, theirs)| match (ours, theirs) {

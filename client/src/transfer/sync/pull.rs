@@ -155,11 +155,9 @@ impl<'a> PullTransfer<'a> {
             SyncVerdict::Undecided => {
                 let local =
                     LocalFile { base: base.clone(), below: Vec::new(), name: name.clone(), follow: false };
-                let pair = Arc::new(vec![FilePair { local, remote: remote.clone() }]);
-                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-                    digests::compare(ctx, &pair, None).await
-                };
-                matches!(retries.persist(ctx, ask).await?.as_slice(), [DigestResult::Same])
+                let pair = vec![FilePair { local, remote: remote.clone(), size: entry.size }];
+                let compared = digests::compare(ctx, retries, pair, None).await?;
+                matches!(compared.as_slice(), [DigestResult::Same])
             }
         };
         if is_same {
@@ -235,16 +233,10 @@ impl<'a> PullTransfer<'a> {
             for SourceEntry { entry, .. } in &differences.undecided {
                 let (base, below) = (place.base.clone(), place.below.clone());
                 let local = LocalFile { base, below, name: entry.name.clone(), follow: false };
-                pairs.push(FilePair { local, remote: place.remote.join(&entry.name)? });
+                pairs.push(FilePair { local, remote: place.remote.join(&entry.name)?, size: entry.size });
             }
         }
-        if pairs.is_empty() {
-            return Ok(());
-        }
-        let pairs = Arc::new(pairs);
-        let ask =
-            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs, None).await;
-        let mut results = retries.persist(ctx, ask).await?.into_iter();
+        let mut results = digests::compare(ctx, retries, pairs, None).await?.into_iter();
         for ComparedPull { differences, .. } in compared {
             differences.decide(&mut results);
         }

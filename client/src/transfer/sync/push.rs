@@ -23,7 +23,6 @@ use sshome_wire::{Entry, FileKind, RemotePath, Request};
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Makes directories on the server like local ones.
 ///
@@ -167,11 +166,9 @@ impl<'a> PushTransfer<'a> {
                 let name = names::bytes(from.file_name().unwrap_or_default());
                 let base = from.parent().map(Path::to_owned).unwrap_or_default();
                 let local = LocalFile { base, below: Vec::new(), name, follow: true };
-                let pair = Arc::new(vec![FilePair { local, remote: to.clone() }]);
-                let ask = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-                    digests::compare(ctx, &pair, None).await
-                };
-                matches!(retries.persist(ctx, ask).await?.as_slice(), [DigestResult::Same])
+                let pair = vec![FilePair { local, remote: to.clone(), size: metadata.len() }];
+                let compared = digests::compare(ctx, retries, pair, None).await?;
+                matches!(compared.as_slice(), [DigestResult::Same])
             }
         };
         if is_same {
@@ -235,16 +232,10 @@ impl<'a> PushTransfer<'a> {
                 let local = LocalFile { base, below: Vec::new(), name, follow: false };
                 // It exists, so its path is not too long.
                 let remote = pair.remote.join(&entry.name).unwrap_or_else(|_| pair.remote.clone());
-                pairs.push(FilePair { local, remote });
+                pairs.push(FilePair { local, remote, size: entry.size });
             }
         }
-        if pairs.is_empty() {
-            return Ok(());
-        }
-        let pairs = Arc::new(pairs);
-        let ask =
-            async |ctx: &mut TransferContext<'_>, _: &mut Retries| digests::compare(ctx, &pairs, None).await;
-        let mut results = retries.persist(ctx, ask).await?.into_iter();
+        let mut results = digests::compare(ctx, retries, pairs, None).await?.into_iter();
         for ComparedPair { differences, .. } in compared {
             differences.decide(&mut results);
         }
