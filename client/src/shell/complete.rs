@@ -216,6 +216,11 @@ mod tests {
         assert_eq!(names("get -j4 a b"), (10, Operand::Local, vec![], b"b".to_vec()));
         assert_eq!(names("rm -- -r"), (6, Operand::Remote, vec![], b"-r".to_vec()));
         assert_eq!(names("get -- -j a"), (10, Operand::Local, vec![], b"a".to_vec()));
+        assert_eq!(names("pull --delete src/ma"), (14, Operand::Remote, b"src/".to_vec(), b"ma".to_vec()));
+        assert_eq!(names("pull --max-delete 9 a "), (22, Operand::Local, vec![], vec![]));
+        assert_eq!(names("check --fast a"), (13, Operand::Local, vec![], b"a".to_vec()));
+        assert_eq!(names("check a "), (8, Operand::Remote, vec![], vec![]));
+        assert_eq!(question("check a b c"), None);
         assert_eq!(question("get -rj 4"), None);
         assert_eq!(question("cd a b"), None);
         assert_eq!(question("pwd "), None);
@@ -229,6 +234,8 @@ mod tests {
         assert_eq!(completed("mk", &[]), text("mkdir "));
         assert_eq!(completed("l", &[]), choice(&["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]));
         assert_eq!(completed("lc", &[]), text("lcd "));
+        assert_eq!(completed("ch", &[]), text("check "));
+        assert_eq!(completed("pull --max-d", &[]), text("--max-delete "));
         assert_eq!(completed("hash --", &[]), text("--verify "));
         assert!(
             matches!(completed("get -", &[]), Completion::Choice(all) if all.contains(&"--force".into()))

@@ -99,7 +99,7 @@ async fn compare_part(
         progress.iter().for_each(|progress| progress.advance(bytes));
     };
     let reading = blocking(move || {
-        locals.iter().map(|pair| digest(&pair.local, &stopped, &mut each_read)).collect::<Vec<_>>()
+        locals.iter().map(|pair| digest(pair, &stopped, &mut each_read)).collect::<Vec<_>>()
     });
     let mut theirs: Vec<Result<Digest, Failure>> = Vec::with_capacity(pairs.len());
     let hash = |pair: &FilePair| Request::Hash { path: pair.remote.as_bytes().to_vec(), verify: false };
@@ -129,13 +129,15 @@ async fn compare_part(
 }
 
 fn digest(
-    file: &LocalFile,
+    FilePair { local, size, .. }: &FilePair,
     stop: &CancellationToken,
     each_read: &mut impl FnMut(u64),
 ) -> Result<Digest, Failure> {
     let mut read = || -> io::Result<Digest> {
-        let mut handle = open_directory(&file.base, &file.below)?.read(&file.name, file.follow)?;
-        let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; READ_BYTES]);
+        let mut handle = open_directory(&local.base, &local.below)?.read(&local.name, local.follow)?;
+        // Room for the end of the file, too.
+        let length = usize::try_from(*size).unwrap_or(READ_BYTES).saturating_add(1).min(READ_BYTES);
+        let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; length]);
         loop {
             let read = if stop.is_cancelled() { 0 } else { handle.read(&mut buffer)? };
             if read == 0 {
@@ -145,7 +147,7 @@ fn digest(
             each_read(read as u64);
         }
     };
-    read().map_err(|error| unreadable(&file.path(), &error))
+    read().map_err(|error| unreadable(&local.path(), &error))
 }
 
 impl LocalFile {
