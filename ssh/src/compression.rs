@@ -176,7 +176,7 @@ mod tests {
     use sshome_wire::{Decoder, Frame, MAX_FRAME};
     use std::time::Duration;
 
-    /// A link over which each byte waits so many nanoseconds.
+    /// A link over which each byte waits this many nanoseconds.
     fn link(wait_per_byte: u64) -> LinkMeter {
         let link = LinkMeter::default();
         link.wrote(1 << 20);

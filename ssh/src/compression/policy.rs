@@ -74,7 +74,7 @@ impl Default for CompressionPolicy {
 }
 
 impl CompressionPolicy {
-    /// Whether the next frame will be compressed and probably shrink, if bytes wait so many nanoseconds.
+    /// Whether the next frame will be compressed and probably shrink, if bytes wait this many nanoseconds.
     pub(super) fn expects_gain(&self, wait_per_byte: f64) -> bool {
         self.pays && wait_per_byte >= MIN_WAIT_PER_BYTE
     }
