@@ -6,7 +6,8 @@
 
 use super::bulk_gate::{BulkGate, GatePass};
 use super::flow_control::FlowControl;
-use bytes::{Buf, BytesMut};
+use super::send_queue::SendQueue;
+use bytes::BytesMut;
 use sshome_ssh::{Pause, hand_out};
 use std::io;
 use std::pin::Pin;
@@ -26,9 +27,6 @@ const READ_SLICE_BYTES: usize = 256 << 10;
 /// into its buffer, except for its beginning.
 const READ_AHEAD_BYTES: usize = 8 << 10;
 
-/// The memory that an empty queue keeps, in bytes.
-const IDLE_QUEUE_BYTES: usize = 64 << 10;
-
 /// Reading stops while more than this is queued, in bytes. Producers wait while anything is queued, so a longer queue
 /// holds small replies to a peer that sends requests without reading.
 const MAX_QUEUED_BYTES_WHILE_READING: usize = 16 << 20;
@@ -44,7 +42,7 @@ pub(super) struct PacedSocket<S> {
     stream: S,
     /// Bytes that were read ahead.
     ahead: BytesMut,
-    queue: BytesMut,
+    queue: SendQueue,
     flow: Arc<FlowControl>,
     /// The turn of a connection that moves much.
     pass: GatePass,
@@ -64,26 +62,23 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
     ) -> PacedSocket<S> {
         let pass = GatePass::new(gate);
         let cut = Box::pin(cut.cancelled_owned());
-        let (ahead, queue) = (BytesMut::new(), BytesMut::new());
+        let (ahead, queue) = (BytesMut::new(), SendQueue::default());
         PacedSocket { stream, ahead, queue, flow, pass, cut, pause: Pause::default(), slice_bytes: 0 }
     }
 
     /// Writes the queue, as far as the kernel accepts it now.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.queue.is_empty() {
+        while self.queue.len() > 0 {
             if self.poll_turn(cx).is_pending() {
                 // Now it waits for other connections, not for the link.
                 self.flow.link().end_wait();
                 return Poll::Pending;
             }
-            let written = Pin::new(&mut self.stream).poll_write(cx, &self.queue)?;
+            let Some(front) = self.queue.front() else { break };
+            let written = Pin::new(&mut self.stream).poll_write(cx, front)?;
             let written = ready!(self.written(written))?;
             self.queue.advance(written);
             self.flow.set_queued(self.queue.len());
-        }
-        // Free the memory of a long queue: most connections are idle most of the time.
-        if self.queue.capacity() > IDLE_QUEUE_BYTES {
-            self.queue = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -205,7 +200,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedSocket<S> {
             let text = "the peer sends requests and does not read the replies";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
-        self.queue.extend_from_slice(rest);
+        self.queue.push(rest);
         self.flow.set_queued(self.queue.len());
         Poll::Ready(Ok(buf.len()))
     }
