@@ -19,6 +19,8 @@ type Subtree = [u8; 32];
 /// Computes the digests of a file's blocks, from its bytes in order.
 #[derive(Clone, Debug)]
 pub struct BlockHasher {
+    /// The number of the first block.
+    first: u64,
     /// The digests of the complete blocks.
     blocks: Vec<Digest>,
     /// The hasher of the current block, which is finished only when more bytes follow: a file of one block is the whole
@@ -45,9 +47,19 @@ impl BlockHasher {
     /// hashed.
     #[must_use]
     pub fn after(blocks: Vec<Digest>) -> BlockHasher {
+        BlockHasher::resumed(0, blocks)
+    }
+
+    /// A hasher of a range of a file that begins with the block of this number. It has no digest of the whole file.
+    #[must_use]
+    pub fn at(block: u64) -> BlockHasher {
+        BlockHasher::resumed(block, Vec::new())
+    }
+
+    fn resumed(first: u64, blocks: Vec<Digest>) -> BlockHasher {
         let mut current = Hasher::new();
-        current.set_input_offset(blocks.len() as u64 * BLOCK_BYTES);
-        BlockHasher { blocks, current, filled: 0 }
+        current.set_input_offset(first.saturating_add(blocks.len() as u64).saturating_mul(BLOCK_BYTES));
+        BlockHasher { first, blocks, current, filled: 0 }
     }
 
     /// Hashes the next bytes.
@@ -55,7 +67,7 @@ impl BlockHasher {
         while !data.is_empty() {
             if self.filled == BLOCK_BYTES {
                 self.blocks.push(Digest(self.current.finalize_non_root()));
-                *self = BlockHasher::after(core::mem::take(&mut self.blocks));
+                *self = BlockHasher::resumed(self.first, core::mem::take(&mut self.blocks));
             }
             let room = usize::try_from(BLOCK_BYTES - self.filled).unwrap_or(usize::MAX);
             let (now, later) = data.split_at(room.min(data.len()));
@@ -85,6 +97,35 @@ impl BlockHasher {
             blocks.push(Digest(self.current.finalize_non_root()));
         }
         blocks
+    }
+
+    /// The digests of all blocks, including the last one if it is not complete. In a file of several blocks each is a
+    /// subtree, so the digest of the file follows from them: `BlockHasher::after(subtrees).finish()`.
+    #[must_use]
+    pub fn subtrees(&self) -> Vec<Digest> {
+        let mut blocks = self.blocks.clone();
+        if self.filled > 0 {
+            blocks.push(Digest(self.current.finalize_non_root()));
+        }
+        blocks
+    }
+
+    /// Takes the digests of the complete blocks that were not taken yet. Afterwards it is a hasher of the range that
+    /// follows.
+    pub fn take_blocks(&mut self) -> Vec<Digest> {
+        let blocks = self.whole_blocks();
+        self.first = self.first.saturating_add(blocks.len() as u64);
+        match self.filled {
+            BLOCK_BYTES => *self = BlockHasher::at(self.first),
+            _ => self.blocks.clear(),
+        }
+        blocks
+    }
+
+    /// The number of blocks of a file of `size` bytes, including the last one.
+    #[must_use]
+    pub fn count(size: u64) -> u64 {
+        size.div_ceil(BLOCK_BYTES)
     }
 
     /// The number of blocks of a file of `size` bytes that can be known before it is complete: all but the last.
@@ -166,6 +207,26 @@ mod tests {
             second.update(&bytes[known * block..]);
             assert_eq!(second.finish(), first.finish(), "after {known} blocks");
             assert_eq!(second.blocks(), first.blocks());
+        }
+    }
+
+    #[test]
+    fn the_digest_follows_from_the_blocks_of_ranges_that_were_hashed_separately() {
+        let block = BLOCK_BYTES as usize;
+        let bytes = noise(5 * block + 77);
+        for length in [block + 1, 2 * block, 3 * block - 1, 4 * block, 5 * block + 77] {
+            let mut whole = Vec::new();
+            for (range, at) in bytes[..length].chunks(2 * block).zip((0..).step_by(2)) {
+                let mut hasher = BlockHasher::at(at);
+                for piece in range.chunks(1_000_003) {
+                    hasher.update(piece);
+                    whole.extend(hasher.take_blocks());
+                }
+                whole.extend(hasher.subtrees());
+            }
+            assert_eq!(whole.len() as u64, BlockHasher::count(length as u64));
+            let digest = BlockHasher::after(whole).finish();
+            assert_eq!(digest.0, *blake3::hash(&bytes[..length]).as_bytes(), "{length} bytes");
         }
     }
 

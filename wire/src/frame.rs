@@ -5,8 +5,8 @@
 
 use crate::chunks::Chunks;
 use crate::{
-    Blocks, CompressedData, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, Reply,
-    Request, Stored,
+    Blocks, CompressedData, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, RangeHeader,
+    Reply, Request, Stored,
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -59,6 +59,8 @@ pub enum FrameKind {
     Copy = 15,
     /// Chunks of a file, from the side that has an old version.
     Description = 16,
+    /// The header of a range, before its data.
+    RangeHeader = 17,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -83,6 +85,7 @@ impl TryFrom<u8> for FrameKind {
             CompressedData,
             Copy,
             Description,
+            RangeHeader,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
@@ -109,6 +112,7 @@ pub enum Frame {
     CompressedData(CompressedData),
     Copy(CopyRange),
     Description(Description),
+    RangeHeader(RangeHeader),
 }
 
 /// Why the stream cannot be decoded. It ends the channel.
@@ -152,6 +156,7 @@ impl Frame {
             Frame::CompressedData(_) => FrameKind::CompressedData,
             Frame::Copy(_) => FrameKind::Copy,
             Frame::Description(_) => FrameKind::Description,
+            Frame::RangeHeader(_) => FrameKind::RangeHeader,
         }
     }
 
@@ -176,6 +181,7 @@ impl Frame {
             Frame::CompressedData(data) => Some(data.body()),
             Frame::Copy(body) => control(body),
             Frame::Description(body) => control(body),
+            Frame::RangeHeader(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -210,6 +216,7 @@ impl Frame {
             FrameKind::Stored => whole(kind, body).map(Frame::Stored),
             FrameKind::Copy => whole(kind, body).map(Frame::Copy),
             FrameKind::Description => whole(kind, body).map(Frame::Description),
+            FrameKind::RangeHeader => whole(kind, body).map(Frame::RangeHeader),
             FrameKind::Cancel | FrameKind::Abort | FrameKind::Data | FrameKind::CompressedData => {
                 Err(FrameError::BadBody(kind))
             }

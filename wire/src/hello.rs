@@ -31,6 +31,9 @@ impl Features {
     /// Delta transfers: the requests `Describe`, `PutDelta` and `GetDelta`.
     pub const DELTA: Features = Features(32);
 
+    /// Gets of ranges: the request `GetRange`.
+    pub const RANGES: Features = Features(64);
+
     /// All features that this crate supports.
     pub const ALL: Features = Features(
         Features::REAL_PATH.0
@@ -38,7 +41,8 @@ impl Features {
             | Features::KEY_ACCESS.0
             | Features::COMPRESSION.0
             | Features::COMPRESS_ALWAYS.0
-            | Features::DELTA.0,
+            | Features::DELTA.0
+            | Features::RANGES.0,
     );
 
     /// These without `other`.

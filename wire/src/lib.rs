@@ -39,8 +39,8 @@ pub use reply::{CreditedUsage, Hashed, Key, Payload, Progress, Reply, Usage};
 pub use request::{Put, Request};
 pub use status::Status;
 pub use transfer::{
-    Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, Header, MAX_CHUNKS,
-    MAX_COPY_BYTES, Part, Stored, StreamId,
+    Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, FileVersion, Header, MAX_CHUNKS,
+    MAX_COPY_BYTES, Part, RangeHeader, Stored, StreamId,
 };
 
 /// The name of the SSH subsystem of this protocol.

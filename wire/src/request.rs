@@ -1,6 +1,6 @@
 //! The client's requests.
 
-use crate::{StreamId, Time};
+use crate::{FileVersion, StreamId, Time};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -179,6 +179,21 @@ pub enum Request {
         /// The key of the chunks' digests.
         key: [u8; 32],
     },
+    /// Send a range of a file: `RangeHeader`; the data, and after the data of some blocks their digests in `Blocks`
+    /// frames; `End`. Announced by `Features::RANGES`.
+    GetRange {
+        /// The file.
+        path: Vec<u8>,
+        /// The number of the first block of the range.
+        block: u32,
+        /// The largest number of blocks to send. The range ends at the end of the file in any case. 0 asks for the
+        /// version only.
+        blocks: u32,
+        /// The version of the file, which an earlier answer had: 410 if it has a different one. `None` takes any.
+        expect: Option<FileVersion>,
+        /// Whether the data are sent. Without, only the digests are.
+        data: bool,
+    },
 }
 
 impl Request {
@@ -205,7 +220,8 @@ impl Request {
             | Request::FinishDirectory { path, .. }
             | Request::RealPath { path }
             | Request::Describe { path, .. }
-            | Request::GetDelta { path, .. } => (Some(path), None),
+            | Request::GetDelta { path, .. }
+            | Request::GetRange { path, .. } => (Some(path), None),
             Request::Put(put) | Request::PutDelta(put) | Request::PutStream { put, .. } => {
                 (Some(&put.path), None)
             }

@@ -35,8 +35,30 @@ pub struct Header {
     pub mode: u32,
 }
 
+/// Identifies one version of a file, so that ranges of different versions are not mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileVersion {
+    /// Length in bytes.
+    pub size: u64,
+    /// When the content last changed.
+    pub mtime: Time,
+    /// Differs if the name is another file, or the file was changed. Only the server that made it knows its meaning.
+    pub id: [u8; 16],
+}
+
+/// The server's first answer to a get of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeHeader {
+    /// The version of the file.
+    pub version: FileVersion,
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// The digest that was stored when the file was published, if it still applies.
+    pub stored: Option<Digest>,
+}
+
 /// Digests of a file's blocks, in order, in any number of frames. Only blocks of 4 MiB that at least one byte of the
-/// file follows have one. See [`BlockHasher`](crate::BlockHasher).
+/// file follows have one; in a range also the last block. See [`BlockHasher`](crate::BlockHasher).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocks {
     /// The digests.

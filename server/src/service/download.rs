@@ -1,5 +1,9 @@
 //! Sending a file: `get`.
 
+mod range;
+
+pub use range::{BlockRange, RangeDownload};
+
 use super::{Error, OpenMode, Result, User};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;

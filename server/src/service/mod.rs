@@ -34,7 +34,7 @@ pub(crate) use counting::ChangeKind;
 pub use describe::{DescribedFile, Describing};
 pub(crate) use digest::Hasher;
 pub use digest::{DigestAlgorithm, DigestRange, FileDigest};
-pub use download::Download;
+pub use download::{BlockRange, Download, RangeDownload};
 pub use error::{Error, Result};
 pub use hash::Hashing;
 pub use keys::{install_key, keys, remove_key};

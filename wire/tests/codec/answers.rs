@@ -5,8 +5,8 @@ use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
     Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
-    Frame, FrameError, FrameKind, Hashed, Header, Hello, Key, Part, Payload, Progress, Reply, Status, Stored,
-    Time, Usage,
+    FileVersion, Frame, FrameError, FrameKind, Hashed, Header, Hello, Key, Part, Payload, Progress,
+    RangeHeader, Reply, Status, Stored, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -381,4 +381,13 @@ fn description() {
     let chunk = Chunk { digest: [7; 10], length: 300 };
     let wire = [&[0, 0, 0, 14, 16, 1][..], &[7; 10], &[0xac, 0x02]].concat();
     is(&Frame::Description(Description { chunks: vec![chunk] }), &wire);
+}
+
+#[test]
+fn range_header() {
+    let version = FileVersion { size: 300, mtime: Time { seconds: 1, nanoseconds: 5 }, id: [7; 16] };
+    let frame = |stored| Frame::RangeHeader(RangeHeader { version, mode: 0o644, stored });
+    let fields = [&[0xac, 0x02, 2, 5][..], &[7; 16], &[0xa4, 0x03]].concat();
+    is(&frame(None), &[&[0, 0, 0, 24, 17][..], &fields, &[0]].concat());
+    is(&frame(Some(Digest([9; 32]))), &[&[0, 0, 0, 56, 17][..], &fields, &[1], &[9; 32]].concat());
 }

@@ -1,7 +1,7 @@
 //! Each request, a field a line. A position that changes here breaks every peer that is out there.
 
 use super::is;
-use sshome_wire::{Frame, Put, Request, StreamId, Time};
+use sshome_wire::{FileVersion, Frame, Put, Request, StreamId, Time};
 
 #[track_caller]
 fn request(request: Request, wire: &[u8]) {
@@ -412,4 +412,32 @@ fn get_delta() {
     ];
     let get = Request::GetDelta { path: b"d".to_vec(), known: 5, chunks: 300, key: [7; 32] };
     request(get, &[&head[..], &[7; 32]].concat());
+}
+
+#[test]
+fn get_range() {
+    let head = [
+        0, 0, 0, 28, // length
+        2,  // kind: request
+        28, // get range
+        1, b'r', // path
+        0xac, 0x02, // block
+        8,    // blocks
+        1,    // a version is expected
+        9, 3, 5, // size, seconds, nanoseconds
+    ];
+    let version = FileVersion { size: 9, mtime: Time { seconds: -2, nanoseconds: 5 }, id: [7; 16] };
+    let get =
+        Request::GetRange { path: b"r".to_vec(), block: 300, blocks: 8, expect: Some(version), data: true };
+    request(get, &[&head[..], &[7; 16], &[1]].concat());
+    request(
+        Request::GetRange { path: b"r".to_vec(), block: 0, blocks: 0, expect: None, data: false },
+        &[
+            0, 0, 0, 8,  // length
+            2,  // kind: request
+            28, // get range
+            1, b'r', // path
+            0, 0, 0, 0, // block, blocks, no version, no data
+        ],
+    );
 }

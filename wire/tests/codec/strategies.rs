@@ -6,8 +6,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 use sshome_wire::{
     Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry,
-    Features, FileKind, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put, Reply, Request,
-    Status, Stored, StreamId, Time, Usage,
+    Features, FileKind, FileVersion, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put,
+    RangeHeader, Reply, Request, Status, Stored, StreamId, Time, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -32,6 +32,8 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
             let chunk = |(digest, length)| Chunk { digest, length };
             Frame::Description(Description { chunks: chunks.into_iter().map(chunk).collect() })
         }),
+        (version(), any::<u32>(), of(digest()))
+            .prop_map(|(version, mode, stored)| Frame::RangeHeader(RangeHeader { version, mode, stored })),
         vec(any::<u8>(), 0..300).prop_map(|content| Frame::CompressedData(compressed(&content))),
     ]
 }
@@ -113,7 +115,14 @@ fn request() -> impl Strategy<Value = Request> {
             chunks,
             key
         }),
+        (name(), any::<(u32, u32, bool)>(), of(version())).prop_map(
+            |(path, (block, blocks, data), expect)| Request::GetRange { path, block, blocks, expect, data }
+        ),
     ]
+}
+
+fn version() -> impl Strategy<Value = FileVersion> {
+    (any::<u64>(), time(), any::<[u8; 16]>()).prop_map(|(size, mtime, id)| FileVersion { size, mtime, id })
 }
 
 fn put() -> impl Strategy<Value = Put> {

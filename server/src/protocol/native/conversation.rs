@@ -2,13 +2,13 @@
 
 mod slices;
 
+use super::change::change_of;
 use super::delta::HeldDescription;
 use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobAnswer, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
-use super::request::change_of;
 use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
 use sshome_ssh::LinkMeter;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};

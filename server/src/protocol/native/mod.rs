@@ -1,5 +1,6 @@
 //! The subsystem `sshome`: the native protocol of `sshome-wire`.
 
+mod change;
 mod conversation;
 mod delta;
 mod entry;
@@ -9,6 +10,7 @@ mod job;
 mod output;
 mod publish_group;
 mod put;
+mod range;
 mod request;
 
 use super::channel_loop::{Executors, drive};

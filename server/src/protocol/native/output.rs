@@ -1,7 +1,9 @@
 use bytes::{Bytes, BytesMut};
 use sshome_ssh::{CompressionMode, DataCompressor, LinkMeter};
 use sshome_wire::frame::{DATA_BYTES, HEADER_BYTES, data_head};
-use sshome_wire::{Blocks, Digest, End, Features, Frame, FrameError, Header, Hello, Reply, Status};
+use sshome_wire::{
+    Blocks, Digest, End, Features, Frame, FrameError, Header, Hello, RangeHeader, Reply, Status,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,6 +71,12 @@ impl NativeOutput {
     pub(super) fn header(&mut self, header: Header) {
         self.sends_file = true;
         self.frame(&Frame::Header(header));
+    }
+
+    /// Begins a range of a file.
+    pub(super) fn range_header(&mut self, header: RangeHeader) {
+        self.sends_file = true;
+        self.frame(&Frame::RangeHeader(header));
     }
 
     /// Ends a file.

@@ -5,15 +5,16 @@ use super::delta::{DeltaEncoder, HeldDescription};
 use super::entry::entry;
 use super::job::{GetJob, NativeJob};
 use super::publish_group::refusal;
+use super::range::RangeJob;
 use crate::service::{
-    self, ChangeKind, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RecursiveRemoval,
-    StreamCheck, User,
+    self, BlockRange, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RangeDownload,
+    RecursiveRemoval, StreamCheck, User,
 };
 use sshome_delta::ChunkKey;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
-    Features, Frame, PathError, Payload, Put, RemotePath, Reply, Request, Status, StreamId, Time,
+    Features, FileVersion, Frame, PathError, Payload, Put, RemotePath, Reply, Request, Status, StreamId, Time,
 };
 use std::collections::HashMap;
 use std::time::Instant;
@@ -63,39 +64,6 @@ enum Grouping {
     Ends,
 }
 use Grouping::{Ends, Joins};
-
-/// What a request changes that waits while the home is being counted.
-pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
-    match request {
-        Request::Put(_)
-        | Request::PutDelta(_)
-        | Request::PutStream { .. }
-        | Request::Mkdir { .. }
-        | Request::Symlink { .. }
-        | Request::Mv { .. }
-        | Request::Cp { .. } => Some(ChangeKind::Stores),
-        Request::Rm { .. } | Request::Rmdir { .. } => Some(ChangeKind::Removes),
-        Request::Pwd
-        | Request::Cd { .. }
-        | Request::Ls { .. }
-        | Request::Stat { .. }
-        | Request::Get { .. }
-        | Request::GetDelta { .. }
-        | Request::Describe { .. }
-        | Request::Hash { .. }
-        | Request::Df
-        | Request::Sync
-        | Request::PartStatus { .. }
-        | Request::StreamStatus { .. }
-        | Request::Parts
-        | Request::Discard { .. }
-        | Request::FinishDirectory { .. }
-        | Request::RealPath { .. }
-        | Request::Keys
-        | Request::InstallKey { .. }
-        | Request::RemoveKey { .. } => None,
-    }
-}
 
 impl NativeConversation {
     /// Handles one request. When this returns, the request is answered or has become the current job or upload.
@@ -160,6 +128,10 @@ impl NativeConversation {
             }
             Request::FinishDirectory { path, mtime } => {
                 self.begin(Joins, "finish-directory", &path).finish_directory(&path, mtime)
+            }
+            Request::GetRange { path, block, blocks, expect, data } => {
+                let range = BlockRange { first: block, count: blocks };
+                self.begin(Ends, "get-range", &path).get_range(&path, range, expect, data)
             }
             Request::RealPath { path } => self.begin(Ends, "real-path", &path).real_path(&path),
             Request::Keys => self.begin(Ends, "keys", b"").keys(),
@@ -227,6 +199,19 @@ impl NativeConversation {
     fn get_delta(&mut self, path: &[u8], key: ChunkKey) -> NativeResult {
         let description = self.description.take().map(HeldDescription::into_index).transpose()?;
         self.get(path, Some(DeltaEncoder::new(key, description)))
+    }
+
+    fn get_range(
+        &mut self,
+        path: &[u8],
+        range: BlockRange,
+        expect: Option<FileVersion>,
+        data: bool,
+    ) -> NativeResult {
+        let file = RangeDownload::begin(&self.user, &self.at(path)?, range, expect, data);
+        let file = file.map_err(service::Error::or_get_recursively)?;
+        self.output.range_header(file.header());
+        Ok(NativeOutcome::Job(Box::new(RangeJob { file, data })))
     }
 
     fn describe_file(&mut self, path: &[u8], key: ChunkKey) -> NativeResult {
