@@ -1,4 +1,4 @@
-//! Whether delta transfers are possible and likely to pay off.
+//! Whether delta transfers, and transfers over several connections, are possible and likely to pay off.
 
 use super::Conversation;
 use sshome_wire::Features;
@@ -17,5 +17,10 @@ impl Conversation {
     /// Whether the server knows delta transfers.
     pub(crate) fn has_delta(&self) -> bool {
         self.hello.features.has(Features::DELTA)
+    }
+
+    /// Whether the server sends ranges of files.
+    pub(crate) fn has_ranges(&self) -> bool {
+        self.hello.features.has(Features::RANGES)
     }
 }

@@ -95,7 +95,7 @@ impl Shell {
             delta: invocation.delta(),
             // Invalid values were refused when the line was parsed.
             jobs: invocation.value(JOBS_LETTER).and_then(|jobs| jobs.parse().ok()).unwrap_or(self.jobs),
-            batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+            ..TransferOptions::default()
         }
     }
 

@@ -13,6 +13,9 @@ const MAX_AUTO_JOBS: usize = 4;
 /// Bytes that justify one more connection: a login costs as much as some of them.
 const BYTES_PER_CONNECTION: u64 = 64 << 20;
 
+/// A file of this many bytes may be divided between connections.
+pub(super) const SPLIT_BYTES: u64 = 2 * BYTES_PER_CONNECTION;
+
 /// Files that justify one more connection: the server processes the files of a connection one after the other.
 const FILES_PER_CONNECTION: usize = 4096;
 
@@ -22,7 +25,7 @@ pub enum Jobs {
     /// Decided by the number of files, their size and the local cores.
     #[default]
     Auto,
-    /// This number, but at most one per file.
+    /// This number, but at most one per file, or for a large file one per 64 MiB.
     Exactly(NonZeroUsize),
 }
 
@@ -33,12 +36,28 @@ pub(super) struct Load {
     pub(super) files: u64,
     /// Their length in bytes.
     pub(super) bytes: u64,
+    /// Shares that different connections can work on: the files, or more if large files are divided.
+    pub(super) parts: u64,
 }
 
 impl Load {
     /// A load with one more file.
     pub(super) fn and(self, bytes: u64) -> Load {
-        Load { files: self.files + 1, bytes: self.bytes.saturating_add(bytes) }
+        Load {
+            files: self.files + 1,
+            bytes: self.bytes.saturating_add(bytes),
+            parts: self.parts.saturating_add(1),
+        }
+    }
+
+    /// A load with one more file, which is divided if it has at least `split_bytes` bytes: in two if it has no more.
+    pub(super) fn and_divided(self, bytes: u64, split_bytes: u64) -> Load {
+        let parts = bytes / (split_bytes / 2).max(1);
+        let load = self.and(bytes);
+        match bytes >= split_bytes {
+            true => Load { parts: self.parts.saturating_add(parts.max(1)), ..load },
+            false => load,
+        }
     }
 }
 
@@ -56,7 +75,7 @@ impl Jobs {
                 cores.min(MAX_AUTO_JOBS).min(worth.max(files / FILES_PER_CONNECTION))
             }
         };
-        most.min(files).max(1)
+        most.min(usize::try_from(load.parts).unwrap_or(usize::MAX)).max(1)
     }
 }
 
@@ -107,9 +126,30 @@ mod tests {
             ("1", 10_000, 40 * mib, 2, 1),
         ] {
             let jobs: Jobs = jobs.parse().unwrap();
-            let made = jobs.connections(Load { files, bytes }, cores);
+            let made = jobs.connections(Load { files, bytes, parts: files }, cores);
             assert_eq!(made, connections, "{jobs} for {files} files of {bytes} bytes on {cores} cores");
         }
+    }
+
+    #[test]
+    fn a_file_of_two_shares_or_more_is_divided() {
+        let mib = 1 << 20;
+        for (jobs, bytes, connections) in [
+            ("8", 127 * mib, 1),
+            ("8", 128 * mib, 2),
+            ("8", 700 * mib, 8),
+            ("3", 700 * mib, 3),
+            ("auto", 127 * mib, 1),
+            ("auto", 200 * mib, 3),
+            ("auto", 700 * mib, MAX_AUTO_JOBS),
+            ("1", 700 * mib, 1),
+        ] {
+            let load = Load::default().and_divided(bytes, SPLIT_BYTES);
+            let jobs: Jobs = jobs.parse().unwrap();
+            assert_eq!(jobs.connections(load, 16), connections, "{jobs} for {bytes} bytes");
+        }
+        let two = Load::default().and_divided(200 * mib, SPLIT_BYTES).and_divided(5, SPLIT_BYTES);
+        assert_eq!(two, Load { files: 2, bytes: 200 * mib + 5, parts: 4 });
     }
 
     #[test]

@@ -123,11 +123,16 @@ pub struct TransferOptions {
     /// A get of a tree goes by portions of about this many entries, each of whole directories, so that its
     /// memory does not grow with the tree.
     pub batch_entries: usize,
+    /// A file of at least this many bytes is divided between several connections.
+    pub split_bytes: u64,
 }
 
 impl TransferOptions {
     /// The default batch: some megabytes of names, and some seconds of work.
     pub const DEFAULT_BATCH_ENTRIES: usize = 50_000;
+
+    /// The default for a divided file: two shares that are worth a connection each.
+    pub const DEFAULT_SPLIT_BYTES: u64 = jobs::SPLIT_BYTES;
 }
 
 impl Default for TransferOptions {
@@ -141,6 +146,7 @@ impl Default for TransferOptions {
             jobs: Jobs::Auto,
             delta: Delta::Auto,
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+            split_bytes: TransferOptions::DEFAULT_SPLIT_BYTES,
         }
     }
 }

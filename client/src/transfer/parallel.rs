@@ -79,6 +79,11 @@ pub(super) async fn execute<W: SharedWork>(
     }
 }
 
+/// The number of processors that this process may use.
+pub(super) fn available_cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The workers of a transfer. Clones share their state.
 struct TransferWorkers<W> {
     work: Arc<W>,
@@ -156,9 +161,8 @@ impl<W: SharedWork> TransferWorkers<W> {
             () = self.finished.cancelled() => return Ok(()),
             () = self.cancel.cancelled() => return Ok(()),
         };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let mut ends = Vec::new();
-        for _ in 1..jobs.connections(load, cores) {
+        let (mut ends, wanted) = (Vec::new(), jobs.connections(load, available_cores()));
+        for _ in 1..wanted {
             if self.work.is_done() {
                 break;
             }
@@ -174,7 +178,14 @@ impl<W: SharedWork> TransferWorkers<W> {
                 Err(error) => Err(ReconnectError::Refused(error.to_string())),
             };
             if let Err(error) = opened {
-                progress.detail(&format!("sshome: cannot open another connection: {error}"));
+                let made = ends.len() + 1;
+                let words = format!("sshome: continuing with {made} of {wanted} connections: {error}");
+                // Only a user who has asked for a number misses one.
+                if jobs == Jobs::Auto {
+                    progress.detail(&words)
+                } else {
+                    progress.say(&words)
+                }
                 break;
             }
             ends.push(end);

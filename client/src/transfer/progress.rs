@@ -34,6 +34,8 @@ pub struct ProgressDisplay {
 #[derive(Debug, Default)]
 struct Total {
     line: Option<ProgressBar>,
+    /// The line of a file that several connections fetch or send, with its name.
+    shared: Option<(Vec<u8>, ProgressBar)>,
     files: u64,
     files_done: u64,
 }
@@ -166,6 +168,46 @@ impl ProgressDisplay {
                 own.file = Some(line);
             }
         });
+    }
+
+    /// A connection works on a file that others work on, too.
+    pub(super) fn begin_shared_file(&self, name: &[u8], size: u64) {
+        self.with(|total, own| {
+            if total.shared.as_ref().is_none_or(|(shared, _)| shared != name) {
+                let line = self.line(Some(size));
+                line.set_message(Escaped(name).to_string());
+                total.shared = Some((name.to_vec(), line));
+            }
+            own.file = total.shared.as_ref().map(|(_, line)| line.clone());
+        });
+    }
+
+    /// The connection no longer works on that file. `bytes` of those that counted as transferred must be transferred again.
+    pub(super) fn leave_shared_file(&self, bytes: u64) {
+        self.rewind_shared(bytes);
+        self.with(|_, own| own.file = None);
+    }
+
+    /// Bytes of that file that counted as transferred must be transferred again.
+    pub(super) fn rewind_shared(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some(observer) = &self.observer {
+            observer.rewind(bytes);
+        }
+        self.with(|total, _| {
+            let shared = total.shared.as_ref().map(|(_, line)| line);
+            for line in total.line.iter().chain(shared) {
+                line.set_position(line.position().saturating_sub(bytes));
+            }
+        });
+    }
+
+    /// A file that several connections work on is finished, or failed.
+    pub(super) fn end_shared_file(&self) {
+        self.with(|total, own| own.file = total.shared.take().map(|(_, line)| line).or(own.file.take()));
+        self.end_file();
     }
 
     /// A stream begins, or begins again. Its length may be unknown.

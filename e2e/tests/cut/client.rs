@@ -29,6 +29,7 @@ pub const PLAIN: TransferOptions = TransferOptions {
     force: false,
     jobs: Jobs::ONE,
     batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+    split_bytes: TransferOptions::DEFAULT_SPLIT_BYTES,
 };
 pub const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 

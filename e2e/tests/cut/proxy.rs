@@ -21,8 +21,15 @@ pub struct Proxy {
     /// The bytes that each connection has carried.
     carried: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
     open: Arc<AtomicUsize>,
+    gate: Arc<AtomicUsize>,
     serving: tokio::task::JoinHandle<()>,
 }
+
+/// What each connection may carry before all that are expected have carried [`FIRST_BYTES`].
+const GATE_BYTES: u64 = 4 << 20;
+
+/// What a connection carries once it works.
+const FIRST_BYTES: u64 = 1 << 20;
 
 /// The fate of a connection that has reached its limit.
 #[derive(Clone, Copy)]
@@ -52,6 +59,8 @@ impl Proxy {
         let (all, count) = (Arc::clone(&carried), Arc::clone(&open));
         let server = Arc::new(Mutex::new(server));
         let aim = Arc::clone(&server);
+        let gate = Arc::<AtomicUsize>::default();
+        let (expected, each) = (Arc::clone(&gate), Arc::clone(&carried));
         let serving = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
@@ -60,13 +69,14 @@ impl Proxy {
                 let (carried, count) = (Arc::<AtomicU64>::default(), Arc::clone(&count));
                 all.lock().unwrap().push(Arc::clone(&carried));
                 count.fetch_add(1, Ordering::SeqCst);
+                let gate = Gate { expected: Arc::clone(&expected), each: Arc::clone(&each) };
                 tokio::spawn(async move {
-                    carry(near, server, left, carried, then).await;
+                    carry(near, server, left, carried, (gate, then)).await;
                     count.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Proxy { address, server, carried, open, serving }
+        Proxy { address, server, carried, open, gate, serving }
     }
 
     /// The first connections have these limits, and later ones have none.
@@ -74,6 +84,12 @@ impl Proxy {
         let lengths = lengths.to_vec();
         let mut lengths = lengths.into_iter();
         Proxy::new(server, move || lengths.next().unwrap_or(u64::MAX)).await
+    }
+
+    /// From now on no connection carries more than some megabytes before this number of connections have carried data. So all
+    /// of them take part, however fast the first one is.
+    pub fn await_connections(&self, number: usize) {
+        self.gate.store(number, Ordering::SeqCst);
     }
 
     /// From now on, connections lead to a different server.
@@ -112,7 +128,36 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<AtomicU64>, then: Then) {
+/// Holds connections back until enough of them carry data.
+#[derive(Clone)]
+struct Gate {
+    /// Their number.
+    expected: Arc<AtomicUsize>,
+    each: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
+}
+
+impl Gate {
+    fn is_open(&self) -> bool {
+        let each = self.each.lock().unwrap();
+        let working = each.iter().filter(|carried| carried.load(Ordering::SeqCst) >= FIRST_BYTES).count();
+        working >= self.expected.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is open, if this connection has carried what it may before.
+    async fn pass(&self, carried: &AtomicU64) {
+        while carried.load(Ordering::SeqCst) >= GATE_BYTES && !self.is_open() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}
+
+async fn carry(
+    near: TcpStream,
+    server: SocketAddr,
+    left: u64,
+    carried: Arc<AtomicU64>,
+    (gate, then): (Gate, Then),
+) {
     if left == 0 {
         return match then {
             Then::Close => {}
@@ -122,8 +167,10 @@ async fn carry(near: TcpStream, server: SocketAddr, left: u64, carried: Arc<Atom
     let Ok(far) = TcpStream::connect(server).await else { return };
     let (left, cut) = (Arc::new(AtomicU64::new(left)), Arc::new(Notify::new()));
     let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
-    let way =
-        |read, write| one_way(read, write, Arc::clone(&left), Arc::clone(&cut), Arc::clone(&carried), then);
+    let way = |read, write| {
+        let (left, cut, carried) = (Arc::clone(&left), Arc::clone(&cut), Arc::clone(&carried));
+        one_way(read, write, left, cut, carried, (gate.clone(), then))
+    };
     tokio::select! {
         () = way(near_read, far_write) => {}
         () = way(far_read, near_write) => {}
@@ -137,10 +184,11 @@ async fn one_way(
     left: Arc<AtomicU64>,
     cut: Arc<Notify>,
     carried: Arc<AtomicU64>,
-    then: Then,
+    (gate, then): (Gate, Then),
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
+        gate.pass(&carried).await;
         let read = tokio::select! {
             read = from.read(&mut buffer) => read.unwrap_or(0) as u64,
             () = cut.notified() => return,

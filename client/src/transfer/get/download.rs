@@ -2,12 +2,15 @@
 
 use super::fetch::{self, FetchResult};
 use super::local_part::{self, LocalPart};
+use super::local_version;
 use super::name_reservations::NameReservations;
 use super::plan::Plan;
+use super::split::{self, SplitDownloads};
+use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::jobs::Load;
-use crate::transfer::parallel::SharedWork;
+use crate::transfer::parallel::{SharedWork, available_cores};
 use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
 use crate::transfer::{TransferContext, TransferOptions, TransferSummary, blocking};
@@ -23,7 +26,9 @@ pub(super) type FileNumbers = vec::IntoIter<usize>;
 pub(in crate::transfer) struct DownloadWork {
     pub(super) plan: Arc<Plan>,
     pub(super) options: TransferOptions,
-    /// Files that were not requested yet.
+    /// Large files that the connections fetch together.
+    pub(super) split: SplitDownloads,
+    /// Other files that were not requested yet.
     files: Arc<WorkPool<FileNumbers>>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
     pub(super) folders: Vec<(usize, bool)>,
@@ -41,30 +46,54 @@ pub(in crate::transfer) struct DownloadWork {
 }
 
 impl DownloadWork {
-    /// The files of a plan that are to be downloaded. `summary` has the results of the others.
-    pub(super) fn new(
+    /// The files of a plan that are to be downloaded, with the partial downloads that can be resumed. `summary` has the
+    /// results of the others.
+    ///
+    /// # Errors
+    /// If the thread that reads partial downloads failed.
+    pub(super) async fn prepare(
+        ctx: &TransferContext<'_>,
         plan: Arc<Plan>,
         options: TransferOptions,
         files: Vec<usize>,
-        known: HashMap<usize, LocalPart>,
         folders: Vec<(usize, bool)>,
         summary: TransferSummary,
-    ) -> DownloadWork {
-        let sizes = || files.iter().filter_map(|number| plan.files.get(*number)).map(|file| file.size);
-        let load = sizes().map(Option::unwrap_or_default).fold(Load::default(), Load::and);
-        DownloadWork {
-            bytes: sizes().all(|size| size.is_some()).then_some(load.bytes),
+    ) -> Result<DownloadWork, ConversationError> {
+        let may_split = ctx.reconnect.is_some() && ctx.conversation.has_ranges();
+        let size = |number: &usize| plan.files.get(*number).and_then(|file| file.size);
+        let sizes = || files.iter().map(size);
+        let and = |load: Load, bytes: u64| match may_split {
+            true => load.and_divided(bytes, options.split_bytes),
+            false => load.and(bytes),
+        };
+        let load = sizes().map(Option::unwrap_or_default).fold(Load::default(), and);
+        let bytes = sizes().all(|size| size.is_some()).then_some(load.bytes);
+        let connections = options.jobs.connections(load, available_cores());
+        let delta = options.delta.limits(ctx.conversation);
+        let is_split = |number: &usize| {
+            let is_long = size(number).is_some_and(|size| size >= options.split_bytes);
+            // The difference to an old version is likely to be less than a share of the file.
+            may_split
+                && connections > 1
+                && is_long
+                && !(delta.is_some() && local_version::is_there(&plan, *number))
+        };
+        let (divided, whole): (Vec<usize>, Vec<usize>) = files.iter().partition(|number| is_split(number));
+        let known = find_parts(ctx, &plan, &whole).await?;
+        Ok(DownloadWork {
+            bytes,
             load,
             reservations: Arc::new(NameReservations::of(&plan)),
+            split: SplitDownloads::new(&plan, &divided, connections),
             plan,
             options,
-            files: Arc::new(WorkPool::new(files.into_iter())),
+            files: Arc::new(WorkPool::new(whole.into_iter())),
             folders,
             full: Arc::default(),
             known: Mutex::new(known),
             whole: Mutex::default(),
             summary: Mutex::new(summary),
-        }
+        })
     }
 
     /// Takes the results so far.
@@ -80,6 +109,28 @@ impl DownloadWork {
             && !lock(&self.whole).contains(&number)
     }
 
+    /// Removes the partial files of divided files that have nothing to be resumed.
+    ///
+    /// # Errors
+    /// If the thread that removes them failed.
+    pub(super) async fn clear_parts(&self) -> Result<(), ConversationError> {
+        let useless = self.split.close_parts();
+        if useless.is_empty() {
+            return Ok(());
+        }
+        let plan = Arc::clone(&self.plan);
+        let remove = move || {
+            let mut store = Store::new(Arc::clone(&plan));
+            for (number, part) in useless {
+                let place = plan.files.get(number).map(|file| file.place);
+                if let Some(Ok(directory)) = place.map(|place| store.directory(place)) {
+                    directory.clear(&part);
+                }
+            }
+        };
+        blocking(remove).await
+    }
+
     /// Takes the partial download of a file that is about to be requested.
     pub(super) fn known(&self, number: usize) -> Option<LocalPart> {
         lock(&self.known).remove(&number)
@@ -87,7 +138,7 @@ impl DownloadWork {
 }
 
 /// Finds the partial downloads that can be resumed.
-pub(super) async fn find_parts(
+async fn find_parts(
     ctx: &TransferContext<'_>,
     plan: &Arc<Plan>,
     files: &[usize],
@@ -109,7 +160,7 @@ impl SharedWork for DownloadWork {
     }
 
     fn is_done(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && self.split.is_finished()
     }
 
     fn share(&self) -> WorkShare<FileNumbers> {
@@ -132,6 +183,12 @@ impl SharedWork for DownloadWork {
         }
         share.keep(whole.iter().copied().chain(left));
         lock(&self.whole).extend(whole);
+        ended?;
+        if self.split.is_finished() {
+            return Ok(());
+        }
+        let FetchResult { summary, ended, .. } = split::fetch(ctx, self, share, &mut retries.reached).await?;
+        lock(&self.summary).add(summary);
         ended
     }
 }

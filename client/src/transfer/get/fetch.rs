@@ -3,35 +3,22 @@
 use super::download::{DownloadWork, FileNumbers};
 use super::local_part::LocalPart;
 use super::local_version::{self, LocalDescription, LocalVersion};
-use super::plan::PlannedDirectory;
+use super::write_queue::{BATCH_BYTES, WriteQueue};
 use super::writer::{ArrivingHeader, DownloadWriter, WriteEvent, WriteResult};
 use crate::conversation::{ConversationError, batch, unexpected};
-use crate::names;
 use crate::transfer::delta::DeltaLimits;
 use crate::transfer::pool::{WorkItem, WorkShare};
 use crate::transfer::retries::Reached;
 use crate::transfer::{Failure, TransferContext, TransferSummary, blocking};
 use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// The largest number of gets requested ahead: over a link with latency, the small files that arrive in a round trip.
 const MAX_PIPELINED_GETS: usize = 2048;
 
 /// The largest number of bytes requested ahead, unless a single file is longer: the rest is left for other connections.
-const MAX_REQUESTED_BYTES: u64 = 16 << 20;
-
-/// The writer gets events in batches of about this many bytes, or this many events: waking the thread for each small
-/// file would cost more than the file.
-const BATCH_BYTES: usize = 512 << 10;
-const BATCH_EVENTS: usize = 1024;
-
-/// The largest number of batches that wait for the writer.
-const WRITE_QUEUE_BATCHES: usize = 2;
+pub(super) const MAX_REQUESTED_BYTES: u64 = 16 << 20;
 
 /// The result of one connection.
 pub(super) struct FetchResult {
@@ -54,15 +41,10 @@ pub(super) async fn fetch(
     share: &WorkShare<FileNumbers>,
     reached: &mut Reached,
 ) -> Result<FetchResult, ConversationError> {
-    let (queue, task) = {
-        let (plan, full, options) =
-            (Arc::clone(&download.plan), Arc::clone(&download.full), download.options);
-        let (reservations, observer) = (Arc::clone(&download.reservations), ctx.progress.observer());
-        spawn_writer(move || DownloadWriter::new(plan, options, reservations, full, observer))
-    };
-    let directory = download.plan.places.first().map(PlannedDirectory::local).unwrap_or_default();
-    let batch =
-        WriteBatch { events: Vec::new(), bytes: 0, queue, full: Arc::clone(&download.full), directory };
+    let (plan, full, options) = (Arc::clone(&download.plan), Arc::clone(&download.full), download.options);
+    let (reservations, observer) = (Arc::clone(&download.reservations), ctx.progress.observer());
+    let (batch, task) =
+        WriteQueue::spawn(download, move || DownloadWriter::new(plan, options, reservations, full, observer));
     let mut fetching = Fetch {
         download,
         share,
@@ -92,20 +74,6 @@ pub(super) async fn fetch(
     Ok(FetchResult { summary, left, whole, ended: handed_over.and(fetched) })
 }
 
-fn spawn_writer(
-    writer: impl FnOnce() -> DownloadWriter + Send + 'static,
-) -> (mpsc::Sender<Vec<WriteEvent>>, JoinHandle<WriteResult>) {
-    let (queue, mut batches) = mpsc::channel::<Vec<WriteEvent>>(WRITE_QUEUE_BATCHES);
-    let task = tokio::task::spawn_blocking(move || {
-        let mut writer = writer();
-        while let Some(batch) = batches.blocking_recv() {
-            batch.into_iter().for_each(|event| writer.take(event));
-        }
-        writer.finish()
-    });
-    (queue, task)
-}
-
 struct Fetch<'a> {
     download: &'a DownloadWork,
     share: &'a WorkShare<FileNumbers>,
@@ -124,7 +92,7 @@ struct Fetch<'a> {
     delta: Option<DeltaLimits>,
     /// The bytes that exist of the first one; `None` before its header.
     in_body: Option<u64>,
-    batch: WriteBatch,
+    batch: WriteQueue<WriteEvent>,
     failures: Vec<Failure>,
 }
 
@@ -300,55 +268,5 @@ impl Fetch<'_> {
     /// A file's length in bytes; 0 if unknown.
     fn size(&self, number: usize) -> u64 {
         self.download.plan.files.get(number).and_then(|file| file.size).unwrap_or(0)
-    }
-}
-
-/// Events for the writer.
-struct WriteBatch {
-    events: Vec<WriteEvent>,
-    bytes: usize,
-    queue: mpsc::Sender<Vec<WriteEvent>>,
-    /// Set by the writer if the local disk is full.
-    full: Arc<AtomicBool>,
-    /// A directory on this disk.
-    directory: PathBuf,
-}
-
-impl WriteBatch {
-    fn push(&mut self, event: WriteEvent, bytes: usize) {
-        self.events.push(event);
-        self.bytes += bytes;
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES || self.events.len() >= BATCH_EVENTS
-    }
-
-    /// Whether the writer is idle. If it is not, a larger batch later wakes it less often.
-    fn is_wanted(&self) -> bool {
-        self.queue.capacity() == WRITE_QUEUE_BATCHES
-    }
-
-    /// Hands the events over. While the writer is behind, nothing is received, and the server has to wait.
-    async fn hand_over(&mut self, ctx: &TransferContext<'_>) -> Result<(), ConversationError> {
-        if self.events.is_empty() {
-            return Ok(());
-        }
-        if self.full.load(Ordering::Relaxed) {
-            let directory = names::shown(&self.directory);
-            return Err(ConversationError::Local(format!(
-                "{directory}: the local disk is full, and the rest was not fetched; make room and give the same \
-                 command again: files that are whole are saved, and a partial one is resumed"
-            )));
-        }
-        self.bytes = 0;
-        let events = std::mem::take(&mut self.events);
-        tokio::select! {
-            biased;
-            sent = self.queue.send(events) => {
-                sent.map_err(|_| ConversationError::Local("the thread that writes files has ended".into()))
-            }
-            () = ctx.cancel.cancelled() => Err(ConversationError::Cancelled),
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use super::prepare::follows;
 use super::store::Store;
+use crate::transfer::local::LocalEntry;
 use sshome_delta::{ChunkKey, Describer, MIN_DELTA_BYTES};
 use sshome_wire::{Chunk, CopyRange, MAX_CHUNKS, MAX_COPY_BYTES};
 use std::fs::File;
@@ -26,6 +27,16 @@ pub(super) struct LocalDescription {
     pub(super) version: LocalVersion,
     pub(super) chunks: Vec<Chunk>,
     pub(super) key: ChunkKey,
+}
+
+/// Whether there is an old version that is worth a description.
+pub(super) fn is_there(plan: &Arc<Plan>, number: usize) -> bool {
+    let look = || {
+        let planned = plan.files.get(number)?;
+        let directory = Store::new(Arc::clone(plan)).directory(planned.place).ok()?;
+        directory.look(planned.local_name(), follows(plan, planned)).ok()?
+    };
+    matches!(look(), Some(LocalEntry::File { size, .. }) if size >= MIN_DELTA_BYTES)
 }
 
 /// Describes the local file that a file of the plan will replace. `None` if there is none that is worth it, it cannot be read,

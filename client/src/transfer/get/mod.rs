@@ -23,10 +23,12 @@ mod publish;
 mod resolve_links;
 mod sink;
 mod sources;
+mod split;
 mod store;
 mod tree;
 mod walk;
 mod write_error;
+mod write_queue;
 mod writer;
 
 pub(super) use download::DownloadWork;
@@ -143,8 +145,8 @@ impl GetTransfer<'_> {
         let same = retries.persist(ctx, unchanged).await?;
         summary.unchanged += same.len() as u64;
         let left: Vec<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
-        let known = download::find_parts(ctx, &plan, &left).await?;
-        let download = DownloadWork::new(plan, self.options, left, known, prepared.folders, summary);
+        let download =
+            DownloadWork::prepare(ctx, plan, self.options, left, prepared.folders, summary).await?;
         match is_first {
             true => ctx.progress.begin(download.load.files, download.bytes),
             false => ctx.progress.grow(download.load.files, download.bytes),
@@ -163,6 +165,7 @@ pub(super) async fn conclude(
     executed: Result<(), ConversationError>,
 ) -> Result<TransferSummary, ConversationError> {
     let (plan, options, mut summary) = (Arc::clone(&work.plan), work.options, work.summary());
+    work.clear_parts().await?;
     if executed.is_ok() && !plan.links.is_empty() {
         let (plan, reservations, observer) =
             (Arc::clone(&plan), Arc::clone(&work.reservations), ctx.progress.observer());

@@ -1,6 +1,6 @@
 //! Downloads that a comparison has found.
 
-use super::download::{self, DownloadWork};
+use super::download::DownloadWork;
 use super::plan::Plan;
 use super::prepare::unusable_because;
 use super::store::Store;
@@ -44,8 +44,7 @@ impl DownloadWork {
         }
         let usable = plan.files.iter().enumerate().filter(|(_, file)| !unusable.contains(&file.place));
         let files: Vec<usize> = usable.map(|(number, _)| number).collect();
-        let known = download::find_parts(ctx, &plan, &files).await?;
-        Ok(DownloadWork::new(plan, options, files, known, folders, summary))
+        DownloadWork::prepare(ctx, plan, options, files, folders, summary).await
     }
 }
 

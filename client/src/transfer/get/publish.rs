@@ -4,10 +4,10 @@ use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use super::store::{Store, sync_files};
 use super::write_error::written;
-use crate::transfer::local::{LocalDirectory, LocalEntry, open_files};
+use crate::transfer::local::{LocalDirectory, LocalEntry, open_files, set_mode, set_mtime};
 use crate::transfer::{FinishedFile, Observer, SavedFile, TransferOptions, TransferSummary, names};
 use sshome_wire::display::Escaped;
-use sshome_wire::{BLOCK_BYTES, Digest, Status};
+use sshome_wire::{BLOCK_BYTES, Digest, Status, Time};
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
@@ -69,6 +69,27 @@ impl Publisher {
             observer,
             summary: TransferSummary::default(),
         }
+    }
+
+    /// Sets mode and time of a complete file: the server's if they are preserved, otherwise the mode of the replaced file,
+    /// or that of a new file. Until now only the owner could open it.
+    pub(super) fn dress(
+        &self,
+        file: usize,
+        (mode, mtime): (u32, Time),
+        directory: &LocalDirectory,
+        handle: &File,
+    ) -> io::Result<()> {
+        if self.options.preserve {
+            set_mode(handle, mode & 0o777)?;
+            return set_mtime(handle, mtime);
+        }
+        let planned = self.plan.files.get(file).filter(|_| self.options.force);
+        let mode = match planned.map(|planned| directory.look(planned.local_name(), false)).transpose()? {
+            Some(Some(LocalEntry::File { mode, .. })) => mode,
+            _ => directory.new_file_mode(mode & 0o777),
+        };
+        set_mode(handle, mode)
     }
 
     /// Adds a file, and publishes the group if it is large enough.

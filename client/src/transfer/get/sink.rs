@@ -17,6 +17,44 @@ const UNBUFFERED_BYTES: usize = 32 << 10;
 /// Writeback is started each time this many bytes were written, while more are received.
 const WRITEBACK_BYTES: u64 = 8 << 20;
 
+/// Merges short pieces of data.
+#[derive(Default)]
+pub(super) struct MergeBuffer(Vec<u8>);
+
+impl MergeBuffer {
+    /// Passes the next bytes to `out`, or keeps them until there are more. `announced` is how many there are in all.
+    pub(super) fn push(
+        &mut self,
+        mut data: &[u8],
+        announced: u64,
+        mut out: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.0.is_empty() && data.len() >= UNBUFFERED_BYTES {
+            return out(data);
+        }
+        if self.0.capacity() == 0 {
+            // The buffer is as long as a small file, and never longer than its limit, whatever was announced.
+            self.0.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
+        }
+        while !data.is_empty() {
+            let (now, rest) = data.split_at(data.len().min(BUFFER_BYTES - self.0.len()));
+            self.0.extend_from_slice(now);
+            data = rest;
+            if self.0.len() == BUFFER_BYTES {
+                self.flush(&mut out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes what was kept to `out`.
+    pub(super) fn flush(&mut self, mut out: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let passed = if self.0.is_empty() { Ok(()) } else { out(&self.0) };
+        self.0.clear();
+        passed
+    }
+}
+
 /// An unfinished file.
 pub(super) struct PartFile {
     pub(super) directory: Rc<LocalDirectory>,
@@ -25,7 +63,7 @@ pub(super) struct PartFile {
     /// Its lock excludes other clients.
     pub(super) handle: File,
     hasher: BlockHasher,
-    buffer: Vec<u8>,
+    buffer: MergeBuffer,
     written: u64,
     /// Bytes whose writeback was started.
     written_back: u64,
@@ -34,7 +72,7 @@ pub(super) struct PartFile {
 impl PartFile {
     /// An empty file.
     pub(super) fn new(directory: Rc<LocalDirectory>, part: Vec<u8>, handle: File) -> PartFile {
-        let (hasher, buffer) = (BlockHasher::new(), Vec::new());
+        let (hasher, buffer) = (BlockHasher::new(), MergeBuffer::default());
         PartFile { directory, part, handle, hasher, buffer, written: 0, written_back: 0 }
     }
 
@@ -58,28 +96,16 @@ impl PartFile {
         handle.seek(SeekFrom::Start(header.offset))?;
         digests.truncate(blocks);
         let (hasher, written) = (BlockHasher::after(digests), header.offset);
-        let buffer = Vec::new();
+        let buffer = MergeBuffer::default();
         Ok(Some(PartFile { directory, part, handle, hasher, buffer, written, written_back: written }))
     }
 
     /// Writes the next bytes of a file of the `announced` length.
-    pub(super) fn write(&mut self, mut data: &[u8], announced: u64) -> io::Result<()> {
-        if self.buffer.is_empty() && data.len() >= UNBUFFERED_BYTES {
-            return self.write_out(data);
-        }
-        if self.buffer.capacity() == 0 {
-            // The buffer is as long as a small file, and never longer than its limit, whatever was announced.
-            self.buffer.reserve_exact(usize::try_from(announced).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES));
-        }
-        while !data.is_empty() {
-            let (now, rest) = data.split_at(data.len().min(BUFFER_BYTES - self.buffer.len()));
-            self.buffer.extend_from_slice(now);
-            data = rest;
-            if self.buffer.len() == BUFFER_BYTES {
-                self.write_buffer()?;
-            }
-        }
-        Ok(())
+    pub(super) fn write(&mut self, data: &[u8], announced: u64) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = buffer.push(data, announced, |data| self.write_out(data));
+        self.buffer = buffer;
+        written
     }
 
     /// The digest of the whole file, after its last byte.
@@ -105,8 +131,7 @@ impl PartFile {
 
     fn write_buffer(&mut self) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let written = self.write_out(&buffer);
-        buffer.clear();
+        let written = buffer.flush(|data| self.write_out(data));
         self.buffer = buffer;
         written
     }

@@ -146,12 +146,9 @@ fn behind_links(mut path: PathBuf) -> PathBuf {
     path
 }
 
-/// Requests the lengths of files that no listing had: with several files they decide the number of connections.
-/// Refusals are ignored: the get is refused as well.
+/// Requests the lengths of files that no listing had: they decide the number of connections. Refusals are ignored: the get
+/// is refused as well.
 async fn ask_sizes(ctx: &mut TransferContext<'_>, plan: &mut Plan) -> Result<(), ConversationError> {
-    if plan.files.len() < 2 {
-        return Ok(());
-    }
     let asked: Vec<(usize, RemotePath)> = plan
         .files
         .iter()

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::publish::{Publisher, VerifiedFile};
 use super::sink::PartFile;
 use super::write_error::{is_full, written};
-use crate::transfer::local::{LocalEntry, set_mode, set_mtime};
+use super::write_queue::EventWriter;
 use crate::transfer::{CONTENT_DIFFERS, Failure, Observer, ResumedFile, TransferOptions, TransferSummary};
 use bytes::Bytes;
 use sshome_wire::{CopyRange, End, Header, Status};
@@ -48,7 +48,6 @@ pub(super) struct WriteResult {
 /// Writes files, verifies them and passes them to the publisher.
 pub(super) struct DownloadWriter {
     plan: Arc<Plan>,
-    options: TransferOptions,
     full: Arc<AtomicBool>,
     current: Option<ArrivingFile>,
     /// Files whose delta was of no use.
@@ -69,6 +68,28 @@ struct ArrivingFile {
     copied: u64,
 }
 
+impl EventWriter for DownloadWriter {
+    type Event = WriteEvent;
+    type Output = WriteResult;
+
+    fn take(&mut self, event: WriteEvent) {
+        match event {
+            WriteEvent::Begin(begun) => self.begin(begun),
+            WriteEvent::Data(data) => self.data(&data),
+            WriteEvent::Copy(range) => self.copy(range),
+            WriteEvent::End(end) => self.end(&end),
+        }
+    }
+
+    /// Publishes whole files, and keeps partial downloads that can be resumed.
+    fn finish(mut self) -> WriteResult {
+        if let Some(ArrivingFile { sink: Ok(sink), .. }) = self.current.take() {
+            sink.keep();
+        }
+        WriteResult { summary: self.publisher.finish(), whole: self.whole }
+    }
+}
+
 impl DownloadWriter {
     /// A writer for the plan's files, whose directories exist. It sets `full` if the disk is full, and reports
     /// published files to an observer.
@@ -80,25 +101,7 @@ impl DownloadWriter {
         observer: Option<Arc<dyn Observer>>,
     ) -> DownloadWriter {
         let publisher = Publisher::new(Arc::clone(&plan), options, reservations, observer);
-        DownloadWriter { plan, options, full, current: None, whole: Vec::new(), publisher }
-    }
-
-    /// Processes the next event.
-    pub(super) fn take(&mut self, event: WriteEvent) {
-        match event {
-            WriteEvent::Begin(begun) => self.begin(begun),
-            WriteEvent::Data(data) => self.data(&data),
-            WriteEvent::Copy(range) => self.copy(range),
-            WriteEvent::End(end) => self.end(&end),
-        }
-    }
-
-    /// Publishes whole files, keeps partial downloads that can be resumed, and returns the results.
-    pub(super) fn finish(mut self) -> WriteResult {
-        if let Some(ArrivingFile { sink: Ok(sink), .. }) = self.current.take() {
-            sink.keep();
-        }
-        WriteResult { summary: self.publisher.finish(), whole: self.whole }
+        DownloadWriter { plan, full, current: None, whole: Vec::new(), publisher }
     }
 
     fn begin(&mut self, ArrivingHeader { file, header, known, old }: ArrivingHeader) {
@@ -223,9 +226,10 @@ impl DownloadWriter {
             Ok(digest) if digest != end.digest || !whole => {
                 Err(self.plan.refused(file, Status::DigestMismatch, CONTENT_DIFFERS))
             }
-            Ok(_) => {
-                self.dress(file, header, &sink).map_err(|error| self.plan.failure(file, written(&error)))
-            }
+            Ok(_) => self
+                .publisher
+                .dress(file, (header.mode, header.mtime), &sink.directory, &sink.handle)
+                .map_err(|error| self.plan.failure(file, written(&error))),
         };
         if let Err(failure) = checked {
             sink.discard();
@@ -234,21 +238,5 @@ impl DownloadWriter {
         let PartFile { directory, part, handle, .. } = sink;
         let (size, digest, offset) = (end.size, end.digest, header.offset);
         Ok(VerifiedFile { file, size, digest, offset, directory, part, handle })
-    }
-
-    /// Sets mode and time: the server's if they are preserved, otherwise the mode of the replaced file, or that of a
-    /// new file. Until now only the owner could open it.
-    fn dress(&self, file: usize, header: &Header, sink: &PartFile) -> io::Result<()> {
-        if self.options.preserve {
-            set_mode(&sink.handle, header.mode & 0o777)?;
-            return set_mtime(&sink.handle, header.mtime);
-        }
-        let planned = self.plan.files.get(file).filter(|_| self.options.force);
-        let mode =
-            match planned.map(|planned| sink.directory.look(planned.local_name(), false)).transpose()? {
-                Some(Some(LocalEntry::File { mode, .. })) => mode,
-                _ => sink.directory.new_file_mode(header.mode & 0o777),
-            };
-        set_mode(&sink.handle, mode)
     }
 }

@@ -12,9 +12,11 @@ mod tests;
 mod unix;
 
 #[cfg(not(unix))]
-pub(super) use portable::{PortableDirectory as LocalDirectory, begin_writeback, open_files, open_source};
+pub(super) use portable::{
+    PortableDirectory as LocalDirectory, begin_writeback, open_files, open_source, write_at,
+};
 #[cfg(unix)]
-pub(super) use unix::{UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source};
+pub(super) use unix::{UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source, write_at};
 
 use super::names;
 use sshome_wire::{Entry, FileKind, Time};

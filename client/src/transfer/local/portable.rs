@@ -5,8 +5,9 @@ use super::{LocalEntry, LocalStat, busy, entry, identity, mtime};
 use sshome_wire::Time;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A directory. Every name given to its methods is one component.
 #[derive(Debug)]
@@ -235,6 +236,15 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
         return Err(io::Error::other("it is a symbolic link"));
     }
     File::open(path)
+}
+
+/// Writes all of `data` at an offset. Several threads may write to one file.
+pub(in crate::transfer) fn write_at(mut file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
+    // The position belongs to the file, not to the thread.
+    static POSITIONED: Mutex<()> = Mutex::new(());
+    let _lock = POSITIONED.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(data)
 }
 
 /// Starts the writeback of a file, if the system supports that.

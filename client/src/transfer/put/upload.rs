@@ -72,7 +72,7 @@ impl UploadWork {
     pub(super) async fn show(&self, progress: &ProgressDisplay) -> Result<(), ConversationError> {
         if progress.is_shown() {
             let sources = Arc::clone(&self.sources);
-            let Load { files, bytes } = blocking(move || sources.load()).await?;
+            let Load { files, bytes, .. } = blocking(move || sources.load()).await?;
             progress.begin(files, Some(bytes));
         }
         Ok(())

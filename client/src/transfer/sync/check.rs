@@ -235,7 +235,7 @@ impl TreeCheck<'_> {
         retries: &mut Retries,
         pairs: Vec<FilePair>,
     ) -> Result<Vec<DigestResult>, ConversationError> {
-        let Load { files, bytes } = pairs.iter().map(|pair| pair.size).fold(Load::default(), Load::and);
+        let Load { files, bytes, .. } = pairs.iter().map(|pair| pair.size).fold(Load::default(), Load::and);
         match std::mem::take(&mut self.is_first) {
             true => ctx.progress.begin(files, Some(bytes)),
             false => ctx.progress.grow(files, Some(bytes)),

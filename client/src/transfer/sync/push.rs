@@ -351,7 +351,7 @@ impl Transfer for PushTransfer<'_> {
             let (_, failures) = delete::remove(ctx, retries, &plan.in_the_way).await?;
             plan.summary.failures.extend(failures);
         }
-        let Load { files, bytes } = plan.load;
+        let Load { files, bytes, .. } = plan.load;
         match is_first {
             true => ctx.progress.begin(files, Some(bytes)),
             false => ctx.progress.grow(files, Some(bytes)),

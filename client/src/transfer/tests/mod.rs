@@ -116,6 +116,7 @@ const PLAIN: TransferOptions = TransferOptions {
     force: false,
     jobs: Jobs::Auto,
     batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+    split_bytes: TransferOptions::DEFAULT_SPLIT_BYTES,
 };
 const RECURSIVE: TransferOptions = TransferOptions { recursive: true, ..PLAIN };
 const FORCE: TransferOptions = TransferOptions { force: true, ..PLAIN };

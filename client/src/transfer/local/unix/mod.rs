@@ -229,6 +229,11 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
 }
 
+/// Writes all of `data` at an offset. Several threads may write to one file.
+pub(in crate::transfer) fn write_at(file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, data, offset)
+}
+
 /// Starts the writeback of a range of a file, so that the final sync is shorter. It is only a hint.
 pub(in crate::transfer) fn begin_writeback(file: &File, offset: u64, length: u64) {
     // With this advice, Linux starts the writeback of the range.

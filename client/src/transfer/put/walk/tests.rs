@@ -33,7 +33,7 @@ fn a_tree_is_walked_in_order_and_its_links_are_links() {
     let links = ["/www/b/file-link -> /etc/passwd", "/www/link -> /etc"];
     let want = [&want[..], &links].concat();
     assert_eq!(seen, want);
-    assert_eq!(measure(sources.clone(), recursive()), Load { files: 2, bytes: 0 });
+    assert_eq!(measure(sources.clone(), recursive()), Load { files: 2, bytes: 0, parts: 2 });
     assert!(matches!(UploadWalk::new(sources, plain()).next(), Some(UploadItem::Failed(_))));
 }
 
