@@ -62,6 +62,9 @@ pub enum StoreError {
     /// The partial upload that was to be resumed does not exist.
     #[error("no partial upload of {0} can be resumed; send the whole file")]
     NoPart(RemotePath),
+    /// An upload over several connections has ended, or a connection has taken a block of it over.
+    #[error("the upload of {0} has ended, or was taken over; begin it again")]
+    UploadEnded(RemotePath),
     /// A different connection receives the stream.
     #[error("this stream to {0} is already being received; query its status first")]
     StreamBusy(RemotePath),

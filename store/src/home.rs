@@ -1,10 +1,10 @@
 //! The trait of one user's home.
 
-use crate::quota::{FileId, Ledger, LedgerUsage, QuotaLimits};
+use crate::quota::FileId;
 use crate::{
-    CheckedPartial, Counting, DirectoryEntry, EntryId, EntryRef, FileHandle, FileInfo, OpenMode,
-    PartialCheck, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit, StoreResult, Takeover,
-    Upload, UploadSource, UploadSpec,
+    BlockSink, CheckedPartial, Counting, DirectoryEntry, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
+    HomeUsage, OpenMode, PartialCheck, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit,
+    StoreResult, Takeover, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::fmt;
@@ -172,6 +172,18 @@ pub trait Home: fmt::Debug + Send + Sync {
         takeover: &Takeover,
     ) -> StoreResult<Box<dyn Upload>>;
 
+    /// Begins an upload of known size whose blocks arrive in any order: see [`BlockUpload`](crate::BlockUpload). The blocks of
+    /// `partial` are kept, whatever the spec says.
+    ///
+    /// # Errors
+    /// As [`Home::begin_upload`].
+    fn begin_block_upload(
+        &self,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+    ) -> StoreResult<Box<dyn BlockSink>>;
+
     /// Publishes a batch: each item gets its name in one step, replacing an existing file. An item is atomic, the batch
     /// is not: a failing item does not undo any other. If a target occurs twice, the later item wins. Everything
     /// reported as done is durable before this returns, and so are the `names` that were made on this channel before.
@@ -336,53 +348,6 @@ pub struct Renamed {
     pub to: RemotePath,
     /// Whether something was replaced.
     pub replaced: bool,
-}
-
-/// What a home holds, and may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HomeUsage {
-    /// What it holds.
-    pub usage: LedgerUsage,
-    /// What it may hold.
-    pub limits: QuotaLimits,
-    /// Whether it is being counted: what it holds is then what was counted so far.
-    pub is_counting: bool,
-}
-
-/// The size of a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskSpace {
-    /// Block size in bytes.
-    pub block: u64,
-    /// Blocks in total.
-    pub blocks: u64,
-    /// Blocks that are free for the server.
-    pub blocks_free: u64,
-    /// Entries in total; 0 if their number is not fixed.
-    pub entries: u64,
-    /// Entries that are free for the server.
-    pub entries_free: u64,
-    /// The maximum length of a name in bytes.
-    pub longest_name: u64,
-    /// The identity of the disk.
-    pub id: u64,
-}
-
-impl HomeUsage {
-    /// The usage that this ledger records.
-    #[must_use]
-    pub fn of(ledger: &Ledger) -> HomeUsage {
-        let is_counting = ledger.counting().is_some();
-        HomeUsage { usage: ledger.usage(), limits: ledger.limits(), is_counting }
-    }
-}
-
-impl DiskSpace {
-    /// Bytes that are free for the server.
-    #[must_use]
-    pub fn bytes_free(&self) -> u64 {
-        self.blocks_free.saturating_mul(self.block)
-    }
 }
 
 impl UploadSource {

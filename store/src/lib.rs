@@ -6,6 +6,7 @@
 //! reasons.
 
 mod attributes;
+mod block_upload;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod context;
@@ -17,6 +18,7 @@ mod file;
 mod file_handle;
 mod home;
 mod home_store;
+mod home_usage;
 #[cfg(feature = "conformance")]
 pub mod memory;
 mod open_mode;
@@ -28,6 +30,7 @@ mod upload;
 mod wait;
 
 pub use attributes::{NEW_FILE_MODE, SetAttributes, UploadPermissions};
+pub use block_upload::{BlockSink, BlockUpload, BlockWriter};
 pub use context::{ChangeGuard, Ctx, EntryChange};
 pub use counting::Counting;
 pub use display::{entries, shown};
@@ -36,10 +39,11 @@ pub use error::{Cause, StoreError, StoreResult};
 pub use file::{DirectoryEntry, FileInfo, FileType};
 pub use file_handle::FileHandle;
 pub use home::{
-    DirectoryReader, DiskSpace, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, Renamed, Replace,
-    TreeRemoval, TreeStep, TreeWalk,
+    DirectoryReader, Home, MadeDirectories, MakeDirectory, OnRemoved, Renamed, Replace, TreeRemoval,
+    TreeStep, TreeWalk,
 };
 pub use home_store::{Capabilities, HomeProblem, HomeSettings, HomeStore, PrepareError, PreparedHome};
+pub use home_usage::{DiskSpace, HomeUsage};
 pub use open_mode::OpenMode;
 pub use step_limit::StepLimit;
 pub use stream_leases::{StreamLease, StreamLeases};

@@ -207,6 +207,7 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::StreamBusy(_) => Status::Busy,
         StoreError::IntoItself { .. }
         | StoreError::NoPart(_)
+        | StoreError::UploadEnded(_)
         | StoreError::OtherMount(_)
         | StoreError::Scattered(_) => Status::Failed,
     }

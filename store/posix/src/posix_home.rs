@@ -1,11 +1,11 @@
 //! One user's home, opened for a channel: the trait [`Home`] over [`operations`].
 
 use crate::home::{self, DirectoryStream as Reader};
-use crate::operations::{self, Context, PosixHome, PosixUpload, Removal, Walk};
+use crate::operations::{self, Context, PosixBlockSink, PosixHome, PosixUpload, Removal, Walk};
 use sshome_store::quota::FileId;
 use sshome_store::{
-    CheckedPartial, Counting, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
-    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    BlockSink, CheckedPartial, Counting, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef,
+    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
     PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover,
     TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
@@ -120,6 +120,15 @@ impl Home for PosixHome {
         takeover: &Takeover,
     ) -> StoreResult<Box<dyn Upload>> {
         Ok(Box::new(PosixUpload::begin(self, path, spec, partial, takeover)?))
+    }
+
+    fn begin_block_upload(
+        &self,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+    ) -> StoreResult<Box<dyn BlockSink>> {
+        Ok(Box::new(PosixBlockSink::begin(self, path, spec, partial)?))
     }
 
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published {

@@ -11,6 +11,7 @@
     reason = "that is how tests fail"
 )]
 
+pub mod blocks;
 pub mod counting;
 pub mod directories;
 pub mod faults;
@@ -168,6 +169,13 @@ macro_rules! conformance_tests {
                 only_blocks_that_exist_are_resumed [],
                 no_more_is_resumed_than_was_announced [],
                 a_leased_partial_upload_does_not_expire [],
+            }
+            blocks {
+                blocks_of_several_channels_make_up_a_file [],
+                a_partial_upload_with_gaps_is_resumed_in_blocks_and_in_order [],
+                an_upload_in_order_is_resumed_in_blocks [],
+                without_a_whole_block_or_with_a_wrong_digest_nothing_is_kept [],
+                a_block_upload_that_does_not_fit_is_refused [],
             }
             streams {
                 an_interrupted_stream_keeps_its_space [],

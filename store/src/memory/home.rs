@@ -9,8 +9,8 @@ use super::walk::{MemoryReader, MemoryRemoval, MemoryWalk};
 use super::{attributes, directories, names, publish, upload};
 use crate::quota::FileId;
 use crate::{
-    Cause, CheckedPartial, Counting, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
-    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    BlockSink, Cause, CheckedPartial, Counting, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef,
+    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
     PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
     Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
@@ -169,6 +169,15 @@ impl Home for MemoryHome {
         takeover: &Takeover,
     ) -> StoreResult<Box<dyn Upload>> {
         Ok(Box::new(upload::begin(self.counted(path)?, &self.ctx, path, spec, partial, takeover)?))
+    }
+
+    fn begin_block_upload(
+        &self,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+    ) -> StoreResult<Box<dyn BlockSink>> {
+        Ok(Box::new(upload::begin_blocks(self.counted(path)?, path, spec, partial)?))
     }
 
     fn publish(&self, items: Vec<PublishItem>, _names: Vec<EntryRef>) -> Published {

@@ -13,11 +13,12 @@ use super::staged_content::StagedContent;
 use super::tree::Tree;
 use crate::quota::Reservation;
 use crate::{
-    Cause, CheckedPartial, Ctx, PublishItem, StoreError, StoreResult, StreamLease, Takeover, Upload,
-    UploadPermissions, UploadSource, UploadSpec,
+    BlockSink, Cause, CheckedPartial, Ctx, PublishItem, StoreError, StoreResult, StreamLease, Takeover,
+    Upload, UploadPermissions, UploadSource, UploadSpec,
 };
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath, StreamId};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that an upload of unknown length reserves at a time.
 const RESERVATION_STEP_BYTES: u64 = 1 << 20;
@@ -217,7 +218,14 @@ impl Upload for MemoryUpload {
 
     fn finish(mut self: Box<Self>, size: u64, digest: Option<Digest>) -> StoreResult<PublishItem> {
         let digest = self.check(size, digest).inspect_err(|_| self.pending.discard_on_drop())?;
-        let MemoryUpload { path, target, pending, spec, replaces, .. } = *self;
+        Ok(self.into_item(size, digest))
+    }
+}
+
+impl MemoryUpload {
+    /// The item to be published, of a complete upload.
+    fn into_item(self, size: u64, digest: Digest) -> PublishItem {
+        let MemoryUpload { path, target, pending, spec, replaces, .. } = self;
         let mode = {
             let tree = pending.home().tree();
             permissions(&tree, &target, replaces, spec.permissions)
@@ -225,7 +233,74 @@ impl Upload for MemoryUpload {
         let modified = spec.mtime.unwrap_or_else(now);
         let item =
             StagedItem { target, pending, mode, modified, digest: Some(digest), exclusive: spec.exclusive };
-        Ok(PublishItem::new(path, size, Some(digest), item))
+        PublishItem::new(path, size, Some(digest), item)
+    }
+}
+
+/// A file whose blocks arrive in any order.
+#[derive(Debug)]
+pub(super) struct MemoryBlockSink {
+    logged: RemotePath,
+    /// `None` once it is finished.
+    upload: Mutex<Option<MemoryUpload>>,
+    /// What is kept when it is dropped, in bytes.
+    kept: AtomicU64,
+}
+
+/// Begins an upload whose blocks arrive in any order.
+pub(super) fn begin_blocks(
+    home: &Arc<MemorySharedHome>,
+    path: &RemotePath,
+    spec: &UploadSpec,
+    partial: Option<CheckedPartial>,
+) -> StoreResult<MemoryBlockSink> {
+    let blocks = partial.as_ref().map_or(0, |partial| partial.digests.len());
+    let spec = UploadSpec { resume: u32::try_from(blocks).unwrap_or(u32::MAX), ..*spec };
+    // The upload does not end with the channel that begins it, and only streams are taken over in this way.
+    let upload = begin(home, &Ctx::default(), path, &spec, partial, &Takeover::new(|| {}))?;
+    let logged = upload.logged.clone();
+    Ok(MemoryBlockSink { logged, upload: Mutex::new(Some(upload)), kept: AtomicU64::new(0) })
+}
+
+impl MemoryBlockSink {
+    fn upload(&self) -> MutexGuard<'_, Option<MemoryUpload>> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BlockSink for MemoryBlockSink {
+    fn logged_path(&self) -> &RemotePath {
+        &self.logged
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> StoreResult<()> {
+        if let Some(upload) = &mut *self.upload()
+            && let Some((staged, _)) = upload.pending.held()
+        {
+            staged.content.write_at(offset, data);
+            let length = staged.length().max(offset + data.len() as u64);
+            staged.count(length);
+        }
+        Ok(())
+    }
+
+    fn keep_on_drop(&self, bytes: u64) {
+        self.kept.store(bytes, Relaxed);
+    }
+
+    fn finish(self: Box<Self>, digest: Digest) -> StoreResult<PublishItem> {
+        let upload = self.upload().take().ok_or_else(|| StoreError::UploadEnded(self.logged.clone()))?;
+        let size = upload.pending.written();
+        Ok(upload.into_item(size, digest))
+    }
+}
+
+impl Drop for MemoryBlockSink {
+    fn drop(&mut self) {
+        let kept = self.kept.load(Relaxed);
+        if let Some(upload) = &mut *self.upload() {
+            upload.pending.truncate(kept);
+        }
     }
 }
 

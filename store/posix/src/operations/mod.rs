@@ -25,7 +25,7 @@ pub(crate) use publish::publish;
 pub(crate) use remove::{Removal, remove_file};
 pub(crate) use rename::rename;
 pub(crate) use tree::Walk;
-pub(crate) use upload::PosixUpload;
+pub(crate) use upload::{PosixBlockSink, PosixUpload};
 
 use crate::home::{self, HomeHandle, Location, NamespaceLock, WritebackEpoch, file_id, length};
 use rustix::fs::{FileType, Stat};

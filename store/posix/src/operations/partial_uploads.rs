@@ -97,6 +97,18 @@ impl PendingUpload {
         Some((staged, reservation, self.stream_lease.take()))
     }
 
+    /// Moves everything that it holds into the result.
+    pub(super) fn take_over(&mut self) -> PendingUpload {
+        PendingUpload {
+            held: self.held.take(),
+            record: self.record.take(),
+            target: self.target.take(),
+            partial_uploads: Arc::clone(&self.partial_uploads),
+            stream_lease: self.stream_lease.take(),
+            written: self.written,
+        }
+    }
+
     /// Makes dropping delete the file.
     pub(super) fn discard_on_drop(&mut self) {
         self.record = None;

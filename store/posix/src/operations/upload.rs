@@ -8,11 +8,13 @@ use crate::home::{self, HomeHandle, Location, StoredDigest, StreamLease, UploadR
 use rustix::fs::{FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use sshome_store::{
-    CheckedPartial, PublishItem, Takeover, Upload, UploadPermissions, UploadSource, UploadSpec,
+    BlockSink, CheckedPartial, PublishItem, Takeover, Upload, UploadPermissions, UploadSource, UploadSpec,
 };
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath, StreamId, Time};
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Files of at least this size are synced on their own, before the batch that they are published with.
 const SYNC_EARLY_BYTES: u64 = 1 << 20;
@@ -194,6 +196,64 @@ impl Upload for PosixUpload {
         let durable = size >= SYNC_EARLY_BYTES;
         let held = PendingPublish { target, pending, durable, exclusive };
         Ok(PublishItem::new(path, size, Some(digest), held))
+    }
+}
+
+/// A file whose blocks arrive in any order.
+#[derive(Debug)]
+pub(crate) struct PosixBlockSink {
+    upload: PosixUpload,
+    size: u64,
+    /// What is kept when it is dropped, in bytes.
+    kept: AtomicU64,
+}
+
+impl PosixBlockSink {
+    /// See [`Home::begin_block_upload`](sshome_store::Home::begin_block_upload).
+    pub(crate) fn begin(
+        home: &PosixHome,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+    ) -> StoreResult<PosixBlockSink> {
+        let blocks = partial.as_ref().map_or(0, |partial| partial.digests.len());
+        let spec = UploadSpec { resume: u32::try_from(blocks).unwrap_or(u32::MAX), ..*spec };
+        // Only streams are taken over in this way.
+        let upload = PosixUpload::begin(home, path, &spec, partial, &Takeover::new(|| {}))?;
+        Ok(PosixBlockSink { upload, size: spec.size.unwrap_or(0), kept: AtomicU64::new(0) })
+    }
+}
+
+impl BlockSink for PosixBlockSink {
+    fn logged_path(&self) -> &RemotePath {
+        &self.upload.logged
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> StoreResult<()> {
+        let Some(staged) = self.upload.pending.staged() else { return Ok(()) };
+        let written = staged.file().write_all_at(data, offset);
+        written.map_err(|error| errno(&error)).of_file(&self.upload.path)
+    }
+
+    fn keep_on_drop(&self, bytes: u64) {
+        self.kept.store(bytes, Relaxed);
+    }
+
+    fn finish(mut self: Box<Self>, digest: Digest) -> StoreResult<PublishItem> {
+        self.kept.store(0, Relaxed);
+        self.upload.pending.written = self.size;
+        self.upload.seal(digest)?;
+        let PosixUpload { path, target, exclusive, .. } = &self.upload;
+        let (path, target, exclusive) = (path.clone(), target.clone(), *exclusive);
+        let pending = self.upload.pending.take_over();
+        let held = PendingPublish { target, pending, durable: self.size >= SYNC_EARLY_BYTES, exclusive };
+        Ok(PublishItem::new(path, self.size, Some(digest), held))
+    }
+}
+
+impl Drop for PosixBlockSink {
+    fn drop(&mut self) {
+        self.upload.pending.written = self.kept.load(Relaxed);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::faults::{CallKind, Faults};
 use crate::{
-    CheckedPartial, DirectoryEntry, DirectoryReader, FileHandle, FileInfo, OnRemoved, PartialCheck,
-    PublishItem, SetAttributes, StepLimit, StoreError, StoreResult, TreeRemoval, TreeStep, TreeWalk, Upload,
+    BlockSink, CheckedPartial, DirectoryEntry, DirectoryReader, FileHandle, FileInfo, OnRemoved,
+    PartialCheck, PublishItem, SetAttributes, StepLimit, StoreError, StoreResult, TreeRemoval, TreeStep,
+    TreeWalk, Upload,
 };
 use sshome_wire::{Digest, RemotePath};
 use std::sync::Arc;
@@ -119,6 +120,37 @@ impl Upload for FaultyUpload {
             return Err(StoreError::file(&path, crate::Cause::DiskFailed));
         }
         inner.finish(size, digest)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct FaultyBlockSink {
+    pub(super) inner: Box<dyn BlockSink>,
+    pub(super) path: RemotePath,
+    pub(super) faults: Arc<Faults>,
+}
+
+impl BlockSink for FaultyBlockSink {
+    fn logged_path(&self) -> &RemotePath {
+        self.inner.logged_path()
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> StoreResult<()> {
+        self.faults.call(CallKind::Write, &self.path, || self.inner.write_at(offset, data))
+    }
+
+    fn keep_on_drop(&self, bytes: u64) {
+        self.inner.keep_on_drop(bytes);
+    }
+
+    fn finish(self: Box<Self>, digest: Digest) -> StoreResult<PublishItem> {
+        let FaultyBlockSink { inner, path, faults } = *self;
+        faults.pause();
+        if faults.fault(CallKind::Write).is_some() {
+            inner.keep_on_drop(0);
+            return Err(StoreError::file(&path, crate::Cause::DiskFailed));
+        }
+        inner.finish(digest)
     }
 }
 

@@ -1,13 +1,15 @@
 //! A home whose calls are delayed and fail.
 
 use super::faults::{CallKind, FaultPoint, Faults};
-use super::handles::{FaultyCheck, FaultyFile, FaultyReader, FaultyRemoval, FaultyUpload, FaultyWalk};
+use super::handles::{
+    FaultyBlockSink, FaultyCheck, FaultyFile, FaultyReader, FaultyRemoval, FaultyUpload, FaultyWalk,
+};
 use crate::quota::FileId;
 use crate::{
-    Cause, CheckedPartial, Counting, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
-    Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck, PartialUploadInfo,
-    PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
-    Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
+    BlockSink, Cause, CheckedPartial, Counting, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
+    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    PartialUploadInfo, PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError,
+    StoreResult, Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
@@ -146,6 +148,17 @@ impl Home for FaultyHome {
         let begin = |home: &dyn Home| home.begin_upload(path, spec, partial, takeover);
         let inner = self.call(CallKind::Open, path, begin)?;
         Ok(Box::new(FaultyUpload { inner, path: path.clone(), faults: Arc::clone(&self.faults) }))
+    }
+
+    fn begin_block_upload(
+        &self,
+        path: &RemotePath,
+        spec: &UploadSpec,
+        partial: Option<CheckedPartial>,
+    ) -> StoreResult<Box<dyn BlockSink>> {
+        let begin = |home: &dyn Home| home.begin_block_upload(path, spec, partial);
+        let inner = self.call(CallKind::Open, path, begin)?;
+        Ok(Box::new(FaultyBlockSink { inner, path: path.clone(), faults: Arc::clone(&self.faults) }))
     }
 
     fn publish(&self, items: Vec<PublishItem>, names: Vec<EntryRef>) -> Published {
