@@ -2,7 +2,7 @@ use crate::Host;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use russh::client::{self, Handle, Msg};
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg};
 use sshome_wire::{
     Decoder, Digest, End, Entries, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Put, Reply, Request,
@@ -45,6 +45,17 @@ impl Peer {
     /// If any of that fails.
     pub async fn silent(host: &Host, user: &str) -> Result<Peer> {
         Peer::open(Arc::new(connect(host, user).await?)).await
+    }
+
+    /// Logs in with this key, and exchanges hellos.
+    ///
+    /// # Errors
+    /// If any of that fails.
+    pub async fn login_with(host: &Host, user: &str, key: &PrivateKey) -> Result<Peer> {
+        let config = client::Config { nodelay: true, ..Default::default() };
+        let mut peer = Peer::open(Arc::new(connect_as(host, user, key, config).await?)).await?;
+        peer.send(&Frame::Hello(hello())).await?;
+        Ok(peer)
     }
 
     /// A second conversation on the same connection.
@@ -245,8 +256,17 @@ pub async fn connect_with(
 ) -> Result<Handle<Trusting>> {
     // Without it, a small packet waits up to 40 ms for the acknowledgement of the previous one.
     let config = client::Config { window_size, maximum_packet_size, nodelay: true, ..Default::default() };
+    connect_as(host, user, host.key(), config).await
+}
+
+async fn connect_as(
+    host: &Host,
+    user: &str,
+    key: &PrivateKey,
+    config: client::Config,
+) -> Result<Handle<Trusting>> {
     let mut connection = client::connect(Arc::new(config), host.address(), Trusting).await?;
-    let key = PrivateKeyWithHashAlg::new(Arc::new(host.key().clone()), None);
+    let key = PrivateKeyWithHashAlg::new(Arc::new(key.clone()), None);
     ensure!(connection.authenticate_publickey(user, key).await?.success(), "login refused");
     Ok(connection)
 }

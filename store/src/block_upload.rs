@@ -90,9 +90,12 @@ impl BlockUpload {
     /// are compared and not written.
     ///
     /// # Errors
-    /// If the file has no such block.
+    /// If the file has no such block, or the upload has ended.
     pub fn begin_block(self: &Arc<BlockUpload>, block: u64) -> StoreResult<BlockWriter> {
         let mut blocks = self.blocks();
+        if self.sink().is_none() {
+            return Err(StoreError::UploadEnded(self.path.clone()));
+        }
         let state = usize::try_from(block).ok().and_then(|block| blocks.get_mut(block));
         let state = state.ok_or_else(|| self.mismatch("a block beyond the end of the file"))?;
         let mode = match state {

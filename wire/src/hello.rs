@@ -34,6 +34,9 @@ impl Features {
     /// Gets of ranges: the request `GetRange`.
     pub const RANGES: Features = Features(64);
 
+    /// Uploads over several connections: the requests `OpenUpload`, `PutBlocks` and `FinishUpload`.
+    pub const BLOCK_UPLOADS: Features = Features(128);
+
     /// All features that this crate supports.
     pub const ALL: Features = Features(
         Features::REAL_PATH.0
@@ -42,7 +45,8 @@ impl Features {
             | Features::COMPRESSION.0
             | Features::COMPRESS_ALWAYS.0
             | Features::DELTA.0
-            | Features::RANGES.0,
+            | Features::RANGES.0
+            | Features::BLOCK_UPLOADS.0,
     );
 
     /// These without `other`.

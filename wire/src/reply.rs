@@ -1,6 +1,6 @@
 //! The server's answers.
 
-use crate::{Digest, Entry, Status};
+use crate::{Digest, Entry, Status, UploadId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -58,6 +58,8 @@ pub enum Payload {
     Keys(Vec<Key>),
     /// Quota and use, for a client that announced [`Features::CREDIT`](crate::Features::CREDIT).
     CreditedUsage(CreditedUsage),
+    /// An upload over several connections.
+    Upload(UploadId),
 }
 
 /// The answer to `hash`.

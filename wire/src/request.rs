@@ -1,6 +1,6 @@
 //! The client's requests.
 
-use crate::{FileVersion, StreamId, Time};
+use crate::{End, FileVersion, StreamId, Time, UploadId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -194,6 +194,28 @@ pub enum Request {
         /// Whether the data are sent. Without, only the digests are.
         data: bool,
     },
+    /// Begin an upload over several connections, of a file of more than one block; `size` and `source` are needed,
+    /// `resume` is ignored. Another upload from this source to this target, by the same key, is taken over. Answered with
+    /// `Payload::Upload`, after the digests in `Blocks` frames of the blocks that a partial upload has. Announced by
+    /// `Features::BLOCK_UPLOADS`, as the next two.
+    OpenUpload(Put),
+    /// Receive blocks of an upload, from any connection of the same user with the same key; data and `End` follow at once.
+    /// `Stored` frames acknowledge complete blocks. One reply.
+    PutBlocks {
+        /// The upload.
+        id: UploadId,
+        /// The number of the first block.
+        block: u32,
+        /// Their number, at least 1.
+        blocks: u32,
+    },
+    /// End an upload. If `end` has no error, all blocks were acknowledged: the file is verified and published.
+    FinishUpload {
+        /// The upload.
+        id: UploadId,
+        /// The end of the file, with its digest and size.
+        end: End,
+    },
 }
 
 impl Request {
@@ -206,7 +228,9 @@ impl Request {
             | Request::Parts
             | Request::Keys
             | Request::InstallKey { .. }
-            | Request::RemoveKey { .. } => (None, None),
+            | Request::RemoveKey { .. }
+            | Request::PutBlocks { .. }
+            | Request::FinishUpload { .. } => (None, None),
             Request::Cd { path }
             | Request::Ls { path, .. }
             | Request::Stat { path, .. }
@@ -222,9 +246,10 @@ impl Request {
             | Request::Describe { path, .. }
             | Request::GetDelta { path, .. }
             | Request::GetRange { path, .. } => (Some(path), None),
-            Request::Put(put) | Request::PutDelta(put) | Request::PutStream { put, .. } => {
-                (Some(&put.path), None)
-            }
+            Request::Put(put)
+            | Request::PutDelta(put)
+            | Request::PutStream { put, .. }
+            | Request::OpenUpload(put) => (Some(&put.path), None),
             Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
             Request::Discard { path } => (path.as_ref(), None),
             Request::Symlink { path, target } => (Some(path), Some(target)),
@@ -237,6 +262,7 @@ impl Request {
     pub fn weight(&self) -> usize {
         match self {
             Request::InstallKey { line: text } | Request::RemoveKey { fingerprint: text } => text.len(),
+            Request::FinishUpload { end, .. } => end.message.len(),
             request => request.paths().map(<[u8]>::len).sum(),
         }
     }

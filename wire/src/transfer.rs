@@ -74,10 +74,15 @@ impl Blocks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StreamId(pub [u8; 16]);
 
-/// How much of a stream the server has stored, so that the client can drop it.
+/// Identifies an upload over several connections: a random number chosen by the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UploadId(pub [u8; 16]);
+
+/// How much of a stream the server has stored, so that the client can drop it; or how many of the blocks of a `PutBlocks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// Bytes from the start: complete blocks that at least one byte follows.
+    /// Bytes from the start of the stream: complete blocks that at least one byte follows. Or bytes of the complete blocks
+    /// of this request.
     pub bytes: u64,
 }
 

@@ -7,6 +7,7 @@ mod get;
 mod lies;
 #[path = "../cut/proxy.rs"]
 mod proxy;
+mod put_by_hand;
 
 use client::{InProcessClient, PLAIN};
 use proxy::Proxy;

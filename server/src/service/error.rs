@@ -49,6 +49,12 @@ pub enum Error {
     /// The file has more chunks than a description may have.
     #[error("{0} is too long to be described; put it as a whole")]
     TooLongToDescribe(RemotePath),
+    /// An upload over several connections of a file that has one block, or without size or source.
+    #[error("{0}: only a file of more than 4 MiB, with its size and time, is sent over several connections")]
+    NotDivisible(RemotePath),
+    /// The id of an upload is unknown, or another user's or key's, or the upload has ended.
+    #[error("there is no such upload, or it has ended; begin it again")]
+    NoSuchUpload,
     /// An earlier change of an open file failed with this error, so its content is incomplete.
     #[error(transparent)]
     Earlier(Arc<Error>),
@@ -147,12 +153,13 @@ impl Error {
             Error::Unknown(_) => Status::OutcomeUnknown,
             Error::Keys(error) => keys_status(error),
             Error::Earlier(error) => error.status(),
-            Error::BadCopy(_) | Error::NotDescribed(_) => Status::BadCommand,
+            Error::BadCopy(_) | Error::NotDescribed(_) | Error::NotDivisible(_) => Status::BadCommand,
             Error::Partly { .. }
             | Error::Overlap(_)
             | Error::TooManyDigests(_)
             | Error::TooManyDescriptions
-            | Error::TooLongToDescribe(_) => Status::Failed,
+            | Error::TooLongToDescribe(_)
+            | Error::NoSuchUpload => Status::Failed,
         }
     }
 

@@ -76,6 +76,11 @@ impl PartCheck {
     pub fn step(&mut self, limit: StepLimit) -> Result<Option<CheckedPartial>> {
         self.0.step(limit).map_err(Error::from)
     }
+
+    /// Bytes that were read, and that there are.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        self.0.progress()
+    }
 }
 
 impl LongOperation for PartCheck {
@@ -85,7 +90,7 @@ impl LongOperation for PartCheck {
     }
 
     fn progress(&self) -> (u64, Option<u64>) {
-        let (done, total) = self.0.progress();
+        let (done, total) = self.bytes();
         (done, Some(total))
     }
 }

@@ -1,5 +1,7 @@
-//! What one user may do at a time over all sessions: run slices of work, and keep descriptions of files in memory.
+//! What the sessions of one user share: permits to run slices of work and to keep descriptions of files in memory, and
+//! uploads over several connections.
 
+use super::SharedUploads;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,9 +25,15 @@ pub struct UserPermits {
 pub struct Permits {
     slices: Arc<Semaphore>,
     descriptions: Arc<Semaphore>,
+    uploads: SharedUploads,
 }
 
 impl Permits {
+    /// The uploads over several connections.
+    pub(super) fn uploads(&self) -> &SharedUploads {
+        &self.uploads
+    }
+
     /// The permits for slices of work.
     #[must_use]
     pub fn slices(&self) -> Arc<Semaphore> {
@@ -61,8 +69,8 @@ impl UserPermits {
         }
         users.retain(|_, permits| permits.strong_count() > 0);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        let permits =
-            Arc::new(Permits { slices: semaphore(self.slices), descriptions: semaphore(MAX_DESCRIPTIONS) });
+        let (slices, descriptions) = (semaphore(self.slices), semaphore(MAX_DESCRIPTIONS));
+        let permits = Arc::new(Permits { slices, descriptions, uploads: SharedUploads::default() });
         users.insert(user.to_owned(), Arc::downgrade(&permits));
         permits
     }

@@ -85,7 +85,7 @@ fn blocks_arrive_in_any_order() {
     write(&upload, 1, 1).unwrap();
     upload.finish(digest_of([0, 1, 2])).unwrap();
     assert!(is_ended(upload.finish(digest_of([0, 1, 2]))), "only once");
-    assert!(is_ended(upload.begin_block(0).and_then(|_| upload.finish(digest_of([0, 1, 2])))));
+    assert!(is_ended(upload.begin_block(0)));
 }
 
 #[test]

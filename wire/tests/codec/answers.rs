@@ -6,7 +6,7 @@ use sshome_wire::frame::data_head;
 use sshome_wire::{
     Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
     FileVersion, Frame, FrameError, FrameKind, Hashed, Header, Hello, Key, Part, Payload, Progress,
-    RangeHeader, Reply, Status, Stored, Time, Usage,
+    RangeHeader, Reply, Status, Stored, Time, UploadId, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -390,4 +390,17 @@ fn range_header() {
     let fields = [&[0xac, 0x02, 2, 5][..], &[7; 16], &[0xa4, 0x03]].concat();
     is(&frame(None), &[&[0, 0, 0, 24, 17][..], &fields, &[0]].concat());
     is(&frame(Some(Digest([9; 32]))), &[&[0, 0, 0, 56, 17][..], &fields, &[1], &[9; 32]].concat());
+}
+
+#[test]
+fn reply_with_an_upload() {
+    let head = [
+        0, 0, 0, 21, // length
+        7,  // kind: reply
+        0xcc, 0x01, // status 204
+        0,    // message
+        7,    // payload: upload
+    ];
+    let reply = Reply::with(Payload::Upload(UploadId([3; 16])));
+    is(&Frame::Reply(reply), &[&head[..], &[3; 16]].concat());
 }

@@ -1,7 +1,7 @@
 //! Each request, a field a line. A position that changes here breaks every peer that is out there.
 
 use super::is;
-use sshome_wire::{FileVersion, Frame, Put, Request, StreamId, Time};
+use sshome_wire::{Digest, End, FileVersion, Frame, Put, Request, Status, StreamId, Time, UploadId};
 
 #[track_caller]
 fn request(request: Request, wire: &[u8]) {
@@ -440,4 +440,39 @@ fn get_range() {
             0, 0, 0, 0, // block, blocks, no version, no data
         ],
     );
+}
+
+#[test]
+fn open_upload() {
+    let put =
+        Put { path: b"u".to_vec(), size: Some(300), mtime: None, source: None, mode: Some(0o600), resume: 0 };
+    request(
+        Request::OpenUpload(put),
+        &[
+            0, 0, 0, 13, // length
+            2,  // kind: request
+            29, // open upload
+            1, b'u', // path
+            1, 0xac, 0x02, // size
+            0,    // no mtime
+            0,    // no source
+            1, 0x80, 0x03, // mode
+            0,    // resume
+        ],
+    );
+}
+
+#[test]
+fn put_blocks() {
+    let head = [0, 0, 0, 21, 2, 30];
+    let blocks = Request::PutBlocks { id: UploadId([7; 16]), block: 300, blocks: 8 };
+    request(blocks, &[&head[..], &[7; 16], &[0xac, 0x02, 8]].concat());
+}
+
+#[test]
+fn finish_upload() {
+    let head = [0, 0, 0, 55, 2, 31];
+    let end = End { status: Status::Done, message: String::new(), digest: Digest([9; 32]), size: 300 };
+    let finish = Request::FinishUpload { id: UploadId([7; 16]), end };
+    request(finish, &[&head[..], &[7; 16], &[0xcc, 0x01, 0], &[9; 32], &[0xac, 0x02]].concat());
 }

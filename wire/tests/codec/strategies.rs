@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sshome_wire::{
     Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry,
     Features, FileKind, FileVersion, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put,
-    RangeHeader, Reply, Request, Status, Stored, StreamId, Time, Usage,
+    RangeHeader, Reply, Request, Status, Stored, StreamId, Time, UploadId, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -115,6 +115,13 @@ fn request() -> impl Strategy<Value = Request> {
             chunks,
             key
         }),
+        put().prop_map(Request::OpenUpload),
+        (upload_id(), any::<(u32, u32)>()).prop_map(|(id, (block, blocks))| Request::PutBlocks {
+            id,
+            block,
+            blocks
+        }),
+        (upload_id(), end()).prop_map(|(id, end)| Request::FinishUpload { id, end }),
         (name(), any::<(u32, u32, bool)>(), of(version())).prop_map(
             |(path, (block, blocks, data), expect)| Request::GetRange { path, block, blocks, expect, data }
         ),
@@ -128,6 +135,10 @@ fn version() -> impl Strategy<Value = FileVersion> {
 fn put() -> impl Strategy<Value = Put> {
     (name(), any::<Option<u64>>(), of(time()), of(time()), any::<Option<u32>>(), any::<u32>())
         .prop_map(|(path, size, mtime, source, mode, resume)| Put { path, size, mtime, source, mode, resume })
+}
+
+fn upload_id() -> impl Strategy<Value = UploadId> {
+    any::<[u8; 16]>().prop_map(UploadId)
 }
 
 fn stream_id() -> impl Strategy<Value = StreamId> {
@@ -145,6 +156,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             stored
         })),
         usage().prop_map(Payload::Usage),
+        upload_id().prop_map(Payload::Upload),
         (usage(), any::<u64>())
             .prop_map(|(usage, credited)| Payload::CreditedUsage(CreditedUsage { usage, credited })),
         vec(key(), 0..4).prop_map(Payload::Keys),

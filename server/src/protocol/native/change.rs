@@ -9,6 +9,7 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         Request::Put(_)
         | Request::PutDelta(_)
         | Request::PutStream { .. }
+        | Request::OpenUpload(_)
         | Request::Mkdir { .. }
         | Request::Symlink { .. }
         | Request::Mv { .. }
@@ -21,6 +22,8 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::Get { .. }
         | Request::GetDelta { .. }
         | Request::GetRange { .. }
+        | Request::PutBlocks { .. }
+        | Request::FinishUpload { .. }
         | Request::Describe { .. }
         | Request::Hash { .. }
         | Request::Df

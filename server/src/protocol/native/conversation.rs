@@ -1,5 +1,6 @@
 //! The state machine of the native protocol on one channel: it handles frames in order and looks for cancels first.
 
+mod cancel;
 mod slices;
 
 use super::change::change_of;
@@ -9,14 +10,15 @@ use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobAnswer, NativeJob};
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
-use crate::service::{ChangeKind, DescribedFile, PutUpload, User};
+use crate::service::{BlockRun, ChangeKind, DescribedFile, PutUpload, SharedUpload, User};
 use sshome_ssh::LinkMeter;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
     Blocks, Decoder, Description, Digest, Features, Frame, FrameError, Hello, MAX_CHUNKS, PROTOCOL_VERSION,
-    RemotePath, Reply, Request, Status,
+    Payload, RemotePath, Reply, Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time after which a slice ends, so that a cancel is noticed.
@@ -39,6 +41,8 @@ const MAX_JOB_WAIT: Duration = Duration::from_secs(10);
 pub(super) enum ReceiveState {
     Nothing,
     Upload(Box<PutUpload>),
+    /// Blocks of an upload over several connections.
+    Blocks(Box<BlockRun>),
     /// A put that was refused and answered. Its remaining data is dropped.
     Refused,
     /// A get whose digests or chunks, which the request announced, are arriving.
@@ -69,6 +73,8 @@ pub(super) struct NativeConversation {
     pub(super) description: Option<HeldDescription>,
     /// The file that was described to the client.
     pub(super) described: Option<DescribedFile>,
+    /// The upload over several connections that this one takes part in.
+    pub(super) joined: Option<Arc<SharedUpload>>,
     /// Partial uploads that were checked and are leased for puts on this channel.
     pub(super) leased: HashMap<EntryId, CheckedPartial>,
     /// The name and start time of the current request, for the metrics.
@@ -103,6 +109,7 @@ impl NativeConversation {
             known: Vec::new(),
             description: None,
             described: None,
+            joined: None,
             leased: HashMap::new(),
             timed: None,
             group: PublishGroup::default(),
@@ -242,6 +249,11 @@ impl NativeConversation {
                 self.described = Some(*file);
                 self.output.reply(Reply::new(Status::Done, ""));
             }
+            JobAnswer::Opened(opened) => {
+                self.output.blocks(&opened.kept);
+                self.output.reply(Reply::with(Payload::Upload(opened.upload.id())));
+                self.joined = Some(opened.upload);
+            }
             JobAnswer::Sent => {}
         }
     }
@@ -258,7 +270,7 @@ impl NativeConversation {
     }
 
     fn is_receiving(&self) -> bool {
-        matches!(self.receiving, ReceiveState::Upload(_))
+        matches!(self.receiving, ReceiveState::Upload(_) | ReceiveState::Blocks(_))
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), Reply> {
@@ -347,41 +359,6 @@ impl NativeConversation {
         self.output.announce(hello);
         tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
         Ok(())
-    }
-
-    /// Cancels everything that came before the cancel, replies to each request, and then to the cancel.
-    fn cancel(&mut self) {
-        self.publish();
-        if self.job.take().is_some() {
-            self.output.fail(Status::Cancelled, String::new());
-            self.answered(1);
-        }
-        match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
-            ReceiveState::Upload(upload) => {
-                upload.give_up();
-                self.answer(Reply::new(Status::Cancelled, ""));
-            }
-            ReceiveState::Announced(_) => {
-                self.known.clear();
-                self.description = None;
-                self.answer(Reply::new(Status::Cancelled, ""));
-            }
-            ReceiveState::Nothing | ReceiveState::Refused => {}
-        }
-        self.timed = None;
-        self.queued = 0;
-        for frame in std::mem::take(&mut self.queue) {
-            match frame {
-                Frame::Request(_) => self.answer(Reply::new(Status::Cancelled, "")),
-                // The client cancelled right after its hello.
-                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
-                    (self.greeted, self.features) = (true, hello.features);
-                    self.output.announce(&hello);
-                }
-                _ => {}
-            }
-        }
-        self.output.reply(Reply::new(Status::Done, ""));
     }
 }
 

@@ -4,8 +4,8 @@ use super::delta::DeltaEncoder;
 use super::entry::{entry, frames};
 use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{
-    ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, OperationResult, Result,
-    STEP_BYTES, STEP_ENTRIES, StepLimit, User,
+    ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, OpenedUpload, OperationResult,
+    Result, STEP_BYTES, STEP_ENTRIES, StepLimit, User,
 };
 use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
@@ -39,6 +39,8 @@ pub(super) enum JobAnswer {
     Partial(Box<CheckedPartial>),
     /// The file was described, and may be copied from.
     Described(Box<DescribedFile>),
+    /// An upload over several connections was opened.
+    Opened(OpenedUpload),
     /// All frames were sent.
     Sent,
 }

@@ -12,6 +12,7 @@ mod publish_group;
 mod put;
 mod range;
 mod request;
+mod uploads;
 
 use super::channel_loop::{Executors, drive};
 use super::{BlockingPool, ChannelEnd, ChannelInput, ChannelOutput};

@@ -23,13 +23,25 @@ impl NativeConversation {
                 }
                 Ok(())
             }
+            ReceiveState::Blocks(run) => {
+                let written = run.write(data);
+                if let Some(bytes) = run.newly_stored() {
+                    self.output.frame(&Frame::Stored(Stored { bytes }));
+                }
+                if let Err(error) = written {
+                    self.refuse_rest(&error);
+                }
+                Ok(())
+            }
         }
     }
 
     /// Copies a range of the described file.
     pub(super) fn copy_range(&mut self, range: CopyRange) -> Result<(), Reply> {
         match &mut self.receiving {
-            ReceiveState::Nothing | ReceiveState::Announced(_) => Err(violation("a copy outside of a put")),
+            ReceiveState::Nothing | ReceiveState::Announced(_) | ReceiveState::Blocks(_) => {
+                Err(violation("a copy outside of a put"))
+            }
             ReceiveState::Refused => Ok(()),
             ReceiveState::Upload(upload) => {
                 if let Err(error) = upload.copy(range) {
@@ -45,7 +57,7 @@ impl NativeConversation {
         if !self.features.has(Features::COMPRESSION) {
             return Err(violation("compressed data from a client that did not announce it"));
         }
-        if !matches!(self.receiving, ReceiveState::Upload(_)) {
+        if !matches!(self.receiving, ReceiveState::Upload(_) | ReceiveState::Blocks(_)) {
             return self.data(&[]);
         }
         let content = decompress(data).map_err(|error| violation(&error.to_string()))?;
@@ -60,6 +72,13 @@ impl NativeConversation {
                 Err(violation("the end of data outside of a put"))
             }
             ReceiveState::Refused => Ok(()),
+            ReceiveState::Blocks(run) => {
+                match run.finish(end) {
+                    Ok(()) => self.answer(Reply::new(Status::Done, "")),
+                    Err(error) => self.answer(refusal(&error)),
+                }
+                Ok(())
+            }
             ReceiveState::Upload(upload) => {
                 let is_stream = upload.is_stream();
                 match upload.finish(end) {
@@ -79,6 +98,10 @@ impl NativeConversation {
         match std::mem::replace(&mut self.receiving, ReceiveState::Nothing) {
             ReceiveState::Nothing | ReceiveState::Announced(_) => Err(violation("an abort outside of a put")),
             ReceiveState::Refused => Ok(()),
+            ReceiveState::Blocks(_) => {
+                self.answer(Reply::new(Status::Cancelled, ""));
+                Ok(())
+            }
             ReceiveState::Upload(upload) => {
                 upload.give_up();
                 self.answer(Reply::new(Status::Cancelled, ""));

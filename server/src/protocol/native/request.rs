@@ -7,26 +7,22 @@ use super::job::{GetJob, NativeJob};
 use super::publish_group::refusal;
 use super::range::RangeJob;
 use crate::service::{
-    self, BlockRange, Copy, Describing, Download, Hashing, Listing, PartCheck, PutUpload, RangeDownload,
-    RecursiveRemoval, StreamCheck, User,
+    self, BlockRange, BlockRun, Copy, Describing, Download, Hashing, Listing, PutUpload, RangeDownload,
+    RecursiveRemoval, VerifiedUpload,
 };
 use sshome_delta::ChunkKey;
-use sshome_store::{CheckedPartial, EntryId, EntryRef, MakeDirectory};
+use sshome_store::{EntryRef, MakeDirectory};
 use sshome_wire::display::Escaped;
 use sshome_wire::{
-    Features, FileVersion, Frame, PathError, Payload, Put, RemotePath, Reply, Request, Status, StreamId, Time,
+    Features, FileVersion, Frame, PathError, Payload, RemotePath, Reply, Request, Status, Time,
 };
-use std::collections::HashMap;
 use std::time::Instant;
-
-/// The largest number of partial uploads that one channel may lease.
-const MAX_LEASED_PARTS: usize = 64;
 
 /// The number of partial uploads in one frame. Each has a path of up to 4 KiB.
 const PARTS_PER_FRAME: usize = 50;
 
 /// The immediate outcome of a request.
-enum NativeOutcome {
+pub(super) enum NativeOutcome {
     Reply(Reply),
     /// New names that must be synced to the disk before the reply.
     Made(Vec<EntryRef>),
@@ -34,11 +30,14 @@ enum NativeOutcome {
     Finished(EntryRef),
     Job(Box<dyn NativeJob>),
     Upload(Box<PutUpload>),
+    Blocks(Box<BlockRun>),
+    /// A file that is published at once.
+    Verified(VerifiedUpload),
 }
 
-type NativeResult = Result<NativeOutcome, RequestError>;
+pub(super) type NativeResult = Result<NativeOutcome, RequestError>;
 
-enum RequestError {
+pub(super) enum RequestError {
     Operation(service::Error),
     Path(PathError),
 }
@@ -74,6 +73,11 @@ impl NativeConversation {
             Ok(NativeOutcome::Finished(directory)) => self.finished(directory),
             Ok(NativeOutcome::Job(job)) => self.job = Some(job),
             Ok(NativeOutcome::Upload(upload)) => self.receiving = ReceiveState::Upload(upload),
+            Ok(NativeOutcome::Blocks(run)) => self.receiving = ReceiveState::Blocks(run),
+            Ok(NativeOutcome::Verified(file)) => {
+                self.group.add(file);
+                self.publish();
+            }
             Err(refused) => {
                 let reply = match refused {
                     RequestError::Operation(error) => refusal(&error),
@@ -92,6 +96,9 @@ impl NativeConversation {
     /// The request table: a row for each request with its grouping, its name, its path, and its handler, which executes
     /// the request, or begins it if it takes long. The service checks the permission.
     fn dispatch(&mut self, request: Request) -> NativeResult {
+        if !matches!(request, Request::PutBlocks { .. } | Request::FinishUpload { .. }) {
+            self.joined = None;
+        }
         match request {
             Request::Pwd => self.begin(Ends, "pwd", b"").working_directory(),
             Request::Cd { path } => self.begin(Ends, "cd", &path).change_directory(&path),
@@ -129,6 +136,13 @@ impl NativeConversation {
             Request::FinishDirectory { path, mtime } => {
                 self.begin(Joins, "finish-directory", &path).finish_directory(&path, mtime)
             }
+            Request::OpenUpload(put) => self.begin(Ends, "open-upload", &put.path.clone()).open_upload(put),
+            Request::PutBlocks { id, block, blocks } => {
+                self.begin(Ends, "put-blocks", b"").put_blocks(id, block, blocks)
+            }
+            Request::FinishUpload { id, end } => {
+                self.begin(Ends, "finish-upload", b"").finish_upload(id, &end)
+            }
             Request::GetRange { path, block, blocks, expect, data } => {
                 let range = BlockRange { first: block, count: blocks };
                 self.begin(Ends, "get-range", &path).get_range(&path, range, expect, data)
@@ -154,7 +168,7 @@ impl NativeConversation {
     }
 
     /// Resolves a path of the client against its working directory.
-    fn at(&self, path: &[u8]) -> Result<RemotePath, PathError> {
+    pub(super) fn at(&self, path: &[u8]) -> Result<RemotePath, PathError> {
         self.cwd.join(path)
     }
 
@@ -220,32 +234,6 @@ impl NativeConversation {
         Ok(NativeOutcome::Job(Box::new(describing)))
     }
 
-    /// Begins an upload that copies from the described file.
-    fn put_delta(&mut self, put: &Put) -> NativeResult {
-        let base = self.described.take();
-        let NativeOutcome::Upload(upload) = self.put(put, None)? else { return Ok(done()) };
-        // Until it is the upload that is received, its data is dropped.
-        self.receiving = ReceiveState::Refused;
-        Ok(NativeOutcome::Upload(Box::new(upload.with_base(&self.user, base.as_ref())?)))
-    }
-
-    /// Begins an upload, of a stream if `stream` is given.
-    fn put(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
-        let begun = self.begin_upload(put, stream);
-        if begun.is_err() {
-            // The data is already on its way.
-            self.receiving = ReceiveState::Refused;
-        }
-        begun
-    }
-
-    fn begin_upload(&mut self, put: &Put, stream: Option<StreamId>) -> NativeResult {
-        let path = self.at(&put.path)?;
-        let part = leased(&self.user, &mut self.leased, &path);
-        let upload = PutUpload::begin(&self.user, put, &path, part, stream)?;
-        Ok(NativeOutcome::Upload(Box::new(upload)))
-    }
-
     fn remove(&self, path: &[u8], recursive: bool) -> NativeResult {
         let path = self.at(path)?;
         if recursive {
@@ -289,21 +277,6 @@ impl NativeConversation {
     fn sync(&self) -> NativeResult {
         service::sync(&self.user)?;
         Ok(done())
-    }
-
-    fn part_status(&mut self, path: &[u8], size: u64, mtime: Time) -> NativeResult {
-        let path = self.at(path)?;
-        make_room_for_lease(&self.user, &mut self.leased, &path);
-        Ok(match PartCheck::begin(&self.user, &path, size, mtime)? {
-            Some(check) => NativeOutcome::Job(Box::new(check)),
-            None => NativeOutcome::Reply(Reply::new(Status::EnoughSpace, "")),
-        })
-    }
-
-    fn stream_status(&mut self, path: &[u8], id: StreamId) -> NativeResult {
-        let path = self.at(path)?;
-        make_room_for_lease(&self.user, &mut self.leased, &path);
-        Ok(NativeOutcome::Job(Box::new(StreamCheck::new(path, id))))
     }
 
     fn parts(&mut self) -> NativeResult {
@@ -353,28 +326,7 @@ impl NativeConversation {
     }
 }
 
-/// Returns leases that are no longer needed: the one of this path, and all if there are too many.
-fn make_room_for_lease(user: &User, leases: &mut HashMap<EntryId, CheckedPartial>, path: &RemotePath) {
-    drop(leased(user, leases, path));
-    if leases.len() >= MAX_LEASED_PARTS {
-        leases.clear();
-    }
-}
-
-/// Takes the partial upload that is leased for this path, however it is spelled.
-fn leased(
-    user: &User,
-    leases: &mut HashMap<EntryId, CheckedPartial>,
-    path: &RemotePath,
-) -> Option<CheckedPartial> {
-    // Most puts are small files without a lease.
-    if leases.is_empty() {
-        return None;
-    }
-    leases.remove(&service::target_id(user, path)?)
-}
-
-fn done() -> NativeOutcome {
+pub(super) fn done() -> NativeOutcome {
     NativeOutcome::Reply(Reply::new(Status::Done, ""))
 }
 

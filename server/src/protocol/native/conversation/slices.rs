@@ -37,7 +37,11 @@ impl ChannelProtocol for NativeConversation {
     /// Writes data of the current upload. Everything else may take long.
     fn run_inline_slice(&mut self) -> Option<SliceOutcome> {
         let _guard = self.user.audit().enter();
-        let is_data = matches!(&self.receiving, ReceiveState::Upload(upload) if !upload.is_stream());
+        let is_data = match &self.receiving {
+            ReceiveState::Upload(upload) => !upload.is_stream(),
+            ReceiveState::Blocks(_) => true,
+            _ => false,
+        };
         if !is_data || self.left.is_some() || !self.queue.is_empty() || !self.group.is_empty() {
             return None;
         }
