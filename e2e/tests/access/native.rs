@@ -2,7 +2,7 @@
 
 use crate::world::{ACCESSES, Became, Scene, host};
 use sshome_e2e::{Client, Peer, end_of};
-use sshome_wire::{CopyRange, Frame, Put, Reply, Request, Status, StreamId, Time};
+use sshome_wire::{BLOCK_BYTES, CopyRange, Frame, Payload, Put, Reply, Request, Status, StreamId, Time};
 use std::fs;
 
 /// A request in a scene.
@@ -18,8 +18,12 @@ enum Step {
     GetDelta,
     /// A put of this name that copies from `old`.
     PutDelta(&'static str),
+    /// A range of `old`.
+    GetRange,
+    /// An upload in blocks.
+    PutBlocks(&'static str),
 }
-use Step::{Ask, Describe, Get, GetDelta, List, PutDelta, Stream};
+use Step::{Ask, Describe, Get, GetDelta, GetRange, List, PutBlocks, PutDelta, Stream};
 
 type Operation = (&'static str, &'static str, fn(&dyn Fn(&str) -> Vec<u8>) -> Step);
 
@@ -46,6 +50,9 @@ const OPERATIONS: &[Operation] = &[
     ("put-delta", "ydyd", |_| PutDelta("new")),
     ("put-delta over", "ydpd", |_| PutDelta("dir/f")),
     ("put-delta again", "ydyd", |_| PutDelta("old")),
+    ("get-range", "yyyd", |_| GetRange),
+    ("put-blocks", "ydyy", |_| PutBlocks("new")),
+    ("put-blocks over", "ydpp", |_| PutBlocks("old")),
     ("stream", "ydyy", |_| Stream("new")),
     ("stream over", "ydpp", |_| Stream("old")),
     ("rm", "ydpp", |at| Ask(Request::Rm { path: at("old"), recursive: false })),
@@ -92,6 +99,20 @@ async fn described(peer: &mut Peer, scene: &Scene) -> Reply {
     }
 }
 
+/// Stores a file of two blocks of zeros.
+async fn put_blocks(peer: &mut Peer, name: &str) -> Reply {
+    let content = vec![0; BLOCK_BYTES as usize + 1];
+    let (path, size) = (name.as_bytes().to_vec(), Some(content.len() as u64));
+    let put = Put { path, size, mtime: None, source: Some(TIME), mode: None, resume: 0 };
+    let opened = peer.ask(Request::OpenUpload(put)).await.unwrap();
+    let Payload::Upload(id) = opened.payload else { return opened };
+    peer.send(&Frame::Request(Request::PutBlocks { id, block: 0, blocks: 2 })).await.unwrap();
+    peer.send_data(&content).await.unwrap();
+    peer.send(&Frame::End(end_of(&content))).await.unwrap();
+    while !matches!(peer.next().await.unwrap(), Frame::Reply(_)) {}
+    peer.ask(Request::FinishUpload { id, end: end_of(&content) }).await.unwrap()
+}
+
 async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
     let of = |reply: Reply| match reply.status.is_error() {
         true => Became::refused(&reply.message),
@@ -106,13 +127,17 @@ async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
         },
         List(name) => of(peer.list(scene.path(name), false).await.unwrap().1),
         Describe => of(described(peer, scene).await),
-        GetDelta => {
-            let request =
-                Request::GetDelta { path: scene.path("old").into(), known: 0, chunks: 0, key: [0; 32] };
+        PutBlocks(name) => of(put_blocks(peer, &scene.path(name)).await),
+        GetDelta | GetRange => {
+            let path = scene.path("old").into_bytes();
+            let request = match step {
+                GetRange => Request::GetRange { path, block: 0, blocks: 1, expect: None, data: true },
+                _ => Request::GetDelta { path, known: 0, chunks: 0, key: [0; 32] },
+            };
             peer.send(&Frame::Request(request)).await.unwrap();
             loop {
                 match peer.next().await.unwrap() {
-                    Frame::Header(_) | Frame::Data(_) => {}
+                    Frame::Header(_) | Frame::RangeHeader(_) | Frame::Data(_) | Frame::Blocks(_) => {}
                     Frame::End(end) => return of(Reply::new(end.status, end.message)),
                     Frame::Reply(reply) => return of(reply),
                     frame => panic!("{frame:?}"),
