@@ -5,6 +5,7 @@
 
 use crate::{PublishItem, StoreError, StoreResult};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, RemotePath};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -40,12 +41,15 @@ pub struct BlockUpload {
     size: u64,
     /// `None` once the upload has ended.
     sink: RwLock<Option<Box<dyn BlockSink>>>,
-    blocks: Mutex<Vec<BlockState>>,
+    /// Those that are not missing: memory is used for what has arrived, not for what was announced. The sink is locked after
+    /// them.
+    blocks: Mutex<BlockMap>,
 }
+
+type BlockMap = BTreeMap<u64, BlockState>;
 
 #[derive(Debug)]
 enum BlockState {
-    Missing,
     /// It was read from a partial upload. It is written anew if it arrives.
     Kept(Digest),
     Writing(Arc<BlockClaim>),
@@ -65,8 +69,8 @@ impl BlockUpload {
         kept: Vec<Digest>,
     ) -> Arc<BlockUpload> {
         let count = usize::try_from(BlockHasher::count(size)).unwrap_or(usize::MAX);
-        let mut blocks: Vec<BlockState> = kept.into_iter().take(count).map(BlockState::Kept).collect();
-        blocks.resize_with(count, || BlockState::Missing);
+        let kept = kept.into_iter().take(count).map(BlockState::Kept);
+        let blocks = (0..).zip(kept).collect();
         let (path, logged) = (path.clone(), sink.logged_path().clone());
         let upload =
             BlockUpload { path, logged, size, sink: RwLock::new(Some(sink)), blocks: Mutex::new(blocks) };
@@ -96,17 +100,18 @@ impl BlockUpload {
         if self.sink().is_none() {
             return Err(StoreError::UploadEnded(self.path.clone()));
         }
-        let state = usize::try_from(block).ok().and_then(|block| blocks.get_mut(block));
-        let state = state.ok_or_else(|| self.mismatch("a block beyond the end of the file"))?;
-        let mode = match state {
-            BlockState::Arrived(digest) => BlockMode::Compared(*digest),
-            BlockState::Missing | BlockState::Kept(_) | BlockState::Writing(_) => {
-                let claim = Arc::new(BlockClaim(Mutex::new(true)));
-                if let BlockState::Writing(other) = state {
+        if block >= self.block_count() {
+            return Err(self.mismatch("a block beyond the end of the file"));
+        }
+        let mode = match blocks.get(&block) {
+            Some(BlockState::Arrived(digest)) => BlockMode::Compared(*digest),
+            state => {
+                if let Some(BlockState::Writing(other)) = state {
                     // Waits for the end of a write.
                     *other.is_valid() = false;
                 }
-                *state = BlockState::Writing(Arc::clone(&claim));
+                let claim = Arc::new(BlockClaim(Mutex::new(true)));
+                blocks.insert(block, BlockState::Writing(Arc::clone(&claim)));
                 BlockMode::Written(claim)
             }
         };
@@ -119,13 +124,17 @@ impl BlockUpload {
     /// # Errors
     /// If blocks are missing: the upload continues. If the digest differs, or the disk fails: nothing is kept.
     pub fn finish(&self, digest: Digest) -> StoreResult<PublishItem> {
-        let digests: Option<Vec<Digest>> = self.blocks().iter().map(BlockState::digest).collect();
+        // Held until nothing can be written any more: the digest is that of what is published.
+        let blocks = self.blocks();
+        let digests: Option<Vec<Digest>> = blocks.values().map(BlockState::digest).collect();
+        let digests = digests.filter(|digests| digests.len() as u64 == self.block_count());
         let digests = digests.ok_or_else(|| self.mismatch("blocks of the file are missing"))?;
+        let sink = self.take_sink().ok_or_else(|| StoreError::UploadEnded(self.path.clone()))?;
+        drop(blocks);
         if BlockHasher::after(digests).finish() != digest {
-            self.discard();
+            sink.keep_on_drop(0);
             return Err(self.mismatch("the data received differ from the data sent"));
         }
-        let sink = self.take_sink().ok_or_else(|| StoreError::UploadEnded(self.path.clone()))?;
         sink.finish(digest)
     }
 
@@ -147,23 +156,25 @@ impl BlockUpload {
     }
 
     /// Tells the sink what to keep: everything up to the last whole block that is known.
-    fn note_kept(&self, blocks: &[BlockState]) {
-        let whole = usize::try_from(self.size / BLOCK_BYTES).unwrap_or(usize::MAX);
-        let last = blocks.iter().take(whole).rposition(|block| block.digest().is_some());
-        let kept = last.map_or(0, |last| last as u64 + 1);
+    fn note_kept(&self, blocks: &BlockMap) {
+        let mut whole = blocks.range(..self.size / BLOCK_BYTES);
+        let last = whole.rfind(|(_, state)| state.digest().is_some());
+        let kept = last.map_or(0, |(last, _)| last + 1);
         if let Some(sink) = &*self.sink() {
             sink.keep_on_drop(kept.saturating_mul(BLOCK_BYTES));
         }
     }
 
-    /// Sets the state of a block, unless another writer has it.
-    fn set(&self, block: u64, claim: &Arc<BlockClaim>, state: BlockState) {
+    /// Sets the state of a block, unless another writer has it. Without a state it is missing.
+    fn set(&self, block: u64, claim: &Arc<BlockClaim>, state: Option<BlockState>) {
         let mut blocks = self.blocks();
-        let found = usize::try_from(block).ok().and_then(|block| blocks.get_mut(block));
-        if let Some(found) = found
-            && matches!(&*found, BlockState::Writing(owner) if Arc::ptr_eq(owner, claim))
-        {
-            *found = state;
+        let is_owner =
+            matches!(blocks.get(&block), Some(BlockState::Writing(owner)) if Arc::ptr_eq(owner, claim));
+        if is_owner {
+            match state {
+                Some(state) => blocks.insert(block, state),
+                None => blocks.remove(&block),
+            };
             self.note_kept(&blocks);
         }
     }
@@ -172,7 +183,7 @@ impl BlockUpload {
         StoreError::Mismatch { path: self.path.clone(), why }
     }
 
-    fn blocks(&self) -> MutexGuard<'_, Vec<BlockState>> {
+    fn blocks(&self) -> MutexGuard<'_, BlockMap> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,7 +197,7 @@ impl BlockState {
     fn digest(&self) -> Option<Digest> {
         match self {
             BlockState::Kept(digest) | BlockState::Arrived(digest) => Some(*digest),
-            BlockState::Missing | BlockState::Writing(_) => None,
+            BlockState::Writing(_) => None,
         }
     }
 }
@@ -247,7 +258,7 @@ impl BlockWriter {
         let digest = self.hasher.subtrees().first().copied();
         match (self.mode.take(), digest) {
             (Some(BlockMode::Written(claim)), Some(digest)) => {
-                self.upload.set(self.block, &claim, BlockState::Arrived(digest));
+                self.upload.set(self.block, &claim, Some(BlockState::Arrived(digest)));
             }
             (Some(BlockMode::Compared(arrived)), Some(digest)) if arrived != digest => {
                 return Err(self.upload.mismatch("a block arrived twice, with different data"));
@@ -261,7 +272,7 @@ impl BlockWriter {
 impl Drop for BlockWriter {
     fn drop(&mut self) {
         if let Some(BlockMode::Written(claim)) = self.mode.take() {
-            self.upload.set(self.block, &claim, BlockState::Missing);
+            self.upload.set(self.block, &claim, None);
         }
     }
 }

@@ -169,3 +169,13 @@ fn a_wrong_digest_and_what_is_beyond_the_end_are_refused() {
     assert!(is_mismatch(upload.finish(digest_of([0, 1, 0]))));
     assert_eq!((told.dropped.load(SeqCst), told.kept.load(SeqCst)), (1, 0), "nothing is kept");
 }
+
+#[test]
+fn memory_is_used_for_blocks_that_arrive_and_not_for_what_was_announced() {
+    let sink = FakeSink(Arc::default(), RemotePath::root());
+    let upload = BlockUpload::new(Box::new(sink), &RemotePath::root(), u64::MAX, Vec::new());
+    let last = upload.block_count() - 1;
+    assert_eq!(last, u64::MAX / BLOCK_BYTES);
+    assert!(!upload.begin_block(last).unwrap().write(b"x").unwrap());
+    assert!(is_mismatch(upload.begin_block(last + 1)) && is_mismatch(upload.finish(Digest([0; 32]))));
+}
