@@ -8,6 +8,7 @@
 pub mod progress;
 
 mod bar;
+mod block_pool;
 mod blocking;
 mod capped_list;
 mod context;

@@ -21,7 +21,7 @@ impl World {
         (world, content)
     }
 
-    /// A get with this number of connections, each of which may carry so many bytes, and no retries.
+    /// A get with this number of connections, and no retries.
     async fn get_once(&self, client: &mut InProcessClient, jobs: &str) -> Result<u64, ConversationError> {
         let summary = client.get(&["/big"], "", over(jobs)).await?;
         assert_one(&summary);
@@ -66,7 +66,7 @@ async fn a_file_with_a_stored_digest_is_compared_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_fetch_what_a_lost_connection_leaves() {
-    // The second connection is cut, and no third one is let in.
+    // The second connection is cut, and further ones are closed.
     let (mut world, content) = World::with_big(&[u64::MAX, 10 * MIB as u64, 0]).await;
     world.proxy.await_connections(2);
     let summary = world.client.get(&["/big"], "", over("2")).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_partial_file_counts_only_where_it_is_right() {
 async fn a_file_that_is_replaced_meanwhile_is_fetched_anew_and_never_mixed() {
     let (mut world, content) = World::with_big(&[]).await;
     let big = world.host.home("ann").join("big");
-    // Of the same length, with one block changed that was there before, and another one that was not.
+    // Of the same length, with a change in a block that has arrived, and in one that has not.
     let mut new = content.clone();
     new[5] ^= 1;
     new[BIG - 5] ^= 1;

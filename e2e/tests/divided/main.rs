@@ -37,7 +37,7 @@ impl World {
     }
 }
 
-/// Over so many connections, if a file of 16 MiB is large.
+/// Over `jobs` connections; a file of 16 MiB is divided.
 fn over(jobs: &str) -> TransferOptions {
     TransferOptions { jobs: jobs.parse().unwrap(), split_bytes: 16 << 20, ..PLAIN }
 }

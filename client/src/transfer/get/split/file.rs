@@ -1,7 +1,7 @@
 //! A divided file, which all connections share.
 
-use super::state::{BlockState, SplitPhase, SplitState};
-use sshome_wire::{BlockHasher, Digest, RangeHeader};
+use super::state::{SplitPhase, SplitState};
+use sshome_wire::{Digest, RangeHeader};
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -44,8 +44,7 @@ impl SplitFile {
     pub(super) fn close_part(&self) -> Option<Vec<u8>> {
         let mut state = self.state();
         let part = state.part.take()?;
-        let is_useless = state.blocks.iter().all(|block| *block == BlockState::Missing);
-        is_useless.then(|| part.name.clone())
+        state.blocks.is_empty().then(|| part.name.clone())
     }
 
     /// The partial file is about to be published or removed.
@@ -101,7 +100,7 @@ impl Opening {
     }
 
     /// The file is open: the server's version is known, and the partial file with the digests of its blocks if it was not
-    /// open before.
+    /// open before. Returns how many reported bytes are beyond the end of this version.
     ///
     /// # Errors
     /// If the partial file cannot be truncated.
@@ -109,13 +108,12 @@ impl Opening {
         mut self,
         header: RangeHeader,
         found: Option<(SplitPart, Vec<Digest>)>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let size = header.version.size;
         let mut generation = self.file.change_generation();
         let mut state = self.file.state();
         if let Some((part, digests)) = found {
-            let claimed = |digest| BlockState::Claimed { digest, counted: false };
-            state.blocks = digests.into_iter().map(claimed).collect();
+            state.blocks.claim(digests);
             state.part = Some(Arc::new(part));
         }
         if let Some(part) = &state.part
@@ -123,13 +121,15 @@ impl Opening {
         {
             part.handle.set_len(size)?;
         }
-        let count = usize::try_from(BlockHasher::count(size)).unwrap_or(usize::MAX);
-        state.begin(header, count);
+        let lost = state.blocks.begin(size);
+        state.header = Some(header);
+        state.phase = SplitPhase::Open;
+        state.starts += 1;
         *generation += 1;
         self.is_done = true;
         drop((generation, state));
         self.file.changed.send_replace(());
-        Ok(())
+        Ok(lost)
     }
 
     /// The file needs no opening: it is finished in another way.

@@ -51,7 +51,10 @@ pub(super) async fn open(
         });
         let file = Arc::clone(&opening.file);
         match found.transpose().and_then(|found| opening.finish(header, found)) {
-            Ok(()) => Opened::Done,
+            Ok(lost) => {
+                progress.rewind_shared(lost);
+                Opened::Done
+            }
             Err(error) => {
                 full.fetch_or(is_full(&error), Ordering::Relaxed);
                 file.finish();

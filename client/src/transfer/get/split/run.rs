@@ -1,10 +1,8 @@
 //! Runs of blocks that a connection has taken.
 
 use super::file::{SplitFile, SplitPart};
-use super::state::{
-    BlockState, CompleteFile, MAX_CHECKED_BLOCKS, MAX_RUN_BLOCKS, MAX_STARTS, SplitPhase, block_bytes,
-    put_before,
-};
+use super::state::{CompleteFile, SplitPhase};
+use crate::transfer::block_pool::{MAX_STARTS, block_bytes};
 use crate::transfer::local::write_at;
 use sshome_wire::{Digest, FileVersion};
 use std::io;
@@ -30,31 +28,19 @@ pub(super) enum BlockVerdict {
     Complete(Box<CompleteFile>),
     /// The data differ from what the server has read.
     Wrong,
-    /// The existing block is not that of the server, and has to be fetched. `counted` says whether it was counted as
-    /// transferred.
-    Differs { counted: bool },
+    /// The existing block is not that of the server, and has to be fetched. `counted` bytes of it were reported.
+    Differs { counted: u64 },
     /// The block is of a version that is no longer fetched.
     Stale,
 }
 
 impl TakenRun {
-    /// Takes the next blocks, for one of about so many connections: fewer near the end, so that all end together.
+    /// Takes the next blocks for one of about `connections` connections: fewer near the end, so that all end together.
     pub(super) fn take(file: &Arc<SplitFile>, connections: usize) -> Option<TakenRun> {
         let generation = file.generation();
         let mut state = file.state();
         let version = state.header.as_ref().filter(|_| state.phase == SplitPhase::Open)?.version;
-        let is_check = !state.to_check.is_empty();
-        let left: usize = state.to_fetch.iter().map(ExactSizeIterator::len).sum();
-        let (queue, most) = match is_check {
-            true => (&mut state.to_check, MAX_CHECKED_BLOCKS),
-            false => (&mut state.to_fetch, (left / (2 * connections).max(1)).clamp(1, MAX_RUN_BLOCKS)),
-        };
-        let first = queue.front_mut()?;
-        let blocks = first.start..first.end.min(first.start + most);
-        first.start = blocks.end;
-        if first.start >= first.end {
-            queue.pop_front();
-        }
+        let (blocks, is_check) = state.blocks.take(connections)?;
         Some(TakenRun { file: Arc::clone(file), generation: *generation, version, blocks, is_check })
     }
 
@@ -63,7 +49,7 @@ impl TakenRun {
         if self.is_check {
             0
         } else {
-            self.blocks.clone().map(|block| block_bytes(self.version, block)).sum()
+            self.blocks.clone().map(|block| block_bytes(self.version.size, block)).sum()
         }
     }
 
@@ -83,10 +69,10 @@ impl TakenRun {
         let verdict = match ours {
             Some(ours) if ours != theirs => return BlockVerdict::Wrong,
             Some(_) => {
-                state.is_right(block, theirs, false);
+                state.blocks.transferred(block, theirs);
                 None
             }
-            None => state.compare(block, self.version, theirs),
+            None => state.blocks.compare(block, theirs),
         };
         let complete = state.complete();
         if complete.is_some() {
@@ -105,8 +91,7 @@ impl TakenRun {
 
     /// Bytes that existed before the transfer, once all claimed blocks were compared. Returned once.
     pub(super) fn take_resumed(&self) -> Option<u64> {
-        let mut state = self.file.state();
-        std::mem::take(&mut state.is_news).then_some(state.resumed).flatten()
+        self.file.state().blocks.take_resumed()
     }
 
     /// The server has another version: the file is opened again, and the blocks that exist are compared. Returns `false`
@@ -122,12 +107,7 @@ impl TakenRun {
         }
         *generation += 1;
         state.phase = SplitPhase::Waiting;
-        let is_reported = state.resumed.is_some();
-        for block in &mut state.blocks {
-            if let BlockState::Done { digest, existed } = *block {
-                *block = BlockState::Claimed { digest, counted: is_reported || !existed };
-            }
-        }
+        state.blocks.restart();
         drop((generation, state));
         self.file.changed.send_replace(());
         true
@@ -139,13 +119,7 @@ impl Drop for TakenRun {
         let generation = self.file.generation();
         let mut state = self.file.state();
         if *generation == self.generation && state.phase == SplitPhase::Open {
-            for block in self.blocks.clone().rev() {
-                match (state.blocks.get(block), self.is_check) {
-                    (Some(BlockState::Missing), false) => put_before(&mut state.to_fetch, block),
-                    (Some(BlockState::Claimed { .. }), true) => put_before(&mut state.to_check, block),
-                    _ => {}
-                }
-            }
+            state.blocks.give_back(self.blocks.clone(), self.is_check);
         }
         drop((generation, state));
         self.file.changed.send_replace(());

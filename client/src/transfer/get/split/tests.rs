@@ -1,6 +1,6 @@
 use super::file::{Opening, SplitFile, SplitPart};
 use super::run::{BlockVerdict, TakenRun};
-use super::state::{MAX_RUN_BLOCKS, MAX_STARTS};
+use crate::transfer::block_pool::MAX_STARTS;
 use sshome_wire::{BLOCK_BYTES, BlockHasher, Digest, FileVersion, RangeHeader, Time};
 use std::fs::{self, File};
 use std::sync::Arc;
@@ -37,22 +37,6 @@ fn verify(run: &TakenRun) {
 }
 
 #[test]
-fn runs_are_disjoint_and_get_shorter_near_the_end() {
-    let (file, _folder) = open_file(&[]);
-    let runs: Vec<_> = std::iter::from_fn(|| TakenRun::take(&file, 2)).collect();
-    let blocks: Vec<usize> = runs.iter().flat_map(|run| run.blocks.clone()).collect();
-    assert_eq!(blocks, (0..21).collect::<Vec<_>>());
-    assert_eq!(
-        runs.iter().map(|run| run.blocks.len()).collect::<Vec<_>>(),
-        [5, 4, 3, 2, 1, 1, 1, 1, 1, 1, 1]
-    );
-    let bytes: u64 = runs.iter().map(TakenRun::data_bytes).sum();
-    assert_eq!(bytes, SIZE);
-    let (long, _folder) = open_file(&[]);
-    assert_eq!(TakenRun::take(&long, 1).unwrap().blocks, 0..MAX_RUN_BLOCKS);
-}
-
-#[test]
 fn a_run_that_is_dropped_returns_the_blocks_that_do_not_count() {
     let (file, _folder) = open_file(&[]);
     let run = TakenRun::take(&file, 2).unwrap();
@@ -71,7 +55,7 @@ fn a_file_is_complete_when_each_block_counts() {
     let check = TakenRun::take(&file, 2).unwrap();
     assert!(check.is_check && check.blocks == (0..3) && check.data_bytes() == 0);
     assert!(matches!(check.verify(0, digest(0), None), BlockVerdict::Right));
-    assert!(matches!(check.verify(1, digest(1), None), BlockVerdict::Differs { counted: false }));
+    assert!(matches!(check.verify(1, digest(1), None), BlockVerdict::Differs { counted: 0 }));
     assert_eq!(check.take_resumed(), None);
     assert!(matches!(check.verify(2, digest(2), None), BlockVerdict::Right));
     assert_eq!((check.take_resumed(), check.take_resumed()), (Some(2 * BLOCK_BYTES), None));
@@ -117,27 +101,12 @@ fn data_of_an_older_version_is_neither_written_nor_counted() {
     let check = TakenRun::take(&file, 2).unwrap();
     assert!(check.is_check && check.blocks == (0..3), "{check:?}");
     // It was counted as transferred, and has to be transferred again.
-    assert!(matches!(check.verify(0, digest(77), None), BlockVerdict::Differs { counted: true }));
+    assert!(matches!(check.verify(0, digest(77), None), BlockVerdict::Differs { counted: BLOCK_BYTES }));
     assert!(matches!(check.verify(1, digest(1), None), BlockVerdict::Right));
     drop(check);
     let next: Vec<_> = std::iter::from_fn(|| TakenRun::take(&file, 1)).collect();
     let next: Vec<_> = next.iter().map(|run| (run.is_check, run.blocks.clone())).collect();
     assert_eq!(next, [(true, 2..3), (false, 0..1)]);
-}
-
-#[test]
-fn blocks_that_existed_before_count_once_even_if_the_file_changes_before_all_are_compared() {
-    let (file, _folder) = open_file(&[0, 1, 2]);
-    let check = TakenRun::take(&file, 2).unwrap();
-    check.verify(0, digest(0), None);
-    assert!(check.restart());
-    drop(check);
-    Opening::begin(&file).unwrap().finish(header(SIZE), None).unwrap();
-    let check = TakenRun::take(&file, 2).unwrap();
-    assert!(matches!(check.verify(0, digest(5), None), BlockVerdict::Differs { counted: false }));
-    check.verify(1, digest(1), None);
-    check.verify(2, digest(2), None);
-    assert_eq!(check.take_resumed(), Some(2 * BLOCK_BYTES));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::file::SplitPart;
 use super::run::{BlockVerdict, TakenRun};
-use super::state::{CompleteFile, block_bytes};
+use super::state::CompleteFile;
+use crate::transfer::block_pool::block_bytes;
 use crate::transfer::get::name_reservations::NameReservations;
 use crate::transfer::get::plan::Plan;
 use crate::transfer::get::publish::{Publisher, VerifiedFile};
@@ -119,10 +120,10 @@ impl RangeWriter {
             self.progress.resume_at(&run.file.path, resumed);
             self.publisher.summary.resumed.push(ResumedFile::of(&run.file.path, resumed));
         }
-        let length = block_bytes(run.version, block);
+        let length = block_bytes(run.version.size, block);
         match verdict {
-            BlockVerdict::Right | BlockVerdict::Differs { counted: false } => {}
-            BlockVerdict::Differs { counted: true } => self.progress.rewind_shared(length),
+            BlockVerdict::Right => {}
+            BlockVerdict::Differs { counted } => self.progress.rewind_shared(counted),
             BlockVerdict::Stale if run.is_check => {}
             BlockVerdict::Stale => self.progress.rewind_shared(length),
             BlockVerdict::Wrong => self.differs(),
