@@ -72,6 +72,7 @@ const BARE: FileSet = FileSet { name: "bare.bin", stored: false, ..BIG };
 const LARGE: FileSet = set("large", 4, 512 << 20);
 const SMALL: FileSet = set("small", 10_000, 4096);
 const FEWER: FileSet = set("fewer", 1000, 4096);
+const TREE: FileSet = set("tree", 20_000, 4096);
 const FAR: FileSet = set("far.bin", 1, 256 << 20);
 const SLOW: FileSet = set("slow.bin", 1, 32 << 20);
 const EIGHT: FileSet = set("eight", 8, 128 << 20);
@@ -85,7 +86,7 @@ const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(5
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
 /// The workloads in the table of tools, in its order. Those with the same files are adjacent: the files are made once.
-pub(crate) const TOOLS: [Workload; 16] = [
+pub(crate) const TOOLS: [Workload; 17] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     get("get 1 GiB, compression auto or never", BIG, None, &[Sshome, SshomeNever]),
@@ -97,6 +98,7 @@ pub(crate) const TOOLS: [Workload; 16] = [
     put("put 10,000 × 4 KiB", SMALL, None, &[Sshome, Sftp, Rsync]),
     get("get 1,000 × 4 KiB, delay 50 ms", FEWER, ROUND_TRIP, &[Sshome, Sftp, Rsync]),
     put("put 1,000 × 4 KiB, delay 50 ms", FEWER, ROUND_TRIP, &[Sshome, Sftp, Rsync]),
+    get("get 20,000 × 4 KiB, delay 50 ms", TREE, ROUND_TRIP, &[Sshome, Rsync]),
     get("get 256 MiB, delay 50 ms", FAR, ROUND_TRIP, &[Sshome, Sftp]),
     put("put 256 MiB, delay 50 ms", FAR, ROUND_TRIP, &[Sshome, Sftp]),
     get("get 32 MiB, delay 50 ms, 100 Mbit/s", SLOW, NARROW, &[Sshome, Sftp]),

@@ -30,7 +30,7 @@ impl Chunker {
 
     /// The length of the next chunk; `None` if more bytes have to be read before it is known, or at the end.
     pub(crate) fn peek(&self, at_end: bool) -> Option<usize> {
-        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        let rest = self.rest();
         if rest.is_empty() || rest.len() < self.sizes.max && !at_end {
             return None;
         }
@@ -40,11 +40,21 @@ impl Chunker {
         Some(length.clamp(1, rest.len()))
     }
 
+    /// The bytes that were read and are in no chunk yet.
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
     /// The next `length` bytes, which the next chunk begins after.
     pub(crate) fn take(&mut self, length: usize) -> &[u8] {
         let begin = self.start;
         self.start = (begin + length).min(self.buffer.len());
         self.buffer.get(begin..self.start).unwrap_or_default()
+    }
+
+    /// The next `length` bytes, if they were read and a chunk may be so long.
+    pub(crate) fn possible_chunk(&self, length: usize) -> Option<&[u8]> {
+        self.rest().get(..length).filter(|_| length <= self.sizes.max)
     }
 
     /// The next `length` bytes.

@@ -48,11 +48,17 @@ impl Encoder {
             if let Some(length) = self.literal.take() {
                 break length;
             }
+            if let Some((length, found)) = self.expected() {
+                if let Some(full) = self.found(found, length) {
+                    return Some(DeltaStep::Copy(full));
+                }
+                continue;
+            }
             let Some(length) = self.chunker.peek(at_end) else {
                 return self.copy.take_if(|_| at_end).map(DeltaStep::Copy);
             };
             let digest = digest(&self.key, self.chunker.chunk(length));
-            let Some(FoundChunk { number, offset }) = self.index.find(&digest, length, self.last) else {
+            let Some(found) = self.index.find(&digest, length) else {
                 self.last = None;
                 if let Some(copy) = self.copy.take() {
                     self.literal = Some(length);
@@ -60,13 +66,31 @@ impl Encoder {
                 }
                 break length;
             };
-            self.last = Some(number);
-            self.chunker.take(length);
-            if let Some(full) = self.extend(offset, length as u64) {
+            if let Some(full) = self.found(found, length) {
                 return Some(DeltaStep::Copy(full));
             }
         };
         Some(DeltaStep::Literal(self.chunker.take(length)))
+    }
+
+    /// The chunk after the last one found, if the next bytes are the same, and its length. Where little has changed, this
+    /// saves the search for the ends of most chunks, which takes as long as their digests, and makes copies of long
+    /// ranges where content repeats. If the bytes are not the same, the next chunk is searched for.
+    fn expected(&mut self) -> Option<(usize, FoundChunk)> {
+        let (length, expected, found) = self.index.get(self.last?.saturating_add(1))?;
+        let bytes = self.chunker.possible_chunk(length)?;
+        let is_same = digest(&self.key, bytes) == *expected;
+        if !is_same {
+            self.last = None;
+        }
+        is_same.then_some((length, found))
+    }
+
+    /// Goes on after a chunk that was found. Returns the copy before it if it does not continue that.
+    fn found(&mut self, FoundChunk { number, offset }: FoundChunk, length: usize) -> Option<CopyRange> {
+        self.last = Some(number);
+        self.chunker.take(length);
+        self.extend(offset, length as u64)
     }
 
     /// Adds a range to the current copy. Returns the copy before it if it does not continue that.

@@ -78,20 +78,16 @@ impl Index {
         self.chunks.is_empty()
     }
 
-    /// The chunk with this digest and length: the one after `last` if that fits, so that copies are of long ranges also
-    /// where content repeats.
-    pub(crate) fn find(
-        &self,
-        digest: &[u8; CHUNK_DIGEST_BYTES],
-        length: usize,
-        last: Option<u32>,
-    ) -> Option<FoundChunk> {
-        let fits = |number: u32| {
-            let chunk = self.chunks.get(number as usize)?;
-            let is_same = chunk.digest == *digest && chunk.length as usize == length;
-            is_same.then_some(FoundChunk { number, offset: chunk.offset })
-        };
-        let next = last.and_then(|last| fits(last.saturating_add(1)));
-        next.or_else(|| fits(*self.by_digest.get(digest)?))
+    /// The chunk with this digest and length.
+    pub(crate) fn find(&self, digest: &[u8; CHUNK_DIGEST_BYTES], length: usize) -> Option<FoundChunk> {
+        let number = *self.by_digest.get(digest)?;
+        let chunk = self.chunks.get(number as usize)?;
+        (chunk.length as usize == length).then_some(FoundChunk { number, offset: chunk.offset })
+    }
+
+    /// The chunk with this number: its length, its digest, and where it is.
+    pub(crate) fn get(&self, number: u32) -> Option<(usize, &[u8; CHUNK_DIGEST_BYTES], FoundChunk)> {
+        let chunk = self.chunks.get(number as usize)?;
+        Some((chunk.length as usize, &chunk.digest, FoundChunk { number, offset: chunk.offset }))
     }
 }
