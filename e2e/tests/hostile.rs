@@ -102,7 +102,7 @@ async fn endless_requests_are_cut_off() {
     assert_eq!(peer.put("big", &content).await.unwrap().status, Status::Done);
     let mut flood = BytesMut::new();
     Frame::Request(Request::Get { path: b"big".to_vec(), known: 0 }).encode(&mut flood).unwrap();
-    for _ in 0..5000 {
+    for _ in 0..10_000 {
         Frame::Request(Request::Pwd).encode(&mut flood).unwrap();
     }
     peer.send_raw(flood.freeze()).await.unwrap();

@@ -1,7 +1,7 @@
 //! Paths on the server.
 
 use super::{Conversation, ConversationError};
-use sshome_wire::{Features, PathError, Payload, RemotePath, Request};
+use sshome_wire::{Features, PathError, Payload, RemotePath, Reply, Request};
 use tokio_util::sync::CancellationToken;
 
 impl Conversation {
@@ -31,5 +31,32 @@ impl Conversation {
             Payload::Path(path) => Ok(RemotePath::root().join(&path)?),
             _ => Err(ConversationError::Protocol("the answer to real-path has no path".to_owned())),
         }
+    }
+
+    /// The answer to a stat that follows links, and the canonical path, in one round trip. The path is `None` if the server
+    /// refuses it; the path itself if the server is too old for that request.
+    ///
+    /// # Errors
+    /// `Cancelled` after a cancellation, or if the conversation is over.
+    pub(crate) async fn stat_with_real_path(
+        &mut self,
+        path: &RemotePath,
+        cancel: &CancellationToken,
+    ) -> Result<(Reply, Option<RemotePath>), ConversationError> {
+        let bytes = || path.as_bytes().to_vec();
+        let mut requests = vec![Request::Stat { path: bytes(), follow: true }];
+        let has_real_path = self.hello.features.has(Features::REAL_PATH);
+        requests.extend(has_real_path.then(|| Request::RealPath { path: bytes() }));
+        let mut replies = Vec::new();
+        self.ask_all(requests.into_iter(), cancel, &mut |_, reply| replies.push(reply)).await?;
+        let mut replies = replies.into_iter();
+        let missing = || ConversationError::Protocol("a stat was not answered".to_owned());
+        let stat = replies.next().ok_or_else(missing)?;
+        let real = match replies.next().map(|reply| reply.payload) {
+            None => Some(path.clone()),
+            Some(Payload::Path(real)) => Some(RemotePath::root().join(&real)?),
+            Some(_) => None,
+        };
+        Ok((stat, real))
     }
 }

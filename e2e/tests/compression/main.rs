@@ -120,7 +120,7 @@ async fn by_default_text_shrinks_over_a_slow_link_and_noise_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_shrinks_if_the_server_limits_its_rate() {
-    let world = World::new("upload-rate = \"4 MiB/s\"", &[]).await;
+    let world = World::new("upload-rate = \"2 MiB/s\"", &[]).await;
     let text = text(24 * MIB);
     world.local("text", &text);
     let (outcome, carried) = world.run(&[], &["put", "text"]);

@@ -14,8 +14,9 @@ use sshome_wire::{Frame, Header, Request};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// The largest number of gets requested ahead: over a link with latency, the small files that arrive in a round trip.
-const MAX_PIPELINED_GETS: usize = 2048;
+/// The largest number of gets requested ahead: over a link with latency, the small files that arrive in a round trip. Half
+/// of them arrive while the next ones are on their way.
+const MAX_PIPELINED_GETS: usize = 8192;
 
 /// The largest number of bytes requested ahead, unless a single file is longer: the rest is left for other connections.
 pub(super) const MAX_REQUESTED_BYTES: u64 = 16 << 20;

@@ -2,8 +2,8 @@
 
 use super::plan::DirectoryAttributes;
 use crate::conversation::ConversationError;
-use crate::transfer::{TransferContext, remote_entry};
-use sshome_wire::{Entry, FileKind, RemotePath, Reply};
+use crate::transfer::TransferContext;
+use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Status};
 
 /// The target of a path, with links followed.
 pub(super) enum LinkTarget {
@@ -23,20 +23,18 @@ pub(super) async fn resolve(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,
 ) -> Result<LinkTarget, ConversationError> {
-    match remote_entry(ctx, path).await {
-        Ok(Some(Entry { kind: FileKind::File, size, .. })) => Ok(LinkTarget::File(size)),
-        Ok(Some(entry)) if entry.kind == FileKind::Directory => {
-            let real = match ctx.conversation.real_path(path, ctx.cancel).await {
-                // The listing reports the reason.
-                Err(ConversationError::Refused(_)) => path.clone(),
-                real => real?,
-            };
+    let (stat, real) = ctx.conversation.stat_with_real_path(path, ctx.cancel).await?;
+    match stat.payload {
+        _ if matches!(stat.status, Status::NoSuchFile | Status::NoSuchDirectory) => Ok(LinkTarget::Missing),
+        _ if stat.status.is_error() => Ok(LinkTarget::Refused(stat)),
+        Payload::Stat(Entry { kind: FileKind::File, size, .. }) => Ok(LinkTarget::File(size)),
+        Payload::Stat(entry) if entry.kind == FileKind::Directory => {
+            // The listing reports why a directory cannot be reached.
+            let real = real.unwrap_or_else(|| path.clone());
             Ok(LinkTarget::Directory(real, DirectoryAttributes::of(&entry)))
         }
-        Ok(Some(_)) => Ok(LinkTarget::Special),
-        Ok(None) => Ok(LinkTarget::Missing),
-        Err(ConversationError::Refused(reply)) => Ok(LinkTarget::Refused(reply)),
-        Err(error) => Err(error),
+        Payload::Stat(_) => Ok(LinkTarget::Special),
+        _ => Err(ConversationError::Protocol("the answer to stat has no entry".into())),
     }
 }
 

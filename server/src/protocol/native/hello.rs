@@ -7,7 +7,7 @@ use sshome_wire::display::Size;
 use sshome_wire::{CreditedUsage, Features, Frame, Hello, MAX_FRAME, PROTOCOL_VERSION, Status};
 
 /// The largest number of requests that a client may have unanswered.
-pub(super) const MAX_OUTSTANDING: u32 = 4096;
+pub(super) const MAX_OUTSTANDING: u32 = 8192;
 
 /// A hello with this status and message.
 pub(super) fn hello(status: Status, message: String) -> Frame {
