@@ -25,7 +25,7 @@ pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Settings
 
 use crate::conversation::{self, Conversation, ConversationError, IdleTimeout, LossReason};
 use crate::messages::warn;
-use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting};
+use crate::transfer::{Closing, Opening, Reconnect, ReconnectError, Reconnecting};
 use ask::Asker;
 use greeting::{BannerFilter, BannerText};
 use host_key::{AcceptedHostKey, HostCheck};
@@ -33,7 +33,7 @@ use liveness::LossMonitor;
 use login::LoginCredential;
 use russh::client::Handle;
 use russh::keys::PublicKey;
-use sshome_ssh::{LayeredStream, LinkMeter, TcpOptions};
+use sshome_ssh::{CompressionMode, LayeredStream, LinkMeter, TcpOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -48,7 +48,9 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// its conversation.
 pub struct Connection {
     /// `None` before the first conversation of a parallel connection.
-    handle: Option<Handle<HostCheck>>,
+    handle: Option<Arc<Handle<HostCheck>>>,
+    /// Whether the server is on this machine.
+    is_local: bool,
     settings: Settings,
     accepted: AcceptedHostKey,
     /// Kept for further connections, and never shown.
@@ -69,7 +71,13 @@ pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), 
     let credential = login::authenticate(&mut handle, settings, &asker).await?;
     let (handle, mut conversation) = converse(handle, settings, loss, link).await?;
     conversation.set_local(is_local);
-    let connection = Connection { handle: Some(handle), settings: settings.clone(), accepted, credential };
+    let connection = Connection {
+        handle: Some(Arc::new(handle)),
+        is_local,
+        settings: settings.clone(),
+        accepted,
+        credential,
+    };
     Ok((connection, conversation))
 }
 
@@ -139,7 +147,20 @@ impl Reconnect for Connection {
         // The server's banner was shown before.
         let settings = Settings { quiet: true, ..self.settings.clone() };
         let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
-        Box::new(Connection { handle: None, settings, accepted, credential })
+        Box::new(Connection { handle: None, is_local: self.is_local, settings, accepted, credential })
+    }
+
+    fn second_conversation(&self) -> Opening {
+        // What is looked up is short.
+        let settings = Settings { compression: CompressionMode::Never, ..self.settings.clone() };
+        let (handle, is_local) = (self.handle.clone(), self.is_local);
+        Box::pin(async move {
+            let handle = handle.ok_or_else(|| ReconnectError::Interrupted("not connected".to_owned()))?;
+            let begun = begin_in_time(&handle, &settings, LinkMeter::default()).await;
+            let mut conversation = begun.map_err(|error| ReconnectError::Refused(error.to_string()))?;
+            conversation.set_local(is_local);
+            Ok(conversation)
+        })
     }
 
     fn close(self: Box<Self>) -> Closing {
@@ -157,7 +178,7 @@ impl Connection {
         login::authenticate_again(&mut handle, &self.settings, &mut self.credential, &asker).await?;
         let (handle, mut conversation) = converse(handle, &self.settings, loss, link).await?;
         conversation.set_local(is_local);
-        self.handle = Some(handle);
+        (self.handle, self.is_local) = (Some(Arc::new(handle)), is_local);
         Ok(conversation)
     }
 
@@ -176,7 +197,8 @@ impl Connection {
 
     /// Disconnects. A server that does not react is not waited for.
     pub async fn close(self) {
-        let Some(handle) = self.handle else { return };
+        // Nobody else has it: a second conversation was opened, or given up, before the end of its transfer.
+        let Some(handle) = self.handle.and_then(Arc::into_inner) else { return };
         let goodbye = handle.disconnect(russh::Disconnect::ByApplication, "", "");
         if timeout(DISCONNECT_TIMEOUT, goodbye).await.is_ok_and(|sent| sent.is_ok()) {
             // It does not matter whether the server answers.

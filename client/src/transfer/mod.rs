@@ -16,6 +16,7 @@ mod delta;
 mod get;
 mod jobs;
 mod local;
+mod look_ahead;
 mod loss_lines;
 mod names;
 mod observer;
@@ -40,7 +41,7 @@ pub(crate) use local::mtime;
 pub use observer::{FinishedFile, FinishedLink, Observer};
 pub use progress::ProgressDisplay;
 pub use put::put;
-pub use reconnect::{Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry};
+pub use reconnect::{Closing, DEFAULT_RETRIES, Opening, Reconnect, ReconnectError, Reconnecting, Retry};
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 pub use sync::{
@@ -50,6 +51,7 @@ pub use sync::{
 
 use crate::conversation::ConversationError;
 use blocking::blocking;
+use look_ahead::LookAhead;
 use parallel::SharedWork;
 use retries::Retries;
 use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
@@ -65,6 +67,11 @@ trait Transfer {
     /// The work that the connections share.
     type Work: SharedWork;
 
+    /// Whether more work can be looked for while the current one is executed.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Finds the next work; `None` at the end.
     async fn next(
         &mut self,
@@ -72,14 +79,21 @@ trait Transfer {
         retries: &mut Retries,
     ) -> Result<Option<Self::Work>, ConversationError>;
 
-    /// Completes this work and reports its results; for a get also after an error.
+    /// Completes this work and reports its results; for a get also after an error. `coming` is the next work, if it was
+    /// found already.
     async fn end(
         &mut self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         work: &Self::Work,
+        coming: Option<&Self::Work>,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError>;
+
+    /// Completes what was begun, after the next work could not be found.
+    async fn give_up(&mut self) -> Result<(), ConversationError> {
+        Ok(())
+    }
 }
 
 /// Executes a transfer to its end.
@@ -98,12 +112,29 @@ async fn steps(
     jobs: Jobs,
 ) -> Result<TransferSummary, ConversationError> {
     let (mut retries, mut summary) = (Retries::default(), TransferSummary::default());
-    while let Some(work) = transfer.next(ctx, &mut retries).await? {
-        let work = Arc::new(work);
-        let executed = parallel::execute(ctx, &mut retries, &work, jobs).await;
-        summary.add(transfer.end(ctx, &mut retries, &work, executed).await?);
+    let mut next = transfer.next(ctx, &mut retries).await;
+    loop {
+        let work = match next {
+            Ok(Some(work)) => Arc::new(work),
+            Ok(None) => return Ok(summary),
+            Err(error) => {
+                transfer.give_up().await?;
+                return Err(error);
+            }
+        };
+        let look_ahead = if transfer.has_more() { LookAhead::of(ctx) } else { None };
+        let executing = parallel::execute(ctx, &mut retries, &work, jobs);
+        let (executed, ahead) = match look_ahead {
+            Some(look_ahead) => look_ahead.during(executing, transfer).await,
+            None => (executing.await, None),
+        };
+        let coming = ahead.as_ref().and_then(|next| next.as_ref().ok()?.as_ref());
+        summary.add(transfer.end(ctx, &mut retries, &work, coming, executed).await?);
+        next = match ahead {
+            Some(next) => next,
+            None => transfer.next(ctx, &mut retries).await,
+        };
     }
-    Ok(summary)
 }
 
 /// The options of a transfer.
@@ -122,15 +153,15 @@ pub struct TransferOptions {
     /// Whether new versions are sent as differences.
     pub delta: Delta,
     /// A get of a tree goes by portions of about this many entries, each of whole directories, so that its
-    /// memory does not grow with the tree.
+    /// memory does not grow with the tree. There are two at a time: one is fetched, the next one is looked for.
     pub batch_entries: usize,
     /// A file of at least this many bytes is divided between several connections.
     pub split_bytes: u64,
 }
 
 impl TransferOptions {
-    /// The default batch: some megabytes of names, and some seconds of work.
-    pub const DEFAULT_BATCH_ENTRIES: usize = 50_000;
+    /// The default batch: some megabytes of names, and about a second of work.
+    pub const DEFAULT_BATCH_ENTRIES: usize = 25_000;
 
     /// The default for a divided file: two shares that are worth a connection each.
     pub const DEFAULT_SPLIT_BYTES: u64 = jobs::SPLIT_BYTES;

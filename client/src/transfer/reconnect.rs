@@ -29,12 +29,20 @@ pub trait Reconnect: Send {
     /// A `Reconnect` for another conversation over its own connection. It is not connected yet.
     fn beside(&self) -> Box<dyn Reconnect>;
 
+    /// Opens another conversation over the current connection. It ends with that connection.
+    fn second_conversation(&self) -> Opening {
+        Box::pin(std::future::ready(Err(ReconnectError::Refused("it has one conversation only".to_owned()))))
+    }
+
     /// Disconnects, if connected. The conversation must have ended.
     fn close(self: Box<Self>) -> Closing;
 }
 
 /// A connection attempt.
 pub type Reconnecting<'a> = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send + 'a>>;
+
+/// An attempt to open another conversation. It borrows nothing, since the first one goes on meanwhile.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send>>;
 
 /// A disconnect in progress.
 pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;

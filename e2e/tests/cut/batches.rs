@@ -5,7 +5,7 @@ use crate::links::plant_circles;
 use crate::proxy::Proxy;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use sshome::conversation::ConversationError;
-use sshome::transfer::{TransferOptions, TransferSummary};
+use sshome::transfer::{SyncOptions, TransferOptions, TransferSummary};
 use sshome_e2e::Host;
 use sshome_e2e::tree::{contents, mode, plant, set_mode};
 use std::fs;
@@ -75,6 +75,24 @@ fn told(summary: &TransferSummary) -> (u64, u64, u64, usize, Vec<String>) {
         summary.skipped.iter().chain(summary.failures.iter()).map(|one| one.what.clone()).collect();
     failed.sort_unstable();
     (summary.files, summary.unchanged, summary.links, summary.saved_as.len(), failed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_batch_is_prepared_while_the_current_one_is_fetched() {
+    let host = host().await;
+    for folder in ["a", "b"] {
+        fs::create_dir_all(host.home("ann").join("t").join(folder)).unwrap();
+        fs::write(host.home("ann").join("t").join(folder).join("file"), folder).unwrap();
+    }
+    let mut client = InProcessClient::login(&host, host.address().port()).await;
+    // Whichever directory is the first batch, its file is not done before the other directory exists.
+    client.hold_files_until(&["t/a", "t/b"]);
+    let options = TransferOptions { batch_entries: 1, ..WHOLE };
+    assert_eq!(client.get(&["/t"], "", options).await.unwrap().files, 2);
+    client.hold_files_until(&["pulled/a", "pulled/b"]);
+    let options = SyncOptions { batch_entries: 1, ..SyncOptions::default() };
+    assert_eq!(client.pull("/t", "pulled", &options).await.unwrap().files, 2);
+    assert_eq!(contents(&client.path("pulled")).unwrap(), contents(&host.home("ann").join("t")).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use sshome::cli::ClientCli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, CheckSummary, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer,
+    self, CheckSummary, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, Opening,
     ProgressDisplay, Reconnect, Reconnecting, Retry, StreamedFile, SyncChange, SyncOptions, TransferContext,
     TransferOptions, TransferSummary,
 };
@@ -18,7 +18,7 @@ use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 pub const PLAIN: TransferOptions = TransferOptions {
@@ -73,6 +73,8 @@ struct Heard {
     done: Mutex<Vec<(u64, u64)>>,
     /// Reasons of lost connections and of failed reconnects.
     reasons: Mutex<Vec<String>>,
+    /// Local paths that have to exist before a finished file is reported.
+    awaited: Mutex<Vec<PathBuf>>,
 }
 
 impl Observer for Heard {
@@ -103,6 +105,11 @@ impl Observer for Heard {
 
     fn done(&self, file: &FinishedFile<'_>) {
         assert_eq!(file.digest.is_some(), file.status == Status::Done, "{file:?}");
+        let begun = Instant::now();
+        while !self.awaited.lock().unwrap().iter().all(|path| path.exists()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "they never came to be");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.done.lock().unwrap().push((file.size, file.resumed_at));
     }
 
@@ -141,6 +148,10 @@ where
 
     fn reconnect(&mut self) -> Reconnecting<'_> {
         self.inner.reconnect()
+    }
+
+    fn second_conversation(&self) -> Opening {
+        self.inner.second_conversation()
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
@@ -229,6 +240,11 @@ impl InProcessClient {
     /// The number of files that the last transfer announced, and of batches.
     pub fn announced(&self) -> (u64, u64) {
         (self.heard.announced.load(Ordering::SeqCst), self.heard.portions.load(Ordering::SeqCst))
+    }
+
+    /// Every finished file is held back until these local paths exist.
+    pub fn hold_files_until(&self, names: &[&str]) {
+        *self.heard.awaited.lock().unwrap() = names.iter().map(|name| self.path(name)).collect();
     }
 
     /// How many changes synchronisations have reported since the last call.

@@ -1,6 +1,7 @@
 //! The work of a get, which its connections share.
 
 use super::fetch::{self, FetchResult};
+use super::folders::UnfinishedDirectories;
 use super::local_part::{self, LocalPart};
 use super::local_version;
 use super::name_reservations::NameReservations;
@@ -94,6 +95,12 @@ impl DownloadWork {
             whole: Mutex::default(),
             summary: Mutex::new(summary),
         })
+    }
+
+    /// Adds the directories of its trees, which were made to be filled.
+    pub(super) fn add_folders(&self, folders: &mut UnfinishedDirectories) {
+        let folder = |(number, opened): &(usize, bool)| Some((self.plan.places.get(*number)?, *opened));
+        folders.add(self.folders.iter().filter_map(folder));
     }
 
     /// Takes the results so far.

@@ -87,17 +87,16 @@ struct GetTransfer<'a> {
 impl Transfer for GetTransfer<'_> {
     type Work = DownloadWork;
 
+    fn has_more(&self) -> bool {
+        self.walk.as_ref().is_some_and(DownloadWalk::has_more)
+    }
+
     async fn next(
         &mut self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<Option<DownloadWork>, ConversationError> {
-        let next = self.next_batch(ctx, retries).await;
-        if next.is_err() {
-            // Nothing more is written: all directories get their modes and times.
-            self.folders.finish(|_| true).await?;
-        }
-        next
+        self.next_batch(ctx, retries).await
     }
 
     async fn end(
@@ -105,10 +104,16 @@ impl Transfer for GetTransfer<'_> {
         ctx: &mut TransferContext<'_>,
         _: &mut Retries,
         work: &DownloadWork,
+        coming: Option<&DownloadWork>,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
-        let unfinished = self.walk.as_ref().map(DownloadWalk::unfinished);
-        conclude(ctx, work, &mut self.folders, unfinished, executed).await
+        let unfinished = self.walk.as_ref().map(DownloadWalk::unfinished).unwrap_or_default();
+        conclude(ctx, (work, coming), &mut self.folders, unfinished, executed).await
+    }
+
+    async fn give_up(&mut self) -> Result<(), ConversationError> {
+        // Nothing more is written: all directories get their modes and times.
+        self.folders.finish(|_| true).await.map(|_| ())
     }
 }
 
@@ -156,12 +161,12 @@ impl GetTransfer<'_> {
 }
 
 /// Completes an executed download: makes the links, and finishes the directories that are filled. `unfinished` are those
-/// that are not; after an error all are finished.
+/// that are not, besides those of the download that follows. After an error nothing follows, and all are finished.
 pub(super) async fn conclude(
     ctx: &TransferContext<'_>,
-    work: &DownloadWork,
+    (work, coming): (&DownloadWork, Option<&DownloadWork>),
     folders: &mut UnfinishedDirectories,
-    unfinished: Option<HashSet<PathBuf>>,
+    mut unfinished: HashSet<PathBuf>,
     executed: Result<(), ConversationError>,
 ) -> Result<TransferSummary, ConversationError> {
     let (plan, options, mut summary) = (Arc::clone(&work.plan), work.options, work.summary());
@@ -172,10 +177,13 @@ pub(super) async fn conclude(
         summary.add(blocking(move || links::make(&plan, options, reservations, observer)).await?);
     }
     if options.preserve {
-        let folder = |(number, opened): &(usize, bool)| Some((plan.places.get(*number)?, *opened));
-        folders.add(work.folders.iter().filter_map(folder));
-        let unfinished = unfinished.filter(|_| executed.is_ok());
-        let is_filled = |local: &Path| !unfinished.as_ref().is_some_and(|set| set.contains(local));
+        work.add_folders(folders);
+        match (coming, &executed) {
+            (Some(coming), Ok(())) => pending::add_unfinished(&mut unfinished, &coming.plan.places),
+            (Some(coming), Err(_)) => coming.add_folders(folders),
+            (None, _) => {}
+        }
+        let is_filled = |local: &Path| executed.is_err() || !unfinished.contains(local);
         summary.failures.extend(folders.finish(is_filled).await?);
     }
     executed.map(|()| summary)

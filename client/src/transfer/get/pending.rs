@@ -47,11 +47,21 @@ pub(in crate::transfer) fn unfinished<'a>(
     let mut last: Option<&Arc<PlannedDirectory>> = None;
     for PendingDirectory { place, .. } in pending {
         if !last.is_some_and(|last| Arc::ptr_eq(last, place)) {
-            let local = place.local();
-            // If a directory is known, so are its parents.
-            let _ = local.ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
+            add(&mut unfinished, place);
         }
         last = Some(place);
     }
     unfinished
+}
+
+/// Adds directories that are to be filled, and those above them.
+pub(super) fn add_unfinished(unfinished: &mut HashSet<PathBuf>, places: &[PlannedDirectory]) {
+    for place in places {
+        add(unfinished, place);
+    }
+}
+
+fn add(unfinished: &mut HashSet<PathBuf>, place: &PlannedDirectory) {
+    // If a directory is known, so are its parents.
+    let _ = place.local().ancestors().map(Path::to_owned).all(|above| unfinished.insert(above));
 }

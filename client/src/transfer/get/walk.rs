@@ -83,6 +83,11 @@ impl DownloadWalk {
         Ok(Some(plan))
     }
 
+    /// Whether directories remain to be listed.
+    pub(super) fn has_more(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// The local directories that are not filled: something remains to be stored in them, or below.
     pub(super) fn unfinished(&self) -> HashSet<PathBuf> {
         pending::unfinished(self.pending.iter())

@@ -110,6 +110,7 @@ impl Transfer for PutTransfer<'_> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         work: &UploadWork,
+        _: Option<&UploadWork>,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
         executed?;

@@ -303,17 +303,16 @@ impl<'a> PullTransfer<'a> {
 impl Transfer for PullTransfer<'_> {
     type Work = DownloadWork;
 
+    fn has_more(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     async fn next(
         &mut self,
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
     ) -> Result<Option<DownloadWork>, ConversationError> {
-        let next = self.next_batch(ctx, retries).await;
-        if next.is_err() {
-            // Nothing more is written: all directories get their modes and times.
-            self.folders.finish(|_| true).await?;
-        }
-        next
+        self.next_batch(ctx, retries).await
     }
 
     async fn end(
@@ -321,10 +320,16 @@ impl Transfer for PullTransfer<'_> {
         ctx: &mut TransferContext<'_>,
         _: &mut Retries,
         work: &DownloadWork,
+        coming: Option<&DownloadWork>,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
         let unfinished = unfinished(self.pending.iter().map(|pair| &pair.directory));
-        get::conclude(ctx, work, &mut self.folders, Some(unfinished), executed).await
+        get::conclude(ctx, (work, coming), &mut self.folders, unfinished, executed).await
+    }
+
+    async fn give_up(&mut self) -> Result<(), ConversationError> {
+        // Nothing more is written: all directories get their modes and times.
+        self.folders.finish(|_| true).await.map(|_| ())
     }
 }
 

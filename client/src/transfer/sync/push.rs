@@ -370,6 +370,7 @@ impl Transfer for PushTransfer<'_> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         work: &UploadWork,
+        _: Option<&UploadWork>,
         executed: Result<(), ConversationError>,
     ) -> Result<TransferSummary, ConversationError> {
         executed?;
