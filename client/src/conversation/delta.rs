@@ -23,4 +23,9 @@ impl Conversation {
     pub(crate) fn has_ranges(&self) -> bool {
         self.hello.features.has(Features::RANGES)
     }
+
+    /// Whether the server takes uploads over several connections.
+    pub(crate) fn has_block_uploads(&self) -> bool {
+        self.hello.features.has(Features::BLOCK_UPLOADS)
+    }
 }

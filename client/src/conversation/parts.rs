@@ -1,7 +1,10 @@
 //! Partial uploads and downloads.
 
 use super::{Conversation, ConversationError, encoded, unexpected};
-use sshome_wire::{Blocks, Chunk, Description, Digest, Frame, Part, RemotePath, Request, Status, StreamId};
+use sshome_wire::{
+    Blocks, Chunk, Description, Digest, Frame, Part, Payload, Put, RemotePath, Request, Status, StreamId,
+    UploadId,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The largest number of block digests in an answer: those of 64 TiB.
@@ -48,6 +51,31 @@ impl Conversation {
         let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id };
         let reply = self.answer(request, cancel, &mut each).await?;
         Ok((reply.status == Status::Resuming).then_some(digests))
+    }
+
+    /// Opens an upload over several connections. Returns its id, and the digests of the blocks that the server has from a
+    /// partial upload.
+    ///
+    /// # Errors
+    /// `Refused`; `Cancelled` after a cancellation, or if the conversation is over.
+    pub(crate) async fn open_upload(
+        &mut self,
+        put: Put,
+        cancel: &CancellationToken,
+    ) -> Result<(UploadId, Vec<Digest>), ConversationError> {
+        let mut digests = Vec::new();
+        let mut each = |frame| match frame {
+            Frame::Blocks(blocks) if digests.len() < MAX_DIGESTS => {
+                digests.extend(blocks.digests);
+                Ok(())
+            }
+            Frame::Progress(_) => Ok(()),
+            frame => Err(unexpected(&frame)),
+        };
+        match self.answer(Request::OpenUpload(put), cancel, &mut each).await?.payload {
+            Payload::Upload(id) => Ok((id, digests)),
+            _ => Err(ConversationError::Protocol("an upload was opened without an id".into())),
+        }
     }
 
     /// Requests a file, or the rest of it after the blocks that exist locally. The caller receives the answer.

@@ -81,6 +81,27 @@ impl BlockPool {
         self.known.values_mut().for_each(|block| block.is_done = false);
     }
 
+    /// The other side has its first blocks with these digests, and no other ones: those that count here stay so if they agree,
+    /// and the others are claimed. It has to be begun afterwards. Returns how many reported bytes the other side does not
+    /// have.
+    pub(super) fn reopen(&mut self, theirs: impl IntoIterator<Item = Digest>) -> u64 {
+        let mut before = std::mem::take(&mut self.known);
+        let mut lost = 0;
+        for (block, digest) in theirs.into_iter().enumerate() {
+            let known = match before.remove(&block) {
+                Some(known) if known.is_done && known.digest == digest => known,
+                other => {
+                    lost += other.map_or(0, |known| known.counted);
+                    KnownBlock { digest, is_done: false, counted: 0 }
+                }
+            };
+            self.known.insert(block, known);
+        }
+        // Only if nothing is known to be right, it is news that nothing is.
+        self.is_news |= !self.known.is_empty() && self.known.values().all(|known| !known.is_done);
+        lost + before.values().map(|known| known.counted).sum::<u64>()
+    }
+
     /// Takes the next blocks for one of about `connections` connections: fewer near the end, so that all end together. The second
     /// value says whether they are only compared.
     pub(super) fn take(&mut self, connections: usize) -> Option<(Range<usize>, bool)> {
@@ -160,6 +181,11 @@ impl BlockPool {
         }
         let (bytes, is_news) = (std::mem::take(&mut self.fresh), std::mem::take(&mut self.is_news));
         (is_news || bytes > 0).then_some(bytes)
+    }
+
+    /// The number of blocks that count.
+    pub(super) fn done(&self) -> usize {
+        self.done
     }
 
     /// Whether not a single block is there.
@@ -306,6 +332,30 @@ mod tests {
         pool.begin(SIZE);
         assert_eq!((pool.compare(1, digest(1)), pool.compare(2, digest(5))), (None, Some(BLOCK_BYTES)));
         assert_eq!(pool.take_resumed(), None);
+    }
+
+    #[test]
+    fn after_the_other_side_has_begun_again_what_it_has_counts_only_if_it_was_compared() {
+        let mut pool = BlockPool::default();
+        // The other side claims blocks 0 to 3; 0 is right, 1 is not, 2 and 3 were not compared yet.
+        assert_eq!(pool.reopen([0, 99, 2, 99].map(digest)), 0);
+        pool.begin(SIZE);
+        assert_eq!((pool.compare(0, digest(0)), pool.compare(1, digest(1))), (None, Some(0)));
+        for block in [1, 5, 6] {
+            pool.transferred(block, digest(block as u8));
+        }
+        // It has lost 5 and 6, and what it claims of 3 is as wrong as before.
+        assert_eq!(pool.reopen([0, 1, 2, 99].map(digest)), 2 * BLOCK_BYTES);
+        pool.begin(SIZE);
+        assert_eq!(taken(&mut pool, 99)[..2], [(2..4, true), (4..5, false)]);
+        assert_eq!((pool.compare(2, digest(2)), pool.compare(3, digest(3))), (None, Some(0)));
+        assert_eq!(pool.take_resumed(), Some(2 * BLOCK_BYTES));
+        let left: Vec<usize> = taken(&mut pool, 1).into_iter().flat_map(|(run, _)| run).collect();
+        assert_eq!(left, [3]);
+        // A claim that is wrong is no news beside blocks that are right.
+        pool.reopen([0, 1, 2, 99].map(digest));
+        pool.begin(SIZE);
+        assert_eq!((pool.compare(3, digest(3)), pool.take_resumed()), (Some(0), None));
     }
 
     #[test]

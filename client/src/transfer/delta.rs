@@ -51,6 +51,12 @@ impl DeltaLimits {
     }
 }
 
+/// Whether a file of `size` bytes is rather sent as a difference than over several connections: the difference is likely to
+/// be less than a share of the file.
+pub(super) fn is_preferred(limits: Option<DeltaLimits>, size: u64, old: OldVersion) -> bool {
+    old == OldVersion::Exists && limits.is_some_and(|limits| limits.allow(size, old))
+}
+
 /// What is known of the file that an upload would replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OldVersion {

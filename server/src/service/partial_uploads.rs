@@ -77,7 +77,7 @@ impl PartCheck {
         self.0.step(limit).map_err(Error::from)
     }
 
-    /// Bytes that were read, and that there are.
+    /// The number of bytes that were read, and of all.
     pub(super) fn bytes(&self) -> (u64, u64) {
         self.0.progress()
     }

@@ -147,13 +147,14 @@ pub struct OpeningUpload {
 
 /// An upload that was opened.
 pub struct OpenedUpload {
-    pub(crate) upload: Arc<SharedUpload>,
+    /// The upload.
+    pub upload: Arc<SharedUpload>,
     /// The digests of the blocks that it has from a partial upload.
-    pub(crate) kept: Vec<Digest>,
+    pub kept: Vec<Digest>,
 }
 
 impl OpeningUpload {
-    /// Begins to open an upload. Another one from the same source is ended.
+    /// Begins to open an upload. An open one from the same source is ended.
     ///
     /// # Errors
     /// If the login may not add files, or size or source are missing or the file has one block only.
@@ -173,7 +174,7 @@ impl OpeningUpload {
     ///
     /// # Errors
     /// If the target cannot be uploaded to, or the quota is exceeded; the disk's.
-    pub(crate) fn step(&mut self, user: &User, limit: StepLimit) -> Result<Option<OpenedUpload>> {
+    pub fn step(&mut self, user: &User, limit: StepLimit) -> Result<Option<OpenedUpload>> {
         let partial = match &mut self.check {
             None => None,
             Some(check) => match check.step(limit)? {
@@ -185,7 +186,7 @@ impl OpeningUpload {
         self.open(user, partial).map(Some)
     }
 
-    /// Bytes of the partial upload that were read, and that there are.
+    /// The number of bytes of the partial upload that were read, and of all.
     pub(crate) fn progress(&self) -> (u64, u64) {
         self.check.as_ref().map_or((0, 0), PartCheck::bytes)
     }

@@ -13,10 +13,12 @@ mod unix;
 
 #[cfg(not(unix))]
 pub(super) use portable::{
-    PortableDirectory as LocalDirectory, begin_writeback, open_files, open_source, write_at,
+    PortableDirectory as LocalDirectory, begin_writeback, open_files, open_source, read_at, write_at,
 };
 #[cfg(unix)]
-pub(super) use unix::{UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source, write_at};
+pub(super) use unix::{
+    UnixDirectory as LocalDirectory, begin_writeback, open_files, open_source, read_at, write_at,
+};
 
 use super::names;
 use sshome_wire::{Entry, FileKind, Time};

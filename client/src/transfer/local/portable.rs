@@ -5,7 +5,7 @@ use super::{LocalEntry, LocalStat, busy, entry, identity, mtime};
 use sshome_wire::Time;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -238,10 +238,18 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     File::open(path)
 }
 
+/// Held while a file is read or written at an offset: its position belongs to the file, not to the thread.
+static POSITIONED: Mutex<()> = Mutex::new(());
+
+/// Fills `data` from an offset on. Several threads may read one file.
+pub(in crate::transfer) fn read_at(mut file: &File, offset: u64, data: &mut [u8]) -> io::Result<()> {
+    let _lock = POSITIONED.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(data)
+}
+
 /// Writes all of `data` at an offset. Several threads may write to one file.
 pub(in crate::transfer) fn write_at(mut file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
-    // The position belongs to the file, not to the thread.
-    static POSITIONED: Mutex<()> = Mutex::new(());
     let _lock = POSITIONED.lock().unwrap_or_else(PoisonError::into_inner);
     file.seek(SeekFrom::Start(offset))?;
     file.write_all(data)

@@ -3,7 +3,7 @@
 //! A thread walks through the sources, reads and hashes them, and encodes messages ([`walk`], [`source`], [`reader`],
 //! [`message`]). A task sends the messages without waiting for answers, and processes answers as they arrive
 //! ([`sending`]). Several connections share the walk ([`upload`]). Items without an answer when a connection is lost
-//! are processed again ([`items`]). Links that the server refuses may exist already ([`links`]).
+//! are processed again ([`items`]). Large files are sent over several connections ([`split`]). Links that the server refuses may exist already ([`links`]).
 
 mod delta;
 mod items;
@@ -12,10 +12,11 @@ mod message;
 mod reader;
 mod sending;
 mod source;
+mod split;
 mod upload;
 mod walk;
 
-pub(super) use upload::UploadWork;
+pub(super) use upload::{UploadWork, divided_bytes};
 pub(super) use walk::{FilledQueue, PlannedUpload, UploadDirectory, unreadable};
 
 use super::retries::Retries;
@@ -100,7 +101,8 @@ impl Transfer for PutTransfer<'_> {
                 Err(why) => summary.failures.push(Failure::of(path_bytes(source), why)),
             }
         }
-        let upload = UploadWork::new(named, self.options, summary);
+        let options = TransferOptions { split_bytes: divided_bytes(ctx, self.options), ..self.options };
+        let upload = UploadWork::new(named, options, summary);
         upload.show(ctx.progress).await?;
         Ok(Some(upload))
     }

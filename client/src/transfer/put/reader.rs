@@ -1,8 +1,11 @@
 //! The reader thread of a put: reads and hashes local files and encodes them as frames, many small files to a message.
 
-use super::items::UploadItems;
+mod resume;
+
+use super::items::{UnsettledItems, UploadItems};
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
 use super::source::{FileInPieces, LocalSource};
+use super::split::FileDivider;
 use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem, upwards};
 use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::pool::WorkItem;
@@ -10,7 +13,7 @@ use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_ssh::DataCompressor;
 use sshome_wire::frame::HEADER_BYTES;
-use sshome_wire::{BLOCK_BYTES, Digest, End, Frame, Payload, RemotePath, Request, Status};
+use sshome_wire::{BLOCK_BYTES, End, Frame, RemotePath, Request, Status};
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -35,6 +38,8 @@ pub(super) struct ReaderOptions {
     pub(super) preserve: bool,
     /// Which files are sent as differences; `None` for none.
     pub(super) delta: Option<DeltaLimits>,
+    /// Leaves large files to all connections.
+    pub(super) divider: FileDivider,
     /// The number of files in pieces that the server has refused or that were sent: a file with a lower number need not
     /// be read further.
     pub(super) settled: Arc<AtomicU64>,
@@ -61,9 +66,18 @@ pub(super) fn read(
     compressor: DataCompressor,
     out: mpsc::Sender<UploadMessage>,
 ) {
-    let (batch, asked) = (BytesMut::new(), Vec::new());
-    let mut reader =
-        UploadReader { manner, compressor, out, batch, asked, in_pieces: 0, parts: None, made: None };
+    let (batch, asked, unsettled) = (BytesMut::new(), Vec::new(), items.unsettled());
+    let mut reader = UploadReader {
+        manner,
+        compressor,
+        out,
+        batch,
+        asked,
+        unsettled,
+        in_pieces: 0,
+        parts: None,
+        made: None,
+    };
     // The receiver knows why it ended.
     let _ = reader.run(items);
 }
@@ -75,6 +89,7 @@ pub(super) struct UploadReader {
     /// Whole requests that are not sent yet.
     batch: BytesMut,
     asked: Vec<SentRequest>,
+    unsettled: UnsettledItems,
     /// The number of files in pieces so far.
     in_pieces: u64,
     /// The partial uploads on the server, as paths and sizes; `None` if the server was not asked.
@@ -92,8 +107,14 @@ impl UploadReader {
             }
             match thing {
                 UploadItem::Directory(directory) => self.directory(number, directory)?,
-                UploadItem::File { from, to, follow, old, within, .. } => {
+                UploadItem::File { from, to, follow, size, old, within } => {
                     self.make_missing(&within)?;
+                    if let Some(connections) = self.manner.divider.connections(size, old) {
+                        // From now on it is an item of all connections.
+                        self.unsettled.settle(number);
+                        self.manner.divider.add((from, follow), (to, within), old, connections);
+                        continue;
+                    }
                     self.file(number, &from, to, FileState { follow, again, old })?;
                 }
                 UploadItem::Link { from, to, target, within } => {
@@ -308,57 +329,6 @@ impl UploadReader {
         // A frame of this size is always sendable.
         let _ = Frame::End(end).encode(&mut bytes);
         self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, matched, failed })
-    }
-
-    /// The digest of the file if the server has stored it, and only its answer was lost. Smaller files are sent again
-    /// instead: that takes no longer than to ask.
-    fn stored_digest(
-        &mut self,
-        source: &LocalSource,
-        to: &RemotePath,
-    ) -> Result<Option<Digest>, ReceiverGone> {
-        let path = || to.as_bytes().to_vec();
-        match self.ask(Request::Stat { path: path(), follow: true })?.payload {
-            Payload::Stat(entry) if source.is_like(&entry, self.manner.preserve) => {}
-            _ => return Ok(None),
-        }
-        let Payload::Hash(hashed) = self.ask(Request::Hash { path: path(), verify: false })?.payload else {
-            return Ok(None);
-        };
-        // If it cannot be read, that is noticed when it is sent.
-        let is_same = source.has_digest(hashed.digest, || !self.out.is_closed()).unwrap_or(false);
-        Ok(is_same.then_some(hashed.digest))
-    }
-
-    /// The digests of the blocks of the partial upload of this file, if the server has one.
-    fn part(&mut self, source: &LocalSource, to: &RemotePath) -> Result<Option<Vec<Digest>>, ReceiverGone> {
-        if self.parts.is_none() {
-            // One question for all files: usually there are no partial uploads.
-            let parts = self.ask(Request::Parts)?.parts;
-            self.parts = Some(parts.into_iter().map(|part| (part.path, part.size)).collect());
-        }
-        let (path, size, mtime) = (to.as_bytes().to_vec(), source.size, source.mtime);
-        if !self.parts.as_ref().is_some_and(|parts| parts.contains(&(path.clone(), size))) {
-            return Ok(None);
-        }
-        let answer = self.ask(Request::PartStatus { path, size, mtime })?;
-        Ok((answer.status == Status::Resuming && !answer.digests.is_empty()).then_some(answer.digests))
-    }
-
-    /// The blocks of the partial upload that agree with the source.
-    fn compare(
-        &mut self,
-        source: &mut LocalSource,
-        to: &RemotePath,
-        theirs: Vec<Digest>,
-    ) -> Result<io::Result<Vec<Digest>>, ReceiverGone> {
-        let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK_BYTES);
-        let agreeing = source.agreeing(theirs, |done| {
-            self.manner.progress.check(name, done, total);
-            !self.out.is_closed()
-        });
-        self.manner.progress.end_check();
-        if self.out.is_closed() { Err(ReceiverGone) } else { Ok(agreeing) }
     }
 
     pub(super) fn ask(&mut self, request: Request) -> Result<QuestionAnswer, ReceiverGone> {

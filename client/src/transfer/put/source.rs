@@ -17,6 +17,7 @@ use std::path::Path;
 const READ_BYTES: usize = 256 << 10;
 
 /// An open file to be uploaded.
+#[derive(Debug)]
 pub(super) struct LocalSource {
     file: File,
     pub(super) size: u64,
@@ -52,7 +53,8 @@ impl LocalSource {
         encoded(Request::PutDelta(self.put(to, preserve, resume)))
     }
 
-    fn put(&self, to: &RemotePath, preserve: bool, resume: u32) -> Put {
+    /// The description of an upload of it. `resume` is the number of blocks that the server has.
+    pub(super) fn put(&self, to: &RemotePath, preserve: bool, resume: u32) -> Put {
         Put {
             path: to.as_bytes().to_vec(),
             size: Some(self.size),
@@ -61,6 +63,14 @@ impl LocalSource {
             source: self.is_resumable().then_some(self.mtime),
             resume,
         }
+    }
+
+    /// Fills `data` from an offset on. Several threads may read at a time.
+    ///
+    /// # Errors
+    /// If reading fails, or the file has become shorter.
+    pub(super) fn read_at(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
+        local::read_at(&self.file, offset, data)
     }
 
     /// The leading blocks of `theirs` that agree with the file. The next read continues after them. `each` gets the

@@ -3,9 +3,10 @@
 use super::items::UploadItems;
 use super::reader::{self, ReaderOptions};
 use super::sending::{Sending, UploadOutcome};
+use super::split::{self, FileDivider, SplitOptions, SplitUploads};
 use super::walk::{self, FilledQueue, PlannedUpload, UploadWalk};
 use crate::conversation::ConversationError;
-use crate::transfer::jobs::Load;
+use crate::transfer::jobs::{Jobs, Load};
 use crate::transfer::parallel::SharedWork;
 use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
@@ -26,6 +27,8 @@ const MAX_REQUESTS: usize = 1000;
 pub(in crate::transfer) struct UploadWork {
     options: TransferOptions,
     items: Arc<WorkPool<UploadWalk>>,
+    /// Large files that the connections send together.
+    split: Arc<SplitUploads>,
     sources: Arc<Sources>,
     done: Mutex<UploadOutcome>,
 }
@@ -49,6 +52,7 @@ impl UploadWork {
         UploadWork {
             options,
             items,
+            split: Arc::default(),
             sources: Arc::new(Sources { named, options, load: OnceLock::new() }),
             done,
         }
@@ -65,7 +69,7 @@ impl UploadWork {
         let items = Arc::new(WorkPool::new(UploadWalk::planned(uploads, filled)));
         let done = Mutex::new(UploadOutcome { summary, ..UploadOutcome::default() });
         let sources = Arc::new(Sources { named: Vec::new(), options, load: load.into() });
-        UploadWork { options, items, sources, done }
+        UploadWork { options, items, split: Arc::default(), sources, done }
     }
 
     /// Reports the load to the progress, if it is shown.
@@ -102,7 +106,7 @@ impl SharedWork for UploadWork {
     }
 
     fn is_done(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.split.is_finished()
     }
 
     fn share(&self) -> Arc<WorkShare<UploadWalk>> {
@@ -115,14 +119,40 @@ impl SharedWork for UploadWork {
         retries: &mut Retries,
         share: &Arc<WorkShare<UploadWalk>>,
     ) -> Result<(), ConversationError> {
-        let patient = retries.may_pause(ctx);
+        let (preserve, is_patient) = (self.options.preserve, retries.may_pause(ctx));
+        let delta = self.options.delta.limits(ctx.conversation);
+        let options = SplitOptions { preserve, delta, is_patient };
+        let may_divide = self.options.split_bytes < u64::MAX;
+        // Until its end, this connection may find files for all.
+        let searching = may_divide.then(|| self.split.search());
+        self.send_items(ctx, retries, share, options).await?;
+        drop(searching);
+        if self.split.is_finished() {
+            return Ok(());
+        }
+        let (summary, sent) = split::send(ctx, &self.split, options, share, &mut retries.reached).await;
+        self.lock().summary.add(summary);
+        sent
+    }
+}
+
+impl UploadWork {
+    /// Sends items over the context's connection until there are no more, apart from files that are divided.
+    async fn send_items(
+        &self,
+        ctx: &mut TransferContext<'_>,
+        retries: &mut Retries,
+        share: &Arc<WorkShare<UploadWalk>>,
+        SplitOptions { preserve, delta, is_patient }: SplitOptions,
+    ) -> Result<(), ConversationError> {
         let ahead = retries.careful(ctx.conversation.max_outstanding());
         let settled = Arc::new(AtomicU64::new(0));
         let manner = ReaderOptions {
             max_frame: ctx.conversation.max_frame(),
             max_requests: MAX_REQUESTS.min(ahead),
-            preserve: self.options.preserve,
-            delta: self.options.delta.limits(ctx.conversation),
+            preserve,
+            delta,
+            divider: FileDivider::new(&self.split, self.options, delta),
             settled: Arc::clone(&settled),
             progress: ctx.progress.clone(),
         };
@@ -135,7 +165,7 @@ impl SharedWork for UploadWork {
         // When this ends, the receiver of the reader's messages is dropped, and the reader ends.
         let sending =
             Sending::new(messages, ahead, settled, unsettled.clone(), &mut done, &mut retries.reached);
-        let sent = sending.patient(patient).run(ctx).await;
+        let sent = sending.patient(is_patient).run(ctx).await;
         let read = reader.await;
         done.summary.saved = ctx.conversation.take_saved();
         share.keep(unsettled.take());
@@ -143,5 +173,14 @@ impl SharedWork for UploadWork {
         let failed =
             |error| ConversationError::Local(format!("the thread that reads files has failed: {error}"));
         read.map_err(failed).and(sent)
+    }
+}
+
+/// The length from which files are divided between connections, in bytes; `u64::MAX` if none is.
+pub(in crate::transfer) fn divided_bytes(ctx: &TransferContext<'_>, options: TransferOptions) -> u64 {
+    let has_others = ctx.reconnect.is_some() && options.jobs != Jobs::ONE;
+    match has_others && ctx.conversation.has_block_uploads() {
+        true => options.split_bytes,
+        false => u64::MAX,
     }
 }

@@ -69,6 +69,11 @@ impl UploadDirectory {
         Arc::new(UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled })
     }
 
+    /// Whether the server has it.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Relaxed)
+    }
+
     /// Notes that the server has it.
     pub(super) fn set_there(&self) {
         self.is_there.store(true, Ordering::Relaxed);
@@ -293,7 +298,7 @@ pub(super) fn measure(sources: Vec<(PathBuf, RemotePath)>, options: TransferOpti
         UploadItem::File { size, .. } => Some(size),
         _ => None,
     });
-    sizes.fold(Load::default(), Load::and)
+    sizes.fold(Load::default(), |load, bytes| load.and_divided(bytes, options.split_bytes))
 }
 
 /// Whether an entry of a tree whose links are followed is a link that leads out of the tree. Its author may want a file

@@ -60,6 +60,8 @@ pub struct SyncOptions {
     pub delta: Delta,
     /// The approximate number of entries in a batch; a directory is never divided.
     pub batch_entries: usize,
+    /// A file of at least this many bytes is divided between several connections.
+    pub split_bytes: u64,
 }
 
 impl Default for SyncOptions {
@@ -77,6 +79,7 @@ impl Default for SyncOptions {
             jobs: Jobs::default(),
             delta: Delta::default(),
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,
+            split_bytes: TransferOptions::DEFAULT_SPLIT_BYTES,
         }
     }
 }

@@ -357,6 +357,7 @@ impl PullTransfer<'_> {
             force: true,
             jobs: self.options.jobs,
             delta: self.options.delta,
+            split_bytes: self.options.split_bytes,
             ..TransferOptions::default()
         };
         let PullBatch { plan, new, summary } = batch;

@@ -10,7 +10,7 @@ use super::sources::{check_source, find};
 use super::{Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::names;
-use crate::transfer::delta::OldVersion;
+use crate::transfer::delta::{self, OldVersion};
 use crate::transfer::jobs::Load;
 use crate::transfer::local::entry;
 use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
@@ -72,7 +72,7 @@ struct PushTransfer<'a> {
     /// Directories that remain to be compared, the next one last.
     pending: Vec<PendingPair>,
     /// Files that were named and differ, with their sizes in bytes.
-    files: Vec<(PlannedUpload, u64)>,
+    files: Vec<(PlannedUpload, u64, OldVersion)>,
     /// The number of files that were named and are the same.
     unchanged: u64,
     filled: FilledQueue,
@@ -176,7 +176,7 @@ impl<'a> PushTransfer<'a> {
             return Ok(());
         }
         report(ctx, action, &to, false);
-        self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len()));
+        self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len(), old));
         Ok(())
     }
 
@@ -242,6 +242,22 @@ impl<'a> PushTransfer<'a> {
         Ok(())
     }
 
+    fn transfer_options(&self, ctx: &TransferContext<'_>) -> TransferOptions {
+        let SyncOptions { jobs, delta, split_bytes, .. } = *self.options;
+        let options =
+            TransferOptions { preserve: true, jobs, delta, split_bytes, ..TransferOptions::default() };
+        TransferOptions { split_bytes: put::divided_bytes(ctx, options), ..options }
+    }
+
+    /// A load with one more file.
+    fn and_file(&self, ctx: &TransferContext<'_>, load: Load, size: u64, old: OldVersion) -> Load {
+        let options = self.transfer_options(ctx);
+        match delta::is_preferred(options.delta.limits(ctx.conversation), size, old) {
+            true => load.and(size),
+            false => load.and_divided(size, options.split_bytes),
+        }
+    }
+
     /// Plans the uploads of a directory, and notes what remains to be compared below it.
     fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, plan: &mut BatchPlan) {
         let ComparedPair { pair, metadata, differences, has_other_time } = compared;
@@ -279,8 +295,8 @@ impl<'a> PushTransfer<'a> {
             let action = if exists { SyncAction::Update } else { SyncAction::Create };
             report(ctx, action, &path, false);
             let size = if entry.kind == FileKind::File { entry.size } else { 0 };
-            plan.load = plan.load.and(size);
             let old = if exists { OldVersion::Exists } else { OldVersion::Missing };
+            plan.load = self.and_file(ctx, plan.load, size, old);
             uploaded.push((name.into_os_string(), old));
         }
         plan.entries += uploaded.len() + 1;
@@ -335,8 +351,9 @@ impl Transfer for PushTransfer<'_> {
         }
         let mut plan = BatchPlan::default();
         plan.summary.unchanged += std::mem::take(&mut self.unchanged);
-        for (file, size) in std::mem::take(&mut self.files).into_iter().filter(|_| !self.options.dry_run) {
-            plan.load = plan.load.and(size);
+        let files = std::mem::take(&mut self.files);
+        for (file, size, old) in files.into_iter().filter(|_| !self.options.dry_run) {
+            plan.load = self.and_file(ctx, plan.load, size, old);
             plan.uploads.push(file);
         }
         while !self.pending.is_empty() && plan.entries < self.options.batch_entries {
@@ -356,12 +373,7 @@ impl Transfer for PushTransfer<'_> {
             true => ctx.progress.begin(files, Some(bytes)),
             false => ctx.progress.grow(files, Some(bytes)),
         }
-        let options = TransferOptions {
-            preserve: true,
-            jobs: self.options.jobs,
-            delta: self.options.delta,
-            ..TransferOptions::default()
-        };
+        let options = self.transfer_options(ctx);
         Ok(Some(UploadWork::planned(plan.uploads, &self.filled, plan.load, options, plan.summary)))
     }
 

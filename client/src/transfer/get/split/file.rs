@@ -116,6 +116,10 @@ impl Opening {
             state.blocks.claim(digests);
             state.part = Some(Arc::new(part));
         }
+        if state.phase != SplitPhase::Opening {
+            // It has failed meanwhile.
+            return Ok(0);
+        }
         if let Some(part) = &state.part
             && part.handle.metadata()?.len() > size
         {
@@ -141,8 +145,10 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.file.state().phase = SplitPhase::Waiting;
+        let mut state = self.file.state();
+        if !self.is_done && state.phase == SplitPhase::Opening {
+            state.phase = SplitPhase::Waiting;
+            drop(state);
             self.file.changed.send_replace(());
         }
     }

@@ -129,3 +129,12 @@ fn an_opening_that_fails_is_left_to_others() {
     Opening::begin(&file).unwrap().give_up();
     assert!(Opening::begin(&file).is_none() && file.is_finished());
 }
+
+#[test]
+fn a_file_that_fails_while_it_is_opened_stays_so() {
+    let file = Arc::new(SplitFile::new(0, b"/f".to_vec(), Arc::new(watch::Sender::new(()))));
+    let opening = Opening::begin(&file).unwrap();
+    assert!(file.finish());
+    opening.finish(header(SIZE), None).unwrap();
+    assert!(file.is_finished() && TakenRun::take(&file, 1).is_none());
+}

@@ -229,6 +229,11 @@ pub(in crate::transfer) fn open_source(path: &Path, follow: bool) -> io::Result<
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?.into())
 }
 
+/// Fills `data` from an offset on. Several threads may read one file.
+pub(in crate::transfer) fn read_at(file: &File, offset: u64, data: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, data, offset)
+}
+
 /// Writes all of `data` at an offset. Several threads may write to one file.
 pub(in crate::transfer) fn write_at(file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, data, offset)

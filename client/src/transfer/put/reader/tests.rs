@@ -4,13 +4,14 @@ use crate::transfer::TransferOptions;
 use crate::transfer::pool::{WorkPool, WorkShare};
 use bytes::Bytes;
 use sshome_delta::Index;
-use sshome_wire::{Decoder, MAX_FRAME};
+use sshome_wire::{Decoder, MAX_FRAME, Payload};
 use std::fs::File;
 use std::path::PathBuf;
 
 fn manner() -> ReaderOptions {
     ReaderOptions {
         delta: None,
+        divider: FileDivider::new(&Arc::default(), TransferOptions::default(), None),
         max_frame: MAX_FRAME as usize,
         max_requests: 2,
         preserve: false,
