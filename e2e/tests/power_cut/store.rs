@@ -1,5 +1,7 @@
 //! The server's operations as this test uses them. Only this module calls the server.
 
+mod blocks;
+
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;
 use sshome_store::{CheckedPartial, Ctx, HomeSettings, HomeStore, MakeDirectory, StoreError};
@@ -301,6 +303,11 @@ pub(crate) struct InPlaceWrite {
 }
 
 impl Source {
+    /// The numbers of its blocks.
+    pub(crate) fn blocks(&self) -> Vec<u32> {
+        (0..).take(BlockHasher::count(self.content.len() as u64) as usize).collect()
+    }
+
     fn time(&self) -> Time {
         Time { seconds: self.mtime, nanoseconds: 0 }
     }

@@ -1,5 +1,6 @@
 //! Concurrent sessions with random operations on a recorded disk, each with its own names.
 
+mod blocks;
 mod names;
 
 use crate::history::{Content, Entry, History, Operation, Promise};
@@ -242,11 +243,14 @@ impl<'a> Actor<'a> {
         self.put(&[source])
     }
 
-    /// A large file or stream: put, put in part, or resumed.
+    /// A large file or stream: put, put in part or in blocks, or resumed.
     fn put_large(&mut self) -> Result<()> {
         let name = format!("{}{LARGE}", self.number);
         self.make_directory_of(&name)?;
         if let Some(source) = self.partial.take() {
+            if source.stream.is_none() && self.random.random_bool(0.5) {
+                return self.resume_blocks(&source);
+            }
             return self.operate(format!("resume {name}"), Promise::Survives, |actor| {
                 let part = actor.session.find_part(&source)?;
                 let done = actor.session.resume(&source, part)?;
@@ -259,6 +263,9 @@ impl<'a> Actor<'a> {
             source.stream = Some(StreamId(self.random.random()));
             self.sources.pop();
             self.sources.push(source.clone());
+        }
+        if source.stream.is_none() && self.random.random_bool(0.5) {
+            return self.put_blocks(source);
         }
         if self.random.random_bool(0.3) {
             return self.put(&[source]);

@@ -13,6 +13,7 @@ use crate::proxy::Proxy;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sshome::conversation::ConversationError;
+use sshome::transfer::TransferOptions;
 use sshome_e2e::{Host, HostBuilder};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,6 +66,12 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
+/// Over one connection, or over several that divide large files.
+fn options(random: &mut StdRng) -> TransferOptions {
+    let jobs = if random.random_bool(0.5) { "3" } else { "1" };
+    TransferOptions { jobs: jobs.parse().unwrap(), split_bytes: 9 << 20, ..RECURSIVE }
+}
+
 /// Puts a tree of new and replaced files.
 async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files) {
     let mut client = login(host, proxy).await;
@@ -75,8 +82,9 @@ async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files)
         files.insert(name, (seed, length));
     }
     loop {
-        let cancel = cancel_after(random, proxy);
-        match cancelled(&client.cancel.clone(), proxy, cancel, client.put(&["t"], "/", RECURSIVE)).await {
+        let (cancel, token) = (cancel_after(random, proxy), client.cancel.clone());
+        let put = client.put(&["t"], "/", options(random));
+        match cancelled(&token, proxy, cancel, put).await {
             Ok(summary) => return assert!(summary.failures.is_empty(), "{summary:?}"),
             Err(ConversationError::Cancelled) => client = again(host, proxy, client).await,
             Err(error) => panic!("{error}"),
@@ -88,8 +96,9 @@ async fn put(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &mut Files)
 async fn get(host: &Host, proxy: &Proxy, random: &mut StdRng, files: &Files) {
     let mut client = login(host, proxy).await;
     loop {
-        let cancel = cancel_after(random, proxy);
-        match cancelled(&client.cancel.clone(), proxy, cancel, client.get(&["/t"], "", RECURSIVE)).await {
+        let (cancel, token) = (cancel_after(random, proxy), client.cancel.clone());
+        let get = client.get(&["/t"], "", options(random));
+        match cancelled(&token, proxy, cancel, get).await {
             Ok(summary) => {
                 assert!(summary.failures.is_empty() && summary.saved_as.is_empty(), "{summary:?}");
                 break;
