@@ -77,6 +77,20 @@ impl Liar {
         Client::of(self.dir.path(), self.address, "ann")
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client that reaches it at another address, and trusts it.
+    ///
+    /// # Errors
+    /// If its folders cannot be made.
+    pub fn client_at(&self, address: SocketAddr) -> Result<Client> {
+        Client::of(self.dir.path(), address, "ann")
+    }
+
     /// Ends every connection.
     pub fn hang_up(&self) {
         self.leaving.send_replace(true);

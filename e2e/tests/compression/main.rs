@@ -129,6 +129,16 @@ async fn a_put_shrinks_if_the_server_limits_its_rate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_over_several_connections_is_compressed() {
+    let world = World::new("", &[]).await;
+    let content = [text(MIB), vec![0; 128 * MIB]].concat();
+    for (outcome, carried) in world.there_and_back(&["--compress=zstd", "-j", "2"], "big", &content) {
+        assert!(carried < 2 * MIB, "{carried}: {outcome}");
+        assert!(outcome.out().contains(", saved by compression: "), "{outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn programs_get_what_was_saved_as_a_number() {
     let world = World::new("", &[]).await;
     world.local("text", &text(MIB));

@@ -58,7 +58,14 @@ async fn ranges_that_are_not_what_was_asked_for_are_not_stored() {
     let lies: [(&str, Lie, &str, i32); 8] = [
         (
             "a wrong digest",
-            |first, _| [block(first).0, vec![digests(vec![Digest([7; 32])]), end()]].concat(),
+            |first, count| {
+                let frames = |number| {
+                    let (data, right) = block(number);
+                    let digest = if number + 1 < first + count { right } else { Digest([7; 32]) };
+                    [data, vec![digests(vec![digest])]].concat()
+                };
+                [(first..first + count).flat_map(frames).collect(), vec![end()]].concat()
+            },
             "differ",
             1,
         ),

@@ -4,10 +4,15 @@ mod by_hand;
 #[path = "../cut/client.rs"]
 mod client;
 mod get;
+mod killed;
 mod lies;
 #[path = "../cut/proxy.rs"]
 mod proxy;
+mod put;
 mod put_by_hand;
+mod put_lies;
+mod revoked;
+mod sync;
 
 use client::{InProcessClient, PLAIN};
 use proxy::Proxy;

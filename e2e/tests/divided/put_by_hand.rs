@@ -12,7 +12,7 @@ use sshome_wire::{
 use std::fs;
 
 /// Four blocks, of which the last one is short.
-const SIZE: usize = 13 * MIB + 5;
+pub(super) const SIZE: usize = 13 * MIB + 5;
 
 const BLOCK: usize = BLOCK_BYTES as usize;
 
@@ -20,13 +20,13 @@ fn block(content: &[u8], number: usize) -> &[u8] {
     &content[number * BLOCK..content.len().min((number + 1) * BLOCK)]
 }
 
-fn put(content: &[u8]) -> Put {
+pub(super) fn put(content: &[u8]) -> Put {
     let (size, source) = (Some(content.len() as u64), Some(Time { seconds: 7, nanoseconds: 0 }));
     Put { path: b"/big".to_vec(), size, mtime: source, source, mode: None, resume: 0 }
 }
 
 /// Opens an upload. Returns its id and the digests of the blocks that the server has.
-async fn open(peer: &mut Peer, put: Put) -> Result<(UploadId, Vec<Digest>), Reply> {
+pub(super) async fn open(peer: &mut Peer, put: Put) -> Result<(UploadId, Vec<Digest>), Reply> {
     peer.send(&Frame::Request(Request::OpenUpload(put))).await.unwrap();
     let mut digests = Vec::new();
     loop {
@@ -55,7 +55,7 @@ async fn send(peer: &mut Peer, id: UploadId, (block, blocks): (u32, u32), data: 
     }
 }
 
-async fn send_block(peer: &mut Peer, id: UploadId, content: &[u8], number: usize) -> Status {
+pub(super) async fn send_block(peer: &mut Peer, id: UploadId, content: &[u8], number: usize) -> Status {
     send(peer, id, (number as u32, 1), block(content, number)).await.0.status
 }
 
@@ -63,14 +63,14 @@ async fn finish(peer: &mut Peer, id: UploadId, end: End) -> Reply {
     peer.ask(Request::FinishUpload { id, end }).await.unwrap()
 }
 
-async fn usage(peer: &mut Peer) -> Usage {
+pub(super) async fn usage(peer: &mut Peer) -> Usage {
     match peer.ask(Request::Df).await.unwrap().payload {
         Payload::Usage(usage) => usage,
         other => panic!("{other:?}"),
     }
 }
 
-async fn parts(peer: &mut Peer) -> Vec<Part> {
+pub(super) async fn parts(peer: &mut Peer) -> Vec<Part> {
     peer.send(&Frame::Request(Request::Parts)).await.unwrap();
     let mut parts = Vec::new();
     loop {
