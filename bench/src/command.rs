@@ -5,7 +5,7 @@ use crate::servers::Service;
 use crate::stage::{HOST, Stage};
 use crate::tool::Tool;
 use crate::workload::{Contender, Direction, Workload};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,8 +51,11 @@ pub(crate) fn command(
 ) -> Result<Command> {
     let job = Job { workload, stage, service: contender.service, port };
     match contender.tool {
-        Tool::Sshome => job.sshome(None),
-        Tool::SshomeNever => job.sshome(Some("--compress=never")),
+        Tool::Sshome => job.sshome(&[]),
+        Tool::SshomeNever => job.sshome(&["--compress=never"]),
+        Tool::SshomeOne => job.sshome(&["-j", "1"]),
+        Tool::SshomeFour => job.sshome(&["-j", "4"]),
+        Tool::Lftp => job.lftp(),
         Tool::Sftp => job.sftp(&SFTP_BEST),
         Tool::PlainSftp => job.sftp(&[]),
         Tool::EightSftp => job.eight_sftp(&[]),
@@ -69,7 +72,7 @@ pub(crate) fn command(
 
 /// sshome with events on standard output.
 pub(crate) fn sshome_with_events(workload: &Workload, stage: &Stage, port: u16) -> Result<Command> {
-    Job { workload, stage, service: Service::Sshomed, port }.sshome(Some("--json"))
+    Job { workload, stage, service: Service::Sshomed, port }.sshome(&["--json"])
 }
 
 /// sshome, uploading a file or a tree to the folder with the test files.
@@ -123,10 +126,10 @@ impl Job<'_> {
         if self.is_get() { "get" } else { "put" }
     }
 
-    fn sshome(&self, option: Option<&str>) -> Result<Command> {
+    fn sshome(&self, options: &[&str]) -> Result<Command> {
         let (source, target) = self.ends();
         let mut command = sshome(self.stage, self.port);
-        command.args(option).arg(destination(self.service)?).arg(self.verb());
+        command.args(options).arg(destination(self.service)?).arg(self.verb());
         command.args(self.workload.files.is_tree().then_some("-r")).arg(source).arg(target);
         Ok(command)
     }
@@ -224,6 +227,22 @@ impl Job<'_> {
             true => command.arg(remote(&source)).arg(target),
             false => command.arg(source).arg(remote(&target)),
         };
+        Ok(command)
+    }
+
+    /// It only gets a file over several connections.
+    fn lftp(&self) -> Result<Command> {
+        let ((source, target), user) = (self.ends(), self.service.user()?);
+        let ssh = ssh(self.stage, self.port, Some(FAST_CIPHER));
+        let ssh = ssh.to_str().context("the path of the key is not text")?;
+        let script = format!(
+            "set sftp:connect-program \"{ssh} -a -x\"; set sftp:auto-confirm yes; set xfer:clobber yes; \
+             open sftp://{user}:@127.0.0.1; pget -n 4 -O {} {}",
+            target.display(),
+            source.display()
+        );
+        let mut command = Command::new("lftp");
+        command.args(["-c", &script]);
         Ok(command)
     }
 

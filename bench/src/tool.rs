@@ -19,6 +19,11 @@ pub(crate) enum Tool {
     RsyncZstd,
     /// Without compression.
     SshomeNever,
+    /// Over one connection, and over four.
+    SshomeOne,
+    SshomeFour,
+    /// A file over four connections.
+    Lftp,
     Tcp,
     /// Without options.
     PlainSftp,
@@ -45,7 +50,7 @@ impl Tool {
     /// Its own server.
     pub(crate) fn service(self) -> Service {
         match self {
-            Tool::Sshome | Tool::SshomeNever => Service::Sshomed,
+            Tool::Sshome | Tool::SshomeNever | Tool::SshomeOne | Tool::SshomeFour => Service::Sshomed,
             Tool::Tcp => Service::Tcp,
             _ => Service::Sshd,
         }
@@ -55,7 +60,7 @@ impl Tool {
     pub(crate) fn is_installed(self) -> bool {
         let openssh = || Path::new(SSHD).exists() && answers("ssh", "-V");
         match self {
-            Tool::Sshome | Tool::SshomeNever | Tool::Tcp => true,
+            Tool::Sshome | Tool::SshomeNever | Tool::SshomeOne | Tool::SshomeFour | Tool::Tcp => true,
             Tool::Sftp
             | Tool::PlainSftp
             | Tool::EightSftp
@@ -64,6 +69,7 @@ impl Tool {
             | Tool::OldScp => openssh(),
             Tool::Rsync | Tool::RsyncZstd => openssh() && answers("rsync", "--version"),
             Tool::Sshfs => openssh() && answers("sshfs", "--version") && File::open("/dev/fuse").is_ok(),
+            Tool::Lftp => openssh() && answers("lftp", "--version"),
             Tool::Rclone => openssh() && answers("rclone", "version"),
         }
     }
@@ -77,6 +83,9 @@ impl fmt::Display for Tool {
             Tool::Rsync => "rsync",
             Tool::RsyncZstd => "rsync -z",
             Tool::SshomeNever => "sshome --compress=never",
+            Tool::SshomeOne => "sshome -j 1",
+            Tool::SshomeFour => "sshome -j 4",
+            Tool::Lftp => "lftp pget -n 4",
             Tool::Tcp => "tcp",
             Tool::PlainSftp => "sftp without options",
             Tool::EightSftp => "8 × sftp",

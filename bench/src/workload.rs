@@ -3,8 +3,8 @@
 use crate::link::Link;
 use crate::servers::Service;
 use crate::tool::Tool::{
-    self, EightFastSftp, EightSftp, OldScp, PlainSftp, Rclone, Rsync, RsyncZstd, Scp, Sftp, Sshfs, Sshome,
-    SshomeNever, Tcp,
+    self, EightFastSftp, EightSftp, Lftp, OldScp, PlainSftp, Rclone, Rsync, RsyncZstd, Scp, Sftp, Sshfs,
+    Sshome, SshomeFour, SshomeNever, SshomeOne, Tcp,
 };
 use std::time::Duration;
 
@@ -85,12 +85,17 @@ const MILLION: FileSet = set("million", 1_000_000, 100);
 const ROUND_TRIP: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: None });
 const NARROW: Option<Link> = Some(Link { round_trip: Duration::from_millis(50), rate: Some(100_000_000) });
 
+/// Each connection has a rate of its own, as where every flow is shaped.
+const SHAPED: Option<Link> = Some(Link { round_trip: Duration::from_millis(100), rate: Some(320_000_000) });
+
 /// The workloads in the table of tools, in its order. Those with the same files are adjacent: the files are made once.
-pub(crate) const TOOLS: [Workload; 17] = [
+pub(crate) const TOOLS: [Workload; 19] = [
     get("get 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     put("put 1 GiB", BIG, None, &[Sshome, Sftp, Tcp]),
     get("get 1 GiB, compression auto or never", BIG, None, &[Sshome, SshomeNever]),
     put("put 1 GiB, compression auto or never", BIG, None, &[Sshome, SshomeNever]),
+    get("get 1 GiB, delay 100 ms, 40 MB/s a connection", BIG, SHAPED, &[SshomeFour, SshomeOne, Lftp]),
+    put("put 1 GiB, delay 100 ms, 40 MB/s a connection", BIG, SHAPED, &[SshomeFour, SshomeOne]),
     get("get 1 GiB, without a stored digest", BARE, None, &[Sshome, Sftp]),
     get("get 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
     put("put 4 × 512 MiB", LARGE, None, &[Sshome, Sftp]),
