@@ -45,7 +45,8 @@ pub struct ClientCli {
     /// grows from half a second to 15 s, so 24 retries take at least five minutes. Progress resets the counter
     #[arg(long, value_name = "N", default_value_t = DEFAULT_RETRIES)]
     pub retries: u32,
-    /// Number of parallel connections for a get or put of several files; auto decides by number and size
+    /// Number of parallel connections for a transfer of several files, or of a file of 128 MiB or more; auto decides by
+    /// number and size
     #[arg(short, long, value_name = "N|auto", default_value_t = Jobs::Auto)]
     pub jobs: Jobs,
     /// Limit the rate in each direction to this many Kbit/s (minimum 64)
