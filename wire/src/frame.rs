@@ -6,7 +6,7 @@
 use crate::chunks::Chunks;
 use crate::{
     Blocks, CompressedData, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, RangeHeader,
-    Reply, Request, Stored,
+    Reply, Request, Stored, StoredFile,
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -61,6 +61,8 @@ pub enum FrameKind {
     Description = 16,
     /// The header of a range, before its data.
     RangeHeader = 17,
+    /// Files that exist, with their stored digests.
+    StoredFiles = 18,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -86,6 +88,7 @@ impl TryFrom<u8> for FrameKind {
             Copy,
             Description,
             RangeHeader,
+            StoredFiles,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
@@ -113,6 +116,7 @@ pub enum Frame {
     Copy(CopyRange),
     Description(Description),
     RangeHeader(RangeHeader),
+    StoredFiles(Vec<StoredFile>),
 }
 
 /// Why the stream cannot be decoded. It ends the channel.
@@ -157,6 +161,7 @@ impl Frame {
             Frame::Copy(_) => FrameKind::Copy,
             Frame::Description(_) => FrameKind::Description,
             Frame::RangeHeader(_) => FrameKind::RangeHeader,
+            Frame::StoredFiles(_) => FrameKind::StoredFiles,
         }
     }
 
@@ -182,6 +187,7 @@ impl Frame {
             Frame::Copy(body) => control(body),
             Frame::Description(body) => control(body),
             Frame::RangeHeader(body) => control(body),
+            Frame::StoredFiles(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -217,6 +223,7 @@ impl Frame {
             FrameKind::Copy => whole(kind, body).map(Frame::Copy),
             FrameKind::Description => whole(kind, body).map(Frame::Description),
             FrameKind::RangeHeader => whole(kind, body).map(Frame::RangeHeader),
+            FrameKind::StoredFiles => whole(kind, body).map(Frame::StoredFiles),
             FrameKind::Cancel | FrameKind::Abort | FrameKind::Data | FrameKind::CompressedData => {
                 Err(FrameError::BadBody(kind))
             }

@@ -37,6 +37,9 @@ impl Features {
     /// Uploads over several connections: the requests `OpenUpload`, `PutBlocks` and `FinishUpload`.
     pub const BLOCK_UPLOADS: Features = Features(128);
 
+    /// What the other side already has is not sent: the requests `StoredDigests`, `SetAttributes` and `PutCopy`.
+    pub const SAME_CONTENT: Features = Features(4096);
+
     /// All features that this crate supports.
     pub const ALL: Features = Features(
         Features::REAL_PATH.0
@@ -46,7 +49,8 @@ impl Features {
             | Features::COMPRESS_ALWAYS.0
             | Features::DELTA.0
             | Features::RANGES.0
-            | Features::BLOCK_UPLOADS.0,
+            | Features::BLOCK_UPLOADS.0
+            | Features::SAME_CONTENT.0,
     );
 
     /// These without `other`.

@@ -40,7 +40,7 @@ pub use request::{Put, Request};
 pub use status::Status;
 pub use transfer::{
     Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, FileVersion, Header, MAX_CHUNKS,
-    MAX_COPY_BYTES, Part, RangeHeader, Stored, StreamId, UploadId,
+    MAX_COPY_BYTES, Part, RangeHeader, Stored, StoredFile, StreamId, UploadId,
 };
 
 /// The name of the SSH subsystem of this protocol.

@@ -1,6 +1,6 @@
 //! The client's requests.
 
-use crate::{End, FileVersion, StreamId, Time, UploadId};
+use crate::{Digest, End, FileVersion, StreamId, Time, UploadId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -216,6 +216,32 @@ pub enum Request {
         /// The end of the file, with its digest and size.
         end: End,
     },
+    /// Ask for the stored digests of many files: frames of `StoredFiles`, then a reply. No file is read. Announced by
+    /// `Features::SAME_CONTENT`, as the next two.
+    StoredDigests {
+        /// The directory that the paths are relative to.
+        directory: Vec<u8>,
+        /// The paths, each with a NUL behind it. Links are followed.
+        paths: Vec<u8>,
+    },
+    /// Set attributes of a file or directory, links followed.
+    SetAttributes {
+        /// The file.
+        path: Vec<u8>,
+        /// Its permission bits, if they change.
+        mode: Option<u32>,
+        /// Its modification time, if that changes.
+        mtime: Option<Time>,
+    },
+    /// Store a file with the content of another file, which the server copies and verifies. One reply, as for `Put`.
+    PutCopy {
+        /// The file, with its size. `source` and `resume` are ignored.
+        put: Put,
+        /// The file that has the content.
+        from: Vec<u8>,
+        /// The BLAKE3 of the content: 407 if it has a different one.
+        digest: Digest,
+    },
 }
 
 impl Request {
@@ -245,7 +271,10 @@ impl Request {
             | Request::RealPath { path }
             | Request::Describe { path, .. }
             | Request::GetDelta { path, .. }
-            | Request::GetRange { path, .. } => (Some(path), None),
+            | Request::GetRange { path, .. }
+            | Request::SetAttributes { path, .. }
+            | Request::StoredDigests { directory: path, .. } => (Some(path), None),
+            Request::PutCopy { put, from, .. } => (Some(from), Some(&put.path)),
             Request::Put(put)
             | Request::PutDelta(put)
             | Request::PutStream { put, .. }
@@ -261,6 +290,7 @@ impl Request {
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
+            Request::StoredDigests { directory, paths } => directory.len() + paths.len(),
             Request::InstallKey { line: text } | Request::RemoveKey { fingerprint: text } => text.len(),
             Request::FinishUpload { end, .. } => end.message.len(),
             request => request.paths().map(<[u8]>::len).sum(),

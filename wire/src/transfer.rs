@@ -99,6 +99,26 @@ pub struct Part {
     pub since: Time,
 }
 
+/// A file of a `StoredDigests` request that exists. The others are not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// The number of its path in the request, from 0.
+    pub number: u32,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content last changed.
+    pub mtime: Time,
+    /// Permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// The digest that was stored when the file was published, if it still applies.
+    pub digest: Option<Digest>,
+}
+
+impl StoredFile {
+    /// Limit on files per frame.
+    pub const MAX_PER_FRAME: usize = 1000;
+}
+
 /// The last frame of a file's data, from the sender of the data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {

@@ -22,8 +22,14 @@ enum Step {
     GetRange,
     /// An upload in blocks.
     PutBlocks(&'static str),
+    /// Of `old`.
+    StoredDigests,
+    /// A put of this name with the content of `old`.
+    PutCopy(&'static str),
 }
-use Step::{Ask, Describe, Get, GetDelta, GetRange, List, PutBlocks, PutDelta, Stream};
+use Step::{
+    Ask, Describe, Get, GetDelta, GetRange, List, PutBlocks, PutCopy, PutDelta, StoredDigests, Stream,
+};
 
 type Operation = (&'static str, &'static str, fn(&dyn Fn(&str) -> Vec<u8>) -> Step);
 
@@ -53,6 +59,13 @@ const OPERATIONS: &[Operation] = &[
     ("get-range", "yyyd", |_| GetRange),
     ("put-blocks", "ydyy", |_| PutBlocks("new")),
     ("put-blocks over", "ydpp", |_| PutBlocks("old")),
+    ("stored-digests", "yyyd", |_| StoredDigests),
+    ("put-copy", "ydyd", |_| PutCopy("new")),
+    ("put-copy over", "ydpd", |_| PutCopy("dir/f")),
+    ("put-copy again", "ydyd", |_| PutCopy("old")),
+    ("set-attributes", "ydpp", |at| {
+        Ask(Request::SetAttributes { path: at("old"), mode: Some(0o600), mtime: Some(TIME) })
+    }),
     ("stream", "ydyy", |_| Stream("new")),
     ("stream over", "ydpp", |_| Stream("old")),
     ("rm", "ydpp", |at| Ask(Request::Rm { path: at("old"), recursive: false })),
@@ -155,6 +168,23 @@ async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
             peer.send(&Frame::Copy(CopyRange { offset: 0, length: 3 })).await.unwrap();
             peer.send(&Frame::End(end_of(b"old"))).await.unwrap();
             of(peer.reply().await.unwrap())
+        }
+        StoredDigests => {
+            let (directory, paths) = (scene.path("").into(), b"old\0".to_vec());
+            peer.send(&Frame::Request(Request::StoredDigests { directory, paths })).await.unwrap();
+            loop {
+                match peer.next().await.unwrap() {
+                    Frame::StoredFiles(files) => assert_eq!(files.len(), 1),
+                    Frame::Reply(reply) => return of(reply),
+                    frame => panic!("{frame:?}"),
+                }
+            }
+        }
+        PutCopy(name) => {
+            let (path, size) = (scene.path(name).into_bytes(), Some(3));
+            let put = Put { path, size, mtime: None, source: None, mode: None, resume: 0 };
+            let (from, digest) = (scene.path("old").into(), end_of(b"old").digest);
+            of(peer.ask(Request::PutCopy { put, from, digest }).await.unwrap())
         }
         Stream(name) => {
             let path = scene.path(name).into_bytes();

@@ -7,6 +7,7 @@
 
 mod browse;
 mod comparison;
+mod content_copy;
 mod copy;
 mod copy_data;
 mod counting;
@@ -25,10 +26,12 @@ mod remove;
 mod restricted;
 mod shared_upload;
 mod space;
+mod stored_digests;
 mod upload;
 mod user_permits;
 
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
+pub use content_copy::ContentCopy;
 pub use copy::Copy;
 pub use copy_data::CopyData;
 pub(crate) use counting::ChangeKind;
@@ -52,6 +55,7 @@ pub use remove::{RecursiveRemoval, remove};
 pub use shared_upload::{BlockRun, OpenedUpload, OpeningUpload, SharedUpload, SharedUploads, find_upload};
 pub use space::{HomeSpace, space};
 pub use sshome_store::{OpenMode, SetAttributes, StepLimit};
+pub use stored_digests::StoredDigests;
 pub use upload::{PutUpload, is_target_directory};
 pub use user_permits::{Permits, UserPermits};
 

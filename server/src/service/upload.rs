@@ -43,17 +43,30 @@ impl PutUpload {
         stream: Option<StreamId>,
     ) -> Result<PutUpload> {
         let file = || Some(UploadSource::File { size: put.size?, mtime: put.source? });
-        let spec = UploadSpec {
+        let source = stream.map(UploadSource::Stream).or_else(file);
+        let spec = UploadSpec { source, resume: put.resume, ..PutUpload::spec(put) };
+        PutUpload::begin_as(user, path, &spec, part, TransferDirection::Upload)
+    }
+
+    /// Begins an upload whose content is copied on the server. Nothing of it can be resumed.
+    ///
+    /// # Errors
+    /// As [`PutUpload::begin`].
+    pub(super) fn begin_copy(user: &User, put: &Put, path: &RemotePath) -> Result<PutUpload> {
+        PutUpload::begin_as(user, path, &PutUpload::spec(put), None, TransferDirection::Copy)
+    }
+
+    /// The upload of a put that leaves no partial upload.
+    fn spec(put: &Put) -> UploadSpec {
+        let inherited = UploadPermissions::Inherited(NEW_FILE_MODE);
+        UploadSpec {
             size: put.size,
             mtime: put.mtime,
-            source: stream.map(UploadSource::Stream).or_else(file),
-            permissions: put
-                .mode
-                .map_or(UploadPermissions::Inherited(NEW_FILE_MODE), UploadPermissions::Exact),
-            resume: put.resume,
+            source: None,
+            permissions: put.mode.map_or(inherited, UploadPermissions::Exact),
+            resume: 0,
             exclusive: false,
-        };
-        PutUpload::begin_as(user, path, &spec, part, TransferDirection::Upload)
+        }
     }
 
     /// Begins the upload of a new file of `size` bytes, if that is known, whose mode is a creation mode: a replaced file keeps

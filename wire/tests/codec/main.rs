@@ -6,6 +6,7 @@ mod compressed_data;
 mod paths;
 mod requests;
 mod roundtrip;
+mod same_content;
 mod strategies;
 mod stream;
 

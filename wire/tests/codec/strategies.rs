@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sshome_wire::{
     Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry,
     Features, FileKind, FileVersion, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put,
-    RangeHeader, Reply, Request, Status, Stored, StreamId, Time, UploadId, Usage,
+    RangeHeader, Reply, Request, Status, Stored, StoredFile, StreamId, Time, UploadId, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -34,6 +34,7 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         }),
         (version(), any::<u32>(), of(digest()))
             .prop_map(|(version, mode, stored)| Frame::RangeHeader(RangeHeader { version, mode, stored })),
+        vec(stored_file(), 0..8).prop_map(Frame::StoredFiles),
         vec(any::<u8>(), 0..300).prop_map(|content| Frame::CompressedData(compressed(&content))),
     ]
 }
@@ -125,11 +126,24 @@ fn request() -> impl Strategy<Value = Request> {
         (name(), any::<(u32, u32, bool)>(), of(version())).prop_map(
             |(path, (block, blocks, data), expect)| Request::GetRange { path, block, blocks, expect, data }
         ),
+        (name(), vec(any::<u8>(), 0..60))
+            .prop_map(|(directory, paths)| Request::StoredDigests { directory, paths }),
+        (name(), any::<Option<u32>>(), of(time())).prop_map(|(path, mode, mtime)| Request::SetAttributes {
+            path,
+            mode,
+            mtime
+        }),
+        (put(), name(), digest()).prop_map(|(put, from, digest)| Request::PutCopy { put, from, digest }),
     ]
 }
 
 fn version() -> impl Strategy<Value = FileVersion> {
     (any::<u64>(), time(), any::<[u8; 16]>()).prop_map(|(size, mtime, id)| FileVersion { size, mtime, id })
+}
+
+fn stored_file() -> impl Strategy<Value = StoredFile> {
+    (any::<(u32, u64, u32)>(), time(), of(digest()))
+        .prop_map(|((number, size, mode), mtime, digest)| StoredFile { number, size, mtime, mode, digest })
 }
 
 fn put() -> impl Strategy<Value = Put> {

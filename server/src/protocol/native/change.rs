@@ -10,6 +10,7 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::PutDelta(_)
         | Request::PutStream { .. }
         | Request::OpenUpload(_)
+        | Request::PutCopy { .. }
         | Request::Mkdir { .. }
         | Request::Symlink { .. }
         | Request::Mv { .. }
@@ -36,6 +37,8 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::RealPath { .. }
         | Request::Keys
         | Request::InstallKey { .. }
-        | Request::RemoveKey { .. } => None,
+        | Request::RemoveKey { .. }
+        | Request::StoredDigests { .. }
+        | Request::SetAttributes { .. } => None,
     }
 }

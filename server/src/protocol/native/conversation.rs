@@ -199,10 +199,11 @@ impl NativeConversation {
                 if self.waiting.is_some() {
                     return Ok(());
                 }
+                let mut answered = 1;
                 match job.step(&self.user, &mut self.output, self.max_output) {
                     // A step may take long: look for a cancel after each.
                     Ok(None) => return Ok(()),
-                    Ok(Some(answer)) => self.answer_job(answer),
+                    Ok(Some(answer)) => answered = self.answer_job(answer),
                     Err(error) => match error.wait() {
                         Some(wait) => {
                             self.waiting = Some((wait.clone(), MAX_JOB_WAIT));
@@ -212,7 +213,7 @@ impl NativeConversation {
                     },
                 }
                 self.job = None;
-                self.answered(1);
+                self.answered(answered);
             } else if let Some(frame) = self.queue.pop_front() {
                 self.waiting = self.change_of(&frame).and_then(|change| self.user.must_wait(change));
                 if self.waiting.is_some() {
@@ -235,8 +236,13 @@ impl NativeConversation {
         Ok(())
     }
 
-    fn answer_job(&mut self, answer: JobAnswer) {
+    /// Returns the number of answers that were sent.
+    fn answer_job(&mut self, answer: JobAnswer) -> usize {
         match answer {
+            JobAnswer::Staged(file) => {
+                self.group.add(*file);
+                return 0;
+            }
             JobAnswer::Reply(reply) => self.output.reply(reply),
             JobAnswer::Partial(partial) => {
                 self.output.blocks(&partial.digests);
@@ -256,6 +262,7 @@ impl NativeConversation {
             }
             JobAnswer::Sent => {}
         }
+        1
     }
 
     /// What a frame that is taken next changes.
@@ -351,9 +358,10 @@ impl NativeConversation {
             return Err(violation("a second hello"));
         }
         if hello.version != PROTOCOL_VERSION {
-            let text =
-                format!("protocol version {} is not spoken here, {PROTOCOL_VERSION} is", hello.version);
-            return Err(violation(&text));
+            let version = hello.version;
+            return Err(violation(&format!(
+                "protocol version {version} is not spoken here, {PROTOCOL_VERSION} is"
+            )));
         }
         self.features = hello.features;
         self.output.announce(hello);

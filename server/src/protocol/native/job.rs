@@ -5,7 +5,7 @@ use super::entry::{entry, frames};
 use super::output::{GET_STEP_BYTES, NativeOutput};
 use crate::service::{
     ChangeKind, DescribedFile, Describing, Download, Listing, LongOperation, OpenedUpload, OperationResult,
-    Result, STEP_BYTES, STEP_ENTRIES, StepLimit, User,
+    Result, STEP_BYTES, STEP_ENTRIES, StepLimit, User, VerifiedUpload,
 };
 use sshome_store::CheckedPartial;
 use sshome_wire::frame::HEADER_BYTES;
@@ -41,6 +41,8 @@ pub(super) enum JobAnswer {
     Described(Box<DescribedFile>),
     /// An upload over several connections was opened.
     Opened(OpenedUpload),
+    /// A complete file, which is answered once it is published.
+    Staged(Box<VerifiedUpload>),
     /// All frames were sent.
     Sent,
 }

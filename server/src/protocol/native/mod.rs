@@ -12,6 +12,7 @@ mod publish_group;
 mod put;
 mod range;
 mod request;
+mod same_content;
 mod uploads;
 
 use super::channel_loop::{Executors, drive};

@@ -33,6 +33,8 @@ pub(super) enum NativeOutcome {
     Blocks(Box<BlockRun>),
     /// A file that is published at once.
     Verified(VerifiedUpload),
+    /// A complete file, which is published with the group.
+    Staged(Box<VerifiedUpload>),
 }
 
 pub(super) type NativeResult = Result<NativeOutcome, RequestError>;
@@ -72,6 +74,7 @@ impl NativeConversation {
             Ok(NativeOutcome::Made(made)) => self.made(made),
             Ok(NativeOutcome::Finished(directory)) => self.finished(directory),
             Ok(NativeOutcome::Job(job)) => self.job = Some(job),
+            Ok(NativeOutcome::Staged(file)) => self.group.add(*file),
             Ok(NativeOutcome::Upload(upload)) => self.receiving = ReceiveState::Upload(upload),
             Ok(NativeOutcome::Blocks(run)) => self.receiving = ReceiveState::Blocks(run),
             Ok(NativeOutcome::Verified(file)) => {
@@ -152,6 +155,15 @@ impl NativeConversation {
             Request::InstallKey { line } => self.begin(Ends, "install-key", b"").install_key(&line),
             Request::RemoveKey { fingerprint } => {
                 self.begin(Ends, "remove-key", b"").remove_key(&fingerprint)
+            }
+            Request::StoredDigests { directory, paths } => {
+                self.begin(Ends, "stored-digests", &directory).stored_digests(&directory, paths)
+            }
+            Request::SetAttributes { path, mode, mtime } => {
+                self.begin(Ends, "set-attributes", &path).set_attributes(&path, mode, mtime)
+            }
+            Request::PutCopy { put, from, digest } => {
+                self.begin(Joins, "put-copy", &put.path).put_copy(&put, &from, digest)
             }
         }
     }

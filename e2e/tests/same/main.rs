@@ -1,0 +1,3 @@
+//! What the other side already has is not sent.
+
+mod by_hand;
