@@ -100,6 +100,26 @@ async fn each_difference_is_a_line_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stored_digests_are_trusted_on_request_only() {
+    let world = World::new().await;
+    let time = fs::metadata(world.remote("a")).unwrap().modified().unwrap();
+    fs::write(world.remote("a"), "A").unwrap();
+    fs::File::open(world.remote("a")).unwrap().set_modified(time).unwrap();
+    fs::write(world.remote("b"), "B").unwrap();
+    age(&world.remote("b"), 9);
+    age(&world.local("d/c"), 5);
+    let (code, lines, outcome) = world.check(&["--fast", "-c"]);
+    assert_eq!((code, lines), (1, vec!["differs b".to_owned()]), "{outcome}");
+    let trusted = "4 files are the same, 1 difference, 3 compared by the server's stored digests\n";
+    assert!(outcome.out().ends_with(trusted), "{outcome}");
+    for options in [&[][..], &["-c"]] {
+        let (_, lines, outcome) = world.check(options);
+        assert_eq!(lines, ["differs a", "differs b"], "{outcome}");
+        assert!(!outcome.out().contains("stored digests"), "{outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_out_is_not_compared_on_either_side() {
     let world = World::new().await;
     for (path, content) in [("x.o", "12345"), ("cache/y", "1"), ("d/small", "1")] {

@@ -117,6 +117,33 @@ async fn checksums_find_changes_that_times_hide() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn checksums_trust_stored_digests_and_read_files_without_one() {
+    let world = World::new().await;
+    world.push(&[]);
+    for name in ["a", "b", "d/c", "d/e/f"] {
+        age(&world.local(name), 5);
+    }
+    // One is damaged behind its old time, which only reading would find; two have no valid digest any more.
+    let time = fs::metadata(world.remote("a")).unwrap().modified().unwrap();
+    fs::write(world.remote("a"), "A").unwrap();
+    fs::File::open(world.remote("a")).unwrap().set_modified(time).unwrap();
+    fs::write(world.remote("b"), "B").unwrap();
+    age(&world.remote("d/c"), 7);
+    let line = world.push(&["-c", "-n"]);
+    assert!(line.starts_with("0 files, "), "{line}");
+    assert!(line.ends_with(", 4 unchanged, 2 compared by the server's stored digests"), "{line}");
+    let listed = world.run(&["-c", "-i", "t", "t"]);
+    assert!(listed.out().contains("update /t/b\n") && !listed.out().contains("/t/a\n"), "{listed}");
+    assert_eq!(fs::read(world.remote("a")).unwrap(), b"A");
+    assert_eq!(fs::read(world.remote("b")).unwrap(), b"b");
+    // A file that was named is compared in the same way.
+    let named = world.run(&["-c", "t/a", "t/a"]);
+    assert!(named.out().ends_with(", 1 unchanged, 1 compared by the server's stored digests\n"), "{named}");
+    let summary = world.client.run(["--json", "push", "-c", "t/a", "t/a"]).unwrap();
+    assert!(summary.out().contains("\"compared_by_stored_digest\":1"), "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn extra_entries_are_deleted_only_on_request_and_excluded_ones_stay() {
     let world = World::new().await;
     world.push(&[]);

@@ -19,6 +19,7 @@ mod paths;
 #[cfg(test)]
 pub(crate) mod peer;
 mod receive_queue;
+mod stored_digests;
 #[cfg(test)]
 mod tests;
 

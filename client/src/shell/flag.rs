@@ -164,6 +164,7 @@ const MAX_SIZE_FLAG: Flag = Flag::with_value(
 /// The options of `check`.
 pub(super) const CHECK_FLAGS: &[Flag] = &[
     Flag::new(FAST_LETTER, "trust size and time, and read no file").word("fast"),
+    Flag::new('c', "with --fast: trust the server's stored digests instead of times").word("checksum"),
     EXCLUDE_FLAG,
     INCLUDE_FLAG,
     EXCLUDE_FROM_FLAG,

@@ -29,7 +29,9 @@ struct Tally {
     bytes: u64,
     saved: u64,
     unchanged: u64,
+    trusted: u64,
     matched: u64,
+    copied: u64,
     failures: u64,
     batch_line: Option<BatchLine>,
 }
@@ -160,18 +162,18 @@ impl ShellOutput {
     pub fn finish(&self, exit: Exit) {
         let summary = {
             let tally = self.tally();
-            let Tally { files, bytes, saved, unchanged, matched, failures, .. } = *tally;
-            let (seconds, exit_code) = (self.begun.elapsed().as_secs_f64(), exit as u8);
-            let saved_by_compression = saved;
             SummaryEvent {
-                files,
-                bytes,
-                saved_by_compression,
-                unchanged,
-                matched,
-                seconds,
-                failures,
-                exit_code,
+                files: tally.files,
+                bytes: tally.bytes,
+                saved_by_compression: tally.saved,
+                unchanged: tally.unchanged,
+                compared_by_stored_digest: tally.trusted,
+                matched: tally.matched,
+                copied: tally.copied,
+                sent: tally.bytes.saturating_sub(tally.matched).saturating_sub(tally.copied),
+                seconds: self.begun.elapsed().as_secs_f64(),
+                failures: tally.failures,
+                exit_code: exit as u8,
             }
         };
         // If nobody reads, the exit code remains.
@@ -205,19 +207,20 @@ impl ShellOutput {
         tally.unchanged += u64::from(!transferred);
     }
 
-    /// Counts bytes that compression saved for the summary.
-    pub(super) fn count_saved(&self, bytes: u64) {
-        self.tally().saved += bytes;
+    /// Counts bytes for the summary that were not sent: compression saved them, or the destination had them.
+    pub(super) fn count_spared(&self, summary: &transfer::TransferSummary) {
+        let mut tally = self.tally();
+        tally.saved += summary.saved;
+        tally.matched += summary.matched;
+        tally.copied += summary.copied;
     }
 
-    /// Counts files that need not be transferred for the summary.
-    pub(super) fn count_unchanged(&self, files: u64) {
-        self.tally().unchanged += files;
-    }
-
-    /// Counts bytes for the summary that the destination had in an old version.
-    pub(super) fn count_matched(&self, bytes: u64) {
-        self.tally().matched += bytes;
+    /// Counts files for the summary that need not be transferred, and those that were compared by the server's stored
+    /// digests.
+    pub(super) fn count_unchanged(&self, files: u64, trusted: u64) {
+        let mut tally = self.tally();
+        tally.unchanged += files;
+        tally.trusted += trusted;
     }
 
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {

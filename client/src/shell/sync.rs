@@ -6,12 +6,13 @@ use super::flag::{
     IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER, MAX_SIZE_LETTER, MIN_SIZE_LETTER,
 };
 use super::invocation::Invocation;
+use super::transfer::trusted_words;
 use super::{Shell, ShellError, value};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::{
-    self, DeleteOptions, DifferenceKind, Filter, FilterRules, FinishedFile, FinishedLink, Observer,
-    ProgressDisplay, Retry, SyncAction, SyncChange, SyncOptions, TreeDifference,
+    self, DeleteOptions, DifferenceKind, FileComparison, Filter, FilterRules, FinishedFile, FinishedLink,
+    Observer, ProgressDisplay, Retry, SyncAction, SyncChange, SyncOptions, TreeDifference,
 };
 use sshome_wire::display::Escaped;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl Shell {
         let begun = Instant::now();
         let context = self.context(&progress);
         let summary = transfer::push(context, &sources, &target, into_directory, &options).await?;
-        self.out.count_unchanged(summary.unchanged);
+        self.out.count_unchanged(summary.unchanged, summary.trusted);
         self.report(&summary, begun.elapsed())
     }
 
@@ -46,7 +47,7 @@ impl Shell {
         let begun = Instant::now();
         let context = self.context(&progress);
         let summary = transfer::pull(context, &paths, &target, into_directory, &options).await?;
-        self.out.count_unchanged(summary.unchanged);
+        self.out.count_unchanged(summary.unchanged, summary.trusted);
         self.report(&summary, begun.elapsed())
     }
 
@@ -55,7 +56,11 @@ impl Shell {
         let local = self.local_target(local)?;
         let remote = self.conversation.absolute(&remote.bytes()).map_err(ConversationError::from)?;
         let compared = self.sync_options(invocation)?;
-        let options = SyncOptions { checksum: !invocation.has(FAST_LETTER), ..compared };
+        let comparison = match invocation.has(FAST_LETTER) {
+            true => compared.comparison,
+            false => FileComparison::Contents,
+        };
+        let options = SyncOptions { comparison, ..compared };
         let progress = self.watch(OperationKind::Check);
         let progress = match self.out.is_for_programs() {
             true => progress,
@@ -63,15 +68,14 @@ impl Shell {
         };
         let context = self.context(&progress);
         let summary = transfer::check(context, &local, &remote, &options).await?;
-        self.out.count_unchanged(summary.same);
+        self.out.count_unchanged(summary.same, summary.trusted);
         self.report_exceptions(&summary.skipped, &summary.failures)?;
         if !self.out.is_quiet() {
             let plural = |count: u64, one, many| format!("{count} {}", if count == 1 { one } else { many });
+            let same = plural(summary.same, "file is", "files are");
             let differences = plural(summary.differences, "difference", "differences");
-            self.out.note(&format!(
-                "{} the same, {differences}\n",
-                plural(summary.same, "file is", "files are")
-            ))?;
+            let trusted = trusted_words(summary.trusted);
+            self.out.note(&format!("{same} the same, {differences}{trusted}\n"))?;
         }
         match summary.differences == 0 && summary.failures.is_empty() {
             true => Ok(()),
@@ -92,7 +96,10 @@ impl Shell {
         });
         Ok(SyncOptions {
             filter: self.filter(invocation)?,
-            checksum: invocation.has('c'),
+            comparison: match invocation.has('c') {
+                true => FileComparison::StoredDigests,
+                false => FileComparison::Times,
+            },
             dry_run: invocation.has('n'),
             existing: invocation.has(EXISTING_LETTER),
             ignore_existing: invocation.has(IGNORE_EXISTING_LETTER),

@@ -134,8 +134,7 @@ impl Shell {
     }
 
     pub(super) fn report(&self, summary: &TransferSummary, elapsed: Duration) -> Result<(), ShellError> {
-        self.out.count_saved(summary.saved);
-        self.out.count_matched(summary.matched);
+        self.out.count_spared(summary);
         self.report_exceptions(&summary.skipped, &summary.failures)?;
         for saved in summary.saved_as.iter() {
             let short = |path: &Path| names::shown(path.strip_prefix(&self.local).unwrap_or(path));
@@ -182,6 +181,9 @@ fn line(summary: &TransferSummary, elapsed: Duration) -> String {
     if summary.matched > 0 {
         out.push_str(&format!(", {} of it in old versions", Size(summary.matched)));
     }
+    if summary.copied > 0 {
+        out.push_str(&format!(", {} of it copied on the server", Size(summary.copied)));
+    }
     let links = if summary.links == 1 { "link" } else { "links" };
     let counts = [
         (summary.links, links),
@@ -194,10 +196,19 @@ fn line(summary: &TransferSummary, elapsed: Duration) -> String {
             out.push_str(&format!(", {count} {what}"));
         }
     }
+    out.push_str(&trusted_words(summary.trusted));
     if summary.saved > 0 {
         out.push_str(&format!(", saved by compression: {}", Size(summary.saved)));
     }
     out + "\n"
+}
+
+/// The part of a summary line about files that the server did not read.
+pub(super) fn trusted_words(files: u64) -> String {
+    match files {
+        0 => String::new(),
+        files => format!(", {files} compared by the server's stored digests"),
+    }
 }
 
 #[cfg(test)]
@@ -211,11 +222,17 @@ mod tests {
         summary.matched = 2 << 20;
         let delta = "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s), 2.0 MiB of it in old versions\n";
         assert_eq!(line(&summary, Duration::from_millis(1500)), delta);
-        (summary.matched, summary.saved) = (0, 2 << 20);
+        (summary.matched, summary.copied) = (0, 1 << 20);
+        let copied = "1 file, 3.0 MiB in 1.5 s (2.0 MiB/s), 1.0 MiB of it copied on the server\n";
+        assert_eq!(line(&summary, Duration::from_millis(1500)), copied);
+        (summary.copied, summary.saved) = (0, 2 << 20);
         let text = line(&summary, Duration::from_secs(1));
         assert_eq!(text, "1 file, 3.0 MiB in 1.0 s (3.0 MiB/s), saved by compression: 2.0 MiB\n");
         summary = TransferSummary { unchanged: 2, ..TransferSummary::default() };
         assert_eq!(line(&summary, Duration::ZERO), "0 files, 0 B in 0.0 s, 2 unchanged\n");
+        summary.trusted = 1;
+        let trusted = "0 files, 0 B in 0.0 s, 2 unchanged, 1 compared by the server's stored digests\n";
+        assert_eq!(line(&summary, Duration::ZERO), trusted);
     }
 
     #[test]

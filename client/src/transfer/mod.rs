@@ -45,8 +45,8 @@ pub use reconnect::{Closing, DEFAULT_RETRIES, Opening, Reconnect, ReconnectError
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 pub use sync::{
-    CheckSummary, DeleteOptions, DifferenceKind, Filter, FilterError, FilterRules, SyncAction, SyncChange,
-    SyncOptions, TreeDifference, check, pull, push,
+    CheckSummary, DeleteOptions, DifferenceKind, FileComparison, Filter, FilterError, FilterRules,
+    SyncAction, SyncChange, SyncOptions, TreeDifference, check, pull, push,
 };
 
 use crate::conversation::ConversationError;

@@ -15,10 +15,14 @@ pub struct TransferSummary {
     pub bytes: u64,
     /// Bytes that were not sent, because the destination had them in an old version of the file.
     pub matched: u64,
+    /// Bytes that were not sent, because the server copied them from another file.
+    pub copied: u64,
     /// Bytes that were not sent because compression made the data shorter.
     pub saved: u64,
     /// Files that were not transferred because the destination has the same content.
     pub unchanged: u64,
+    /// Files that were compared by the server's stored digests: it did not read them.
+    pub trusted: u64,
     /// Symbolic links that were made. One that existed counts as unchanged.
     pub links: u64,
     /// Entries of the destination that were deleted.
@@ -107,8 +111,10 @@ impl TransferSummary {
         self.files += other.files;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.matched = self.matched.saturating_add(other.matched);
+        self.copied = self.copied.saturating_add(other.copied);
         self.saved = self.saved.saturating_add(other.saved);
         self.unchanged += other.unchanged;
+        self.trusted += other.trusted;
         self.links += other.links;
         self.deleted += other.deleted;
         self.saved_as.add(other.saved_as);

@@ -5,7 +5,7 @@ use crate::MIB;
 use crate::client::{InProcessClient, noise};
 use crate::proxy::Proxy;
 use sshome::conversation::ConversationError;
-use sshome::transfer::{DeleteOptions, SyncOptions};
+use sshome::transfer::{DeleteOptions, FileComparison, SyncOptions};
 use sshome_e2e::Host;
 use sshome_e2e::tree::{described, mode, set_mode};
 use std::fs;
@@ -95,7 +95,7 @@ async fn a_check_over_cut_connections_does_not_begin_again() {
         }
     }
     fs::write(client.path("t/7"), "2").unwrap();
-    let options = SyncOptions { checksum: true, ..SyncOptions::default() };
+    let options = SyncOptions { comparison: FileComparison::Contents, ..SyncOptions::default() };
     let summary = client.check("t", "/t", &options).await.unwrap();
     assert_eq!((summary.same, summary.differences, summary.failures.len()), (2499, 1, 0));
     assert!(proxy.connections() > 1, "{:?}", proxy.carried_each());

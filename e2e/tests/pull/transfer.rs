@@ -107,6 +107,25 @@ async fn no_two_sources_become_the_same_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn checksums_trust_stored_digests_and_the_server_reads_files_without_one() {
+    let world = World::new().await;
+    world.pull(&[]);
+    world.client.succeed(["put", "t/a", "t/a"]).unwrap();
+    // It is damaged behind its old time, which only reading would find. The digest of the other one is computed.
+    let time = fs::metadata(world.remote("a")).unwrap().modified().unwrap();
+    fs::write(world.remote("a"), "A").unwrap();
+    fs::File::open(world.remote("a")).unwrap().set_modified(time).unwrap();
+    fs::write(world.remote("b"), "B").unwrap();
+    let line = world.pull(&["-c"]);
+    assert!(
+        line.starts_with("1 file, ")
+            && line.ends_with(", 4 unchanged, 1 compared by the server's stored digests"),
+        "{line}"
+    );
+    assert_eq!(["a", "b"].map(|name| fs::read(world.local(name)).unwrap()), [b"a", b"B"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_or_a_destination_that_is_named_may_be_a_link() {
     let world = World::new().await;
     let work = world.client.work();

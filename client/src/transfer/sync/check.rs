@@ -5,7 +5,7 @@ use super::digests::{self, DigestResult, FilePair, LocalFile};
 use super::listing::list;
 use super::local::{self, unreadable};
 use super::sources::find;
-use super::{DifferenceKind, Direction, MAX_PIPELINED_LISTINGS, SyncOptions, TreeDifference};
+use super::{DifferenceKind, Direction, FileComparison, MAX_PIPELINED_LISTINGS, SyncOptions, TreeDifference};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::get::open_directory;
@@ -23,6 +23,8 @@ pub struct CheckSummary {
     pub same: u64,
     /// Entries that differ. A directory that exists on one side only counts as one.
     pub differences: u64,
+    /// Files that were compared by the server's stored digests: it did not read them.
+    pub trusted: u64,
     /// Entries that were not compared, with a warning.
     pub skipped: CappedList<Failure>,
     /// What could not be read.
@@ -30,7 +32,7 @@ pub struct CheckSummary {
 }
 
 /// Compares a local file or directory with one on the server, and reports each difference. Files of the same size are
-/// compared by their digests with `checksum`, otherwise by their times.
+/// compared as `options` say.
 ///
 /// If only one of the two is a directory, the file is compared with the one of its name there.
 ///
@@ -241,7 +243,10 @@ impl TreeCheck<'_> {
             false => ctx.progress.grow(files, Some(bytes)),
         }
         let progress = ctx.progress.clone();
-        digests::compare(ctx, retries, pairs, Some(&progress)).await
+        let trust = self.options.comparison == FileComparison::StoredDigests;
+        let compared = digests::compare(ctx, retries, pairs, trust, Some(&progress)).await?;
+        self.summary.trusted += compared.trusted;
+        Ok(compared.results)
     }
 
     /// Reports the differences of a directory in the order of their names, and notes what remains to be compared below it.

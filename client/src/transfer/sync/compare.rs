@@ -1,7 +1,7 @@
 //! Compares the entries of a directory at the source with those at the destination.
 
 use super::digests::DigestResult;
-use super::{Direction, SyncOptions, joined};
+use super::{Direction, FileComparison, SyncOptions, joined};
 use crate::names;
 use crate::transfer::Failure;
 use crate::transfer::names::{is_part, is_unfinished};
@@ -135,7 +135,7 @@ impl DirectoryComparison<'_> {
                 SyncVerdict::Unchanged
             }
             Some(theirs) if !is_as_long(theirs) => SyncVerdict::Transferred,
-            Some(_) if options.checksum => SyncVerdict::Undecided,
+            Some(_) if options.comparison != FileComparison::Times => SyncVerdict::Undecided,
             Some(theirs) if (self.is_same_time)(theirs.mtime, entry.mtime) => SyncVerdict::Unchanged,
             Some(_) => SyncVerdict::Transferred,
         }

@@ -1,11 +1,12 @@
-//! Compares files of the same size by their digests, which both sides compute from their disks.
+//! Compares files of the same size by their digests. This side computes them from its disk, the server does so, too, or has
+//! stored them when it published the files.
 
 use super::local::unreadable;
 use crate::conversation::ConversationError;
 use crate::transfer::get::open_directory;
 use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, ProgressDisplay, TransferContext, blocking};
-use sshome_wire::{Digest, Payload, RemotePath, Reply, Request};
+use sshome_wire::{Digest, Payload, RemotePath, Reply, Request, StoredFile};
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,8 +50,18 @@ pub(super) enum DigestResult {
     Unreadable(Failure),
 }
 
-/// Compares pairs of files, a part of them at a time: after a lost connection, only the current part is read again. With a
-/// display, the local bytes that were read count as progress.
+/// The results of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct ComparedDigests {
+    /// In the order of the pairs.
+    pub(super) results: Vec<DigestResult>,
+    /// The number of files that the server did not read: their stored digests still applied.
+    pub(super) trusted: u64,
+}
+
+/// Compares pairs of files, a part of them at a time: after a lost connection, only the current part is read again. With
+/// `trust`, the server reads only files without a stored digest. With a display, the local bytes that were read count as
+/// progress.
 ///
 /// # Errors
 /// Those of the conversation.
@@ -58,20 +69,23 @@ pub(super) async fn compare(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     pairs: Vec<FilePair>,
+    trust: bool,
     progress: Option<&ProgressDisplay>,
-) -> Result<Vec<DigestResult>, ConversationError> {
-    let (mut results, mut rest) = (Vec::new(), pairs.into_iter().peekable());
+) -> Result<ComparedDigests, ConversationError> {
+    let (mut compared, mut rest) = (ComparedDigests::default(), pairs.into_iter().peekable());
     while rest.peek().is_some() {
         let (part, read) = (Arc::new(next_part(&mut rest)), Arc::new(AtomicU64::new(0)));
         let compare_part = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
             let again = read.swap(0, Ordering::Relaxed);
             progress.iter().for_each(|progress| progress.rewind(again));
-            compare_part(ctx, &part, progress.cloned(), &read).await
+            compare_part(ctx, &part, trust, progress.cloned(), &read).await
         };
-        results.extend(retries.persist(ctx, compare_part).await?);
+        let ComparedDigests { results, trusted } = retries.persist(ctx, compare_part).await?;
+        compared.results.extend(results);
+        compared.trusted += trusted;
         retries.reached.settle();
     }
-    Ok(results)
+    Ok(compared)
 }
 
 fn next_part(rest: &mut impl Iterator<Item = FilePair>) -> Vec<FilePair> {
@@ -87,9 +101,10 @@ fn next_part(rest: &mut impl Iterator<Item = FilePair>) -> Vec<FilePair> {
 async fn compare_part(
     ctx: &mut TransferContext<'_>,
     pairs: &Arc<Vec<FilePair>>,
+    trust: bool,
     progress: Option<ProgressDisplay>,
     read: &Arc<AtomicU64>,
-) -> Result<Vec<DigestResult>, ConversationError> {
+) -> Result<ComparedDigests, ConversationError> {
     let (stop, locals, read) = (ctx.cancel.child_token(), Arc::clone(pairs), Arc::clone(read));
     // If this future is dropped, the thread stops.
     let _stop = stop.clone().drop_guard();
@@ -101,17 +116,8 @@ async fn compare_part(
     let reading = blocking(move || {
         locals.iter().map(|pair| digest(pair, &stopped, &mut each_read)).collect::<Vec<_>>()
     });
-    let mut theirs: Vec<Result<Digest, Failure>> = Vec::with_capacity(pairs.len());
-    let hash = |pair: &FilePair| Request::Hash { path: pair.remote.as_bytes().to_vec(), verify: false };
-    let mut each = |index: usize, reply: Reply| {
-        let path = pairs.get(index).map_or(&b""[..], |pair| pair.remote.as_bytes());
-        theirs.push(match reply.payload {
-            Payload::Hash(hashed) => Ok(hashed.digest),
-            _ => Err(Failure::refused(path, reply.status, &reply.message)),
-        });
-    };
     let asking = async {
-        let asked = ctx.conversation.ask_all(pairs.iter().map(hash), ctx.cancel, &mut each).await;
+        let asked = remote_digests(ctx, pairs, trust).await;
         // Without the other digests these need not be computed to the end.
         if asked.is_err() {
             stop.cancel();
@@ -119,13 +125,48 @@ async fn compare_part(
         asked
     };
     let (ours, asked) = tokio::join!(reading, asking);
-    asked?;
+    let (theirs, trusted) = asked?;
     let result = |(ours, theirs)| match (ours, theirs) {
         (Ok(ours), Ok(theirs)) if ours == theirs => DigestResult::Same,
         (Ok(_), Ok(_)) => DigestResult::Different,
         (Err(failure), _) | (_, Err(failure)) => DigestResult::Unreadable(failure),
     };
-    Ok(ours?.into_iter().zip(theirs).map(result).collect())
+    Ok(ComparedDigests { results: ours?.into_iter().zip(theirs).map(result).collect(), trusted })
+}
+
+/// The digests of the files on the server, and how many of them were stored there, if these are trusted.
+async fn remote_digests(
+    ctx: &mut TransferContext<'_>,
+    pairs: &[FilePair],
+    trust: bool,
+) -> Result<(Vec<Result<Digest, Failure>>, u64), ConversationError> {
+    let stored = match trust {
+        true => {
+            let paths: Vec<RemotePath> = pairs.iter().map(|pair| pair.remote.clone()).collect();
+            ctx.conversation.stored_files(&paths, ctx.cancel).await?
+        }
+        false => vec![None; pairs.len()],
+    };
+    let digest = |file: Option<StoredFile>| file.and_then(|file| file.digest).map(Ok);
+    let mut digests: Vec<Option<Result<Digest, Failure>>> = stored.into_iter().map(digest).collect();
+    let trusted = digests.iter().flatten().count() as u64;
+    let (mut unknown, mut read): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+    for (place, pair) in digests.iter_mut().zip(pairs).filter(|(place, _)| place.is_none()) {
+        unknown.push(place);
+        read.push(pair.remote.as_bytes());
+    }
+    let hash = |path: &&[u8]| Request::Hash { path: path.to_vec(), verify: false };
+    let mut each = |index: usize, reply: Reply| {
+        let path = read.get(index).copied().unwrap_or_default();
+        if let Some(place) = unknown.get_mut(index) {
+            **place = Some(match reply.payload {
+                Payload::Hash(hashed) => Ok(hashed.digest),
+                _ => Err(Failure::refused(path, reply.status, &reply.message)),
+            });
+        }
+    };
+    ctx.conversation.ask_all(read.iter().map(hash), ctx.cancel, &mut each).await?;
+    Ok((digests.into_iter().flatten().collect(), trusted))
 }
 
 fn digest(

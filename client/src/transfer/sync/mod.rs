@@ -33,13 +33,24 @@ use std::path::Path;
 /// The largest number of directories that are listed at once.
 const MAX_PIPELINED_LISTINGS: usize = 64;
 
+/// How files of the same size are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileComparison {
+    /// By their modification times.
+    Times,
+    /// By their digests. The server does not read a file whose stored digest still applies.
+    StoredDigests,
+    /// By their digests. Both sides read all files.
+    Contents,
+}
+
 /// How two trees are compared, and what may be changed.
 #[derive(Clone, Debug)]
 pub struct SyncOptions {
     /// Which names take part.
     pub filter: Filter,
-    /// Files of the same size are compared by their digests instead of their times.
-    pub checksum: bool,
+    /// How files of the same size are compared.
+    pub comparison: FileComparison,
     /// Nothing is changed; the changes are only reported.
     pub dry_run: bool,
     /// Files that do not exist at the destination are not sent.
@@ -68,7 +79,7 @@ impl Default for SyncOptions {
     fn default() -> SyncOptions {
         SyncOptions {
             filter: Filter::default(),
-            checksum: false,
+            comparison: FileComparison::Times,
             dry_run: false,
             existing: false,
             ignore_existing: false,

@@ -156,8 +156,9 @@ impl<'a> PullTransfer<'a> {
                 let local =
                     LocalFile { base: base.clone(), below: Vec::new(), name: name.clone(), follow: false };
                 let pair = vec![FilePair { local, remote: remote.clone(), size: entry.size }];
-                let compared = digests::compare(ctx, retries, pair, None).await?;
-                matches!(compared.as_slice(), [DigestResult::Same])
+                let compared = digests::compare(ctx, retries, pair, true, None).await?;
+                self.named.summary.trusted += compared.trusted;
+                matches!(compared.results.as_slice(), [DigestResult::Same])
             }
         };
         if is_same {
@@ -227,6 +228,7 @@ impl<'a> PullTransfer<'a> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         compared: &mut [ComparedPull],
+        summary: &mut TransferSummary,
     ) -> Result<(), ConversationError> {
         let mut pairs = Vec::new();
         for ComparedPull { pair: PullPair { place, .. }, differences, .. } in &*compared {
@@ -236,7 +238,9 @@ impl<'a> PullTransfer<'a> {
                 pairs.push(FilePair { local, remote: place.remote.join(&entry.name)?, size: entry.size });
             }
         }
-        let mut results = digests::compare(ctx, retries, pairs, None).await?.into_iter();
+        let compared_digests = digests::compare(ctx, retries, pairs, true, None).await?;
+        summary.trusted += compared_digests.trusted;
+        let mut results = compared_digests.results.into_iter();
         for ComparedPull { differences, .. } in compared {
             differences.decide(&mut results);
         }
@@ -346,7 +350,7 @@ impl PullTransfer<'_> {
         let mut batch = std::mem::take(&mut self.named);
         while !self.pending.is_empty() && batch.plan.len() < self.options.batch_entries {
             let mut compared = self.compare_next(ctx, retries, &mut batch).await?;
-            self.decide(ctx, retries, &mut compared).await?;
+            self.decide(ctx, retries, &mut compared, &mut batch.summary).await?;
             for one in compared.into_iter().rev() {
                 self.plan(ctx, one, &mut batch);
             }

@@ -1,18 +1,18 @@
 //! Walks through the local trees and their counterparts, and uploads what differs.
 
+mod named;
 mod pair;
 
-use super::compare::{Differences, DirectoryComparison, SourceEntry, SyncVerdict, is_same_time};
+use super::compare::{Differences, SourceEntry};
 use super::delete::{self, Extras, parent};
-use super::digests::{self, DigestResult, FilePair, LocalFile};
+use super::digests::{self, FilePair, LocalFile};
 use super::listing::list;
 use super::sources::{check_source, find};
-use super::{Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
+use super::{MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::delta::{self, OldVersion};
 use crate::transfer::jobs::Load;
-use crate::transfer::local::entry;
 use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{
@@ -21,8 +21,7 @@ use crate::transfer::{
 use pair::{ComparedPair, PendingPair, compare};
 use sshome_wire::{Entry, FileKind, RemotePath, Request};
 use std::collections::HashSet;
-use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Makes directories on the server like local ones.
 ///
@@ -73,8 +72,8 @@ struct PushTransfer<'a> {
     pending: Vec<PendingPair>,
     /// Files that were named and differ, with their sizes in bytes.
     files: Vec<(PlannedUpload, u64, OldVersion)>,
-    /// The number of files that were named and are the same.
-    unchanged: u64,
+    /// The results for files that were named and are the same.
+    named: TransferSummary,
     filled: FilledQueue,
     extras: Extras,
     is_first: bool,
@@ -91,8 +90,8 @@ impl<'a> PushTransfer<'a> {
         let (target, found) = find(ctx, retries, target).await?;
         let is_directory = found.as_ref().is_some_and(|entry| entry.kind == FileKind::Directory);
         let (pending, files, filled) = (Vec::new(), Vec::new(), FilledQueue::default());
-        let (extras, unchanged) = (Extras::new(target.clone()), 0);
-        let mut push = PushTransfer { options, pending, files, unchanged, filled, extras, is_first: true };
+        let (extras, named) = (Extras::new(target.clone()), TransferSummary::default());
+        let mut push = PushTransfer { options, pending, files, named, filled, extras, is_first: true };
         let (mut above, mut taken) = (parent(&target), HashSet::new());
         for source in sources {
             let metadata = check_source(source, options)?;
@@ -136,48 +135,6 @@ impl<'a> PushTransfer<'a> {
             retries.persist(ctx, make).await?;
         }
         Ok(push)
-    }
-
-    /// Adds a file that was named, unless the server has the same.
-    async fn add_file(
-        &mut self,
-        ctx: &mut TransferContext<'_>,
-        retries: &mut Retries,
-        from: &Path,
-        metadata: &Metadata,
-        (to, found): (RemotePath, Option<Entry>),
-    ) -> Result<(), ConversationError> {
-        let (action, old) = match found {
-            Some(_) => (SyncAction::Update, OldVersion::Exists),
-            None => (SyncAction::Create, OldVersion::Missing),
-        };
-        let comparison = DirectoryComparison {
-            options: self.options,
-            direction: Direction::Push,
-            relative: Path::new(""),
-            source: path_bytes(from),
-            is_same_time: &is_same_time,
-        };
-        let is_same = match comparison.judge(&entry(Vec::new(), metadata, Vec::new()), found.as_ref()) {
-            SyncVerdict::Ignored => return Ok(()),
-            SyncVerdict::Unchanged => true,
-            SyncVerdict::Transferred => false,
-            SyncVerdict::Undecided => {
-                let name = names::bytes(from.file_name().unwrap_or_default());
-                let base = from.parent().map(Path::to_owned).unwrap_or_default();
-                let local = LocalFile { base, below: Vec::new(), name, follow: true };
-                let pair = vec![FilePair { local, remote: to.clone(), size: metadata.len() }];
-                let compared = digests::compare(ctx, retries, pair, None).await?;
-                matches!(compared.as_slice(), [DigestResult::Same])
-            }
-        };
-        if is_same {
-            self.unchanged += 1;
-            return Ok(());
-        }
-        report(ctx, action, &to, false);
-        self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len(), old));
-        Ok(())
     }
 
     /// Compares the next directories.
@@ -224,6 +181,7 @@ impl<'a> PushTransfer<'a> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         compared: &mut [ComparedPair],
+        summary: &mut TransferSummary,
     ) -> Result<(), ConversationError> {
         let mut pairs = Vec::new();
         for ComparedPair { pair, differences, .. } in &*compared {
@@ -235,7 +193,9 @@ impl<'a> PushTransfer<'a> {
                 pairs.push(FilePair { local, remote, size: entry.size });
             }
         }
-        let mut results = digests::compare(ctx, retries, pairs, None).await?.into_iter();
+        let compared_digests = digests::compare(ctx, retries, pairs, true, None).await?;
+        summary.trusted += compared_digests.trusted;
+        let mut results = compared_digests.results.into_iter();
         for ComparedPair { differences, .. } in compared {
             differences.decide(&mut results);
         }
@@ -350,7 +310,7 @@ impl Transfer for PushTransfer<'_> {
             return Ok(None);
         }
         let mut plan = BatchPlan::default();
-        plan.summary.unchanged += std::mem::take(&mut self.unchanged);
+        plan.summary.add(std::mem::take(&mut self.named));
         let files = std::mem::take(&mut self.files);
         for (file, size, old) in files.into_iter().filter(|_| !self.options.dry_run) {
             plan.load = self.and_file(ctx, plan.load, size, old);
@@ -359,7 +319,7 @@ impl Transfer for PushTransfer<'_> {
         while !self.pending.is_empty() && plan.entries < self.options.batch_entries {
             let (mut compared, failures) = self.compare_next(ctx, retries).await?;
             plan.summary.failures.extend(failures);
-            self.decide(ctx, retries, &mut compared).await?;
+            self.decide(ctx, retries, &mut compared, &mut plan.summary).await?;
             for one in compared.into_iter().rev() {
                 self.plan(ctx, one, &mut plan);
             }

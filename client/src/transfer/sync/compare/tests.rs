@@ -88,7 +88,7 @@ fn options_limit_what_is_transferred() {
     assert_eq!(newer(plain()), (1, 0));
     assert_eq!(newer(SyncOptions { update: true, ..plain() }), (0, 0));
     assert_eq!(newer(SyncOptions { ignore_existing: true, ..plain() }), (0, 0));
-    assert_eq!(newer(SyncOptions { checksum: true, ..plain() }), (0, 1));
+    assert_eq!(newer(SyncOptions { comparison: FileComparison::StoredDigests, ..plain() }), (0, 1));
     assert_eq!(newer(SyncOptions { min_size: Some(4), ..plain() }), (0, 0));
     assert_eq!(newer(SyncOptions { max_size: Some(2), ..plain() }), (0, 0));
     let existing = SyncOptions { existing: true, ..plain() };
