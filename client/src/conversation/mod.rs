@@ -28,6 +28,7 @@ pub use error::ConversationError;
 pub use idle_timeout::IdleTimeout;
 pub use loss::LossReason;
 pub(crate) use parts::MAX_DIGESTS;
+pub(crate) use stored_digests::{MAX_LOOKED_UP, fill as fill_stored, lookup};
 
 use bytes::{Bytes, BytesMut};
 use compression::AgreedCompression;

@@ -121,6 +121,13 @@ pub(super) const B3_FLAG: Flag = Flag {
 /// The placeholder of `--fast`.
 pub(super) const FAST_LETTER: char = '\u{19}';
 
+/// The placeholder of `--all`.
+pub(super) const ALL_LETTER: char = '\u{1c}';
+
+/// The option that transfers what the other side has already.
+pub(super) const ALL_FLAG: Flag =
+    Flag::new(ALL_LETTER, "transfer files with the same content, too").word("all");
+
 const EXCLUDE_FLAG: Flag = Flag::with_value(
     EXCLUDE_LETTER,
     "exclude",

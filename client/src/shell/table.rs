@@ -3,7 +3,7 @@
 mod sync;
 
 use super::command::{CommandSpec, Operand, Verb};
-use super::flag::{B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
+use super::flag::{ALL_FLAG, B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
 
 const UNLIMITED_OPERANDS: usize = usize::MAX;
 const REMOTE_PATHS: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
@@ -123,13 +123,14 @@ sftp) makes no difference.",
             RESUME_FLAG,
             JOBS_FLAG,
             DELTA_FLAG,
+            ALL_FLAG,
             Flag::new('f', "replace an existing local file").word("force"),
         ],
         summary: "download files",
         details: "\
 get A saves into the local directory; get A B saves as B, or into B if that is a directory. With more than
 two names the last must be an existing directory.
-A local file with the same content is left alone. If the content differs, the new file is saved as NAME.new
+A local file with the same content is left alone; -p sets its mode and time. If the content differs, the new file is saved as NAME.new
 (or NAME.new.1, …), unless -f replaces it. A batch file (-b) replaces it, as sftp does.
 get A - writes A to standard output. A local file called - is ./-.
 In sftp -f requests an fsync: sshome always syncs a file before get ends.",
@@ -286,6 +287,7 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
             RESUME_FLAG,
             JOBS_FLAG,
             DELTA_FLAG,
+            ALL_FLAG,
             Flag {
                 short: 'f',
                 also: None,
@@ -301,6 +303,7 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
 put A stores into the server's directory; put A B stores as B, or into B if that is a directory. With more than
 two names the last must be an existing directory.
 A file appears only when it is complete, verified and on the disk; it then replaces a file of that name.
+put -r does not send files whose content the server has under the same name; -p sets their modes and times.
 put - B stores standard input as B; with --size or --b3 only if they match. A local file called - is ./-.",
     },
     CommandSpec {

@@ -2,7 +2,7 @@
 
 use super::event::{OperationKind, OutputEvent};
 use super::failure_text::one_line_per_cause;
-use super::flag::JOBS_LETTER;
+use super::flag::{ALL_LETTER, JOBS_LETTER};
 use super::invocation::Invocation;
 use super::stream_usage::is_stream;
 use super::tilde;
@@ -91,6 +91,7 @@ impl Shell {
             recursive: invocation.has('r'),
             preserve: invocation.has('p'),
             follow: invocation.has('L'),
+            all: invocation.has(ALL_LETTER),
             force: invocation.has('f') || self.batch,
             delta: invocation.delta(),
             // Invalid values were refused when the line was parsed.

@@ -54,7 +54,7 @@ use blocking::blocking;
 use look_ahead::LookAhead;
 use parallel::SharedWork;
 use retries::Retries;
-use sshome_wire::{Entry, FileKind, Payload, RemotePath, Request, Status};
+use sshome_wire::{Entry, Payload, RemotePath, Request, Status};
 use std::path::Path;
 use std::sync::Arc;
 use summary::{CONTENT_DIFFERS, IS_DIRECTORY, NAMED_TWICE};
@@ -146,6 +146,8 @@ pub struct TransferOptions {
     pub preserve: bool,
     /// Whether symbolic links in a tree are followed instead of copied.
     pub follow: bool,
+    /// Whether files whose content the destination has already are transferred as well.
+    pub all: bool,
     /// Whether a get replaces a local file that differs instead of saving under a new name.
     pub force: bool,
     /// The number of connections that share the work.
@@ -169,11 +171,12 @@ impl TransferOptions {
 
 impl Default for TransferOptions {
     fn default() -> TransferOptions {
-        let (recursive, preserve, follow, force) = (false, false, false, false);
+        let (recursive, preserve, follow, all, force) = (false, false, false, false, false);
         TransferOptions {
             recursive,
             preserve,
             follow,
+            all,
             force,
             jobs: Jobs::Auto,
             delta: Delta::Auto,
@@ -201,14 +204,6 @@ async fn remote_entry(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether a path on the server is a directory.
-async fn remote_is_directory(
-    ctx: &mut TransferContext<'_>,
-    path: &RemotePath,
-) -> Result<bool, ConversationError> {
-    Ok(remote_entry(ctx, path).await?.is_some_and(|entry| entry.kind == FileKind::Directory))
 }
 
 /// The bytes of a local path, as far as the system provides them.

@@ -330,6 +330,12 @@ impl ProgressDisplay {
         });
     }
 
+    /// A file that was finished is transferred again, `bytes` of which counted as transferred.
+    pub(super) fn repeat_file(&self, bytes: u64) {
+        self.rewind(bytes);
+        self.with(|total, _| total.files_done = total.files_done.saturating_sub(1));
+    }
+
     /// Removes the lines of this connection, which has no more work.
     pub(super) fn leave(&self) {
         self.with(|_, own| {

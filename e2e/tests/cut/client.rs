@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 pub const PLAIN: TransferOptions = TransferOptions {
+    all: false,
     delta: Delta::Auto,
     recursive: false,
     preserve: false,

@@ -70,7 +70,10 @@ pub(super) async fn fetch(
     let WriteResult { mut summary, whole: unusable } =
         task.await.map_err(|error| ConversationError::Local(error.to_string()))?;
     summary.failures.extend(failures);
-    whole.extend(unusable);
+    for (number, bytes) in unusable {
+        ctx.progress.repeat_file(bytes);
+        whole.push(number);
+    }
     summary.saved = ctx.conversation.take_saved();
     Ok(FetchResult { summary, left, whole, ended: handed_over.and(fetched) })
 }
@@ -222,6 +225,7 @@ impl Fetch<'_> {
             (Frame::Reply(reply), None) => {
                 let number = self.settle(ctx);
                 if let Some(number) = number.filter(|number| self.old.remove(number).is_some()) {
+                    ctx.progress.repeat_file(0);
                     self.known.remove(&number);
                     self.whole.push(number);
                     return Ok(());

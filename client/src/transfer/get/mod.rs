@@ -2,7 +2,7 @@
 //!
 //! A plan is made from the server's listings ([`plan`]), for a large tree in batches ([`walk`], [`tree`], [`sources`],
 //! [`resolve_links`]). The local directories are made, and files with the same content locally are skipped
-//! ([`prepare`]). The rest is requested ahead and received in order ([`fetch`]) by connections that share the list
+//! ([`prepare`], [`unchanged`]). The rest is requested ahead and received in order ([`fetch`]) by connections that share the list
 //! ([`download`]). Another thread writes ([`writer`], [`sink`]), verifies and publishes the files ([`publish`],
 //! [`store`]). `pull` compares before, and plans only what differs ([`planned`]). An interrupted large file leaves a partial download, which the next get resumes ([`local_part`]). The
 //! links of a batch are made last ([`links`]), and directories get their modes and times when they are filled
@@ -26,6 +26,7 @@ mod sources;
 mod split;
 mod store;
 mod tree;
+mod unchanged;
 mod walk;
 mod write_error;
 mod write_queue;
@@ -45,12 +46,14 @@ use sshome_wire::display::Escaped;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unchanged::UnchangedFiles;
 use walk::DownloadWalk;
 
 /// Downloads files, and with `recursive` directories.
 ///
 /// If the target is an existing directory, they are stored in it under their own names; several sources need one. Any
-/// other target is the new name. An existing file with the same content is not changed. A different one is kept, and
+/// other target is the new name. An existing file with the same content stays, unless `all` is set; only its attributes
+/// change, if they are preserved. A different one is kept, and
 /// the new file becomes `NAME.new`, or `NAME.new.1` and so on if that is taken, unless `force` replaces it. Of several
 /// sources with the same local name only the first is downloaded.
 ///
@@ -144,11 +147,15 @@ impl GetTransfer<'_> {
             prepare::in_the_way(ctx, &plan, &prepared).await
         };
         summary.failures.extend(retries.persist(ctx, in_the_way).await?);
-        let unchanged = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-            prepare::unchanged(ctx, &plan, &prepared).await
+        let find = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+            unchanged::find(ctx, &plan, &prepared, preserve).await
         };
-        let same = retries.persist(ctx, unchanged).await?;
+        let UnchangedFiles { same, failures } = match self.options.all {
+            true => UnchangedFiles::default(),
+            false => retries.persist(ctx, find).await?,
+        };
         summary.unchanged += same.len() as u64;
+        summary.failures.extend(failures);
         let left: Vec<usize> = prepared.files.into_iter().filter(|number| !same.contains(number)).collect();
         let download =
             DownloadWork::prepare(ctx, plan, self.options, left, prepared.folders, summary).await?;

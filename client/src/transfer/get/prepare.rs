@@ -1,5 +1,4 @@
-//! Prepares the local disk for a get: makes directories, and finds existing files, so that the same content is not
-//! downloaded again.
+//! Prepares the local disk for a get: makes directories, and finds existing files.
 
 use super::plan::{Plan, PlannedDirectory, PlannedFile};
 use super::publish::appeared;
@@ -7,8 +6,8 @@ use super::store::Store;
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::local::LocalEntry;
-use crate::transfer::{Failure, FinishedFile, IS_DIRECTORY, TransferContext, blocking};
-use sshome_wire::{Digest, FileKind, Payload, Request, Status};
+use crate::transfer::{Failure, IS_DIRECTORY, TransferContext};
+use sshome_wire::{FileKind, Payload, Request};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ pub(super) struct PreparedPlan {
     /// Files that may be downloaded, by their numbers in the plan.
     pub(super) files: Vec<usize>,
     /// Those of them with an existing local file, with its length in bytes.
-    existing: HashMap<usize, u64>,
+    pub(super) existing: HashMap<usize, u64>,
     /// Files whose local names are directories, by their numbers in the plan.
     directories: Vec<usize>,
     /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
@@ -132,62 +131,9 @@ pub(super) async fn in_the_way(
     Ok(failures)
 }
 
-/// The files whose content exists locally: with the same length, and the same digest as the server computes now.
-pub(super) async fn unchanged(
-    ctx: &mut TransferContext<'_>,
-    plan: &Arc<Plan>,
-    prepared: &PreparedPlan,
-) -> Result<HashSet<usize>, ConversationError> {
-    let mut existing: Vec<(usize, u64)> =
-        prepared.existing.iter().map(|(number, size)| (*number, *size)).collect();
-    existing.sort_unstable();
-    let unsized_files =
-        |(number, _): &(usize, u64)| plan.files.get(*number).is_some_and(|file| file.size.is_none());
-    let (ask, known): (Vec<_>, Vec<_>) = existing.into_iter().partition(unsized_files);
-    let mut candidates: Vec<(usize, u64)> = known
-        .into_iter()
-        .filter(|(number, size)| plan.files.get(*number).is_some_and(|file| file.size == Some(*size)))
-        .collect();
-    let stat = |path| Request::Stat { path, follow: true };
-    each_answer(ctx, plan, &ask, stat, |payload, of| match payload {
-        Payload::Stat(entry) if entry.size == of.1 => candidates.push(of),
-        _ => {}
-    })
-    .await?;
-    let mut digests = Vec::new();
-    let hash = |path| Request::Hash { path, verify: false };
-    each_answer(ctx, plan, &candidates, hash, |payload, of| match payload {
-        Payload::Hash(hashed) if hashed.size == of.1 => digests.push((of.0, hashed.digest)),
-        _ => {}
-    })
-    .await?;
-    if digests.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let reading = Arc::clone(plan);
-    let same = blocking(move || same_content(&reading, &digests)).await?;
-    if let Some(observer) = ctx.progress.observer() {
-        for (number, size) in candidates.iter().filter(|(number, _)| same.contains(number)) {
-            let Some(file) = plan.files.get(*number) else { continue };
-            let (remote, local) = (remote(plan, file), plan.local(file));
-            let status = Status::FileExists;
-            let (size, local) = (*size, Some(local.as_path()));
-            observer.done(&FinishedFile {
-                remote: &remote,
-                local,
-                size,
-                digest: None,
-                resumed_at: 0,
-                status,
-            });
-        }
-    }
-    Ok(same)
-}
-
 /// Sends one request for each of many files. Refusals are not reported: the server refuses the get as well, and that is
 /// reported.
-async fn each_answer(
+pub(super) async fn each_answer(
     ctx: &mut TransferContext<'_>,
     plan: &Plan,
     files: &[(usize, u64)],
@@ -204,20 +150,6 @@ async fn each_answer(
     ctx.conversation.ask_all(requests, ctx.cancel, &mut answer).await
 }
 
-fn same_content(plan: &Arc<Plan>, digests: &[(usize, Digest)]) -> HashSet<usize> {
-    let mut store = Store::new(Arc::clone(plan));
-    let mut is_same = |(number, digest): &(usize, Digest)| -> io::Result<bool> {
-        let Some(file) = plan.files.get(*number) else { return Ok(false) };
-        let follow = follows(plan, file);
-        let mut local = store.directory(file.place)?.read(file.local_name(), follow)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(&mut local)?;
-        Ok(hasher.finalize().as_bytes() == &digest.0)
-    };
-    let same = digests.iter().filter(|candidate| is_same(candidate).unwrap_or(false));
-    same.map(|(number, _)| *number).collect()
-}
-
 fn look(store: &mut Store, plan: &Plan, file: &PlannedFile) -> io::Result<Option<LocalEntry>> {
     store.directory(file.place)?.look(file.local_name(), follows(plan, file))
 }
@@ -227,6 +159,6 @@ pub(super) fn follows(plan: &Plan, file: &PlannedFile) -> bool {
     plan.places.get(file.place).is_some_and(|place| place.below.is_empty())
 }
 
-fn remote(plan: &Plan, file: &PlannedFile) -> Vec<u8> {
+pub(super) fn remote(plan: &Plan, file: &PlannedFile) -> Vec<u8> {
     plan.remote(file).map(|path| path.as_bytes().to_vec()).unwrap_or_default()
 }

@@ -41,8 +41,8 @@ pub(super) struct ArrivingHeader {
 /// What became of the files.
 pub(super) struct WriteResult {
     pub(super) summary: TransferSummary,
-    /// Files whose delta was of no use, to be requested as a whole.
-    pub(super) whole: Vec<usize>,
+    /// Files whose delta was of no use, to be requested as a whole, with the bytes that have counted as transferred.
+    pub(super) whole: Vec<(usize, u64)>,
 }
 
 /// Writes files, verifies them and passes them to the publisher.
@@ -50,8 +50,8 @@ pub(super) struct DownloadWriter {
     plan: Arc<Plan>,
     full: Arc<AtomicBool>,
     current: Option<ArrivingFile>,
-    /// Files whose delta was of no use.
-    whole: Vec<usize>,
+    /// Files whose delta was of no use, with the bytes that have counted as transferred.
+    whole: Vec<(usize, u64)>,
     publisher: Publisher,
 }
 
@@ -201,7 +201,7 @@ impl DownloadWriter {
             }
             // A chunk was mistaken for another, or the old version was changed.
             Err(failure) if old.is_some() && failure.status == Some(Status::DigestMismatch) => {
-                self.whole.push(file);
+                self.whole.push((file, received));
             }
             Err(failure) => self.publisher.summary.failures.push(failure),
         }

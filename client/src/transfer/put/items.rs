@@ -46,8 +46,8 @@ impl UnsettledItems {
         self.items().remove(&number);
     }
 
-    /// Notes that a file has to be sent as a whole when it is sent again.
-    pub(super) fn without_delta(&self, number: u64) {
+    /// Notes that a file has to be sent as a whole when it is sent again: not as a difference, and not by a copy on the server.
+    pub(super) fn as_a_whole(&self, number: u64) {
         if let Some(UploadItem::File { old, .. }) = self.items().get_mut(&number) {
             *old = OldVersion::Unusable;
         }

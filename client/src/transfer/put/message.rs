@@ -4,7 +4,7 @@ use super::walk::UploadDirectory;
 use crate::transfer::Failure;
 use bytes::Bytes;
 use sshome_delta::Index;
-use sshome_wire::{Digest, Part, Payload, RemotePath, Status};
+use sshome_wire::{Digest, Part, Payload, RemotePath, Status, StoredFile};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ pub(super) enum UploadMessage {
     Piece { bytes: Bytes, length: u64 },
     /// Its end, its digest, the bytes that were copied on the server, and the reason if the server has to discard it.
     Last { bytes: Bytes, digest: Digest, matched: u64, failed: Option<Failure> },
-    /// A file that the server has already: its answer was lost with a connection.
+    /// A file that the server has already: its answer was lost with a connection, or it has the same content.
     Stored { asked: SentRequest },
     /// A question whose answer the reader waits for.
     Question { bytes: Bytes, answer: oneshot::Sender<QuestionAnswer> },
@@ -56,7 +56,9 @@ impl SentRequest {
     /// The length of the file in bytes; 0 if it is not a file.
     pub(super) fn length(&self) -> u64 {
         match self.what {
-            RequestKind::File { size, .. } => size,
+            RequestKind::File { size, .. }
+            | RequestKind::Copied { size, .. }
+            | RequestKind::Same { size } => size,
             RequestKind::Directory(_) | RequestKind::Filled | RequestKind::Link(_) => 0,
         }
     }
@@ -89,6 +91,10 @@ pub(super) enum RequestKind {
         /// Bytes that the server copied from the old version.
         matched: u64,
     },
+    /// A file of `size` bytes whose content the server copies from another file.
+    Copied { size: u64, digest: Digest },
+    /// A file of `size` bytes whose content the server has at the same path. At most its attributes are set.
+    Same { size: u64 },
     /// A symbolic link with this target.
     Link(Vec<u8>),
 }
@@ -101,6 +107,7 @@ pub(super) struct QuestionAnswer {
     pub(super) digests: Vec<Digest>,
     pub(super) parts: Vec<Part>,
     pub(super) description: Index,
+    pub(super) files: Vec<StoredFile>,
 }
 
 /// The offset at which a file is resumed, in bytes; 0 if the partial upload differs from the start.

@@ -1,11 +1,11 @@
 //! The reader thread of a put: reads and hashes local files and encodes them as frames, many small files to a message.
 
-mod resume;
-
+use super::copies::CopyCandidates;
 use super::items::{UnsettledItems, UploadItems};
 use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
 use super::source::{FileInPieces, LocalSource};
 use super::split::FileDivider;
+use super::stored::{LookedUpItems, SkipRules};
 use super::walk::{FilledDirectory, ParentDirectory, UploadDirectory, UploadItem, upwards};
 use crate::transfer::delta::{DeltaLimits, OldVersion};
 use crate::transfer::pool::WorkItem;
@@ -13,7 +13,7 @@ use crate::transfer::{Failure, ProgressDisplay, path_bytes};
 use bytes::{BufMut, BytesMut};
 use sshome_ssh::DataCompressor;
 use sshome_wire::frame::HEADER_BYTES;
-use sshome_wire::{BLOCK_BYTES, End, Frame, RemotePath, Request, Status};
+use sshome_wire::{BLOCK_BYTES, End, Frame, RemotePath, Request, Status, StoredFile};
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -40,8 +40,11 @@ pub(super) struct ReaderOptions {
     pub(super) delta: Option<DeltaLimits>,
     /// Leaves large files to all connections.
     pub(super) divider: FileDivider,
-    /// The number of files in pieces that the server has refused or that were sent: a file with a lower number need not
-    /// be read further.
+    /// Which files the server may have: they are not sent. `None` sends all.
+    pub(super) skip: Option<Arc<SkipRules>>,
+    /// Files on the server that may have the content of other files.
+    pub(super) candidates: Arc<CopyCandidates>,
+    /// The number of files in pieces that were refused or sent: one with a lower number need not be read further.
     pub(super) settled: Arc<AtomicU64>,
     /// Shows the progress of comparing a partial upload.
     pub(super) progress: ProgressDisplay,
@@ -57,6 +60,8 @@ struct FileState {
     /// Whether a connection was lost over it.
     again: bool,
     old: OldVersion,
+    /// What the server has at its path, if that was looked up.
+    stored: Option<StoredFile>,
 }
 
 /// Reads all items and sends messages to `out`, until there are no more items or the receiver has ended.
@@ -93,14 +98,15 @@ pub(super) struct UploadReader {
     /// The number of files in pieces so far.
     in_pieces: u64,
     /// The partial uploads on the server, as paths and sizes; `None` if the server was not asked.
-    parts: Option<HashSet<(Vec<u8>, u64)>>,
+    pub(super) parts: Option<HashSet<(Vec<u8>, u64)>>,
     /// The directory that was sent last; its parents were sent before.
     made: ParentDirectory,
 }
 
 impl UploadReader {
     fn run(&mut self, items: UploadItems) -> Result<(), ReceiverGone> {
-        for (number, WorkItem { thing, again }) in items {
+        let mut items = LookedUpItems::new(items);
+        while let Some((number, WorkItem { thing, again }, stored)) = items.next(self)? {
             if again {
                 // The lost connection may have left a partial upload of it.
                 self.parts = None;
@@ -109,13 +115,15 @@ impl UploadReader {
                 UploadItem::Directory(directory) => self.directory(number, directory)?,
                 UploadItem::File { from, to, follow, size, old, within } => {
                     self.make_missing(&within)?;
-                    if let Some(connections) = self.manner.divider.connections(size, old) {
+                    if !self.may_be_there(size, stored.as_ref())
+                        && let Some(connections) = self.manner.divider.connections(size, old)
+                    {
                         // From now on it is an item of all connections.
                         self.unsettled.settle(number);
                         self.manner.divider.add((from, follow), (to, within), old, connections);
                         continue;
                     }
-                    self.file(number, &from, to, FileState { follow, again, old })?;
+                    self.file(number, &from, to, FileState { follow, again, old, stored })?;
                 }
                 UploadItem::Link { from, to, target, within } => {
                     self.make_missing(&within)?;
@@ -180,12 +188,13 @@ impl UploadReader {
     }
 
     /// Adds a request without data.
-    fn small(&mut self, from: &Path, request: Request, asked: SentRequest) -> Result<(), ReceiverGone> {
-        let more = match &asked.what {
-            RequestKind::Link(target) => target.len(),
-            RequestKind::Directory(_) | RequestKind::Filled | RequestKind::File { .. } => 0,
-        };
-        self.make_room(asked.to.as_bytes().len() + more + MAX_END_FRAME_BYTES)?;
+    pub(super) fn small(
+        &mut self,
+        from: &Path,
+        request: Request,
+        asked: SentRequest,
+    ) -> Result<(), ReceiverGone> {
+        self.make_room(request.weight() + MAX_END_FRAME_BYTES)?;
         match Frame::Request(request).encode(&mut self.batch) {
             Ok(()) => {
                 self.asked.push(asked);
@@ -212,6 +221,14 @@ impl UploadReader {
             Ok(source) => source,
             Err(failure) => return self.send(UploadMessage::Failed(number, failure)),
         };
+        if let Some(stored) = &state.stored
+            && self.skip(number, (from, &to), &source, (stored, state.again))?
+        {
+            return Ok(());
+        }
+        if state.old != OldVersion::Unusable && self.copy(number, (from, &to), &source)? {
+            return Ok(());
+        }
         let request = source.request(&to, self.manner.preserve, 0);
         let whole = usize::try_from(source.size)
             .unwrap_or(usize::MAX)
@@ -309,6 +326,11 @@ impl UploadReader {
         self.manner.settled.load(Ordering::Relaxed) < self.in_pieces
     }
 
+    /// Whether the sending task has ended.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.out.is_closed()
+    }
+
     fn end(&mut self, from: &Path, file: FileInPieces<'_>, sent: io::Result<()>) -> Result<(), ReceiverGone> {
         let FileInPieces { source, hasher, matched, .. } = file;
         let (digest, size) = (hasher.finish(), source.size);
@@ -331,13 +353,22 @@ impl UploadReader {
         self.send(UploadMessage::Last { bytes: bytes.freeze(), digest, matched, failed })
     }
 
+    /// Asks the server, and waits for the answer.
     pub(super) fn ask(&mut self, request: Request) -> Result<QuestionAnswer, ReceiverGone> {
+        self.question(request)?.blocking_recv().map_err(|_| ReceiverGone)
+    }
+
+    /// Asks the server. The answer arrives later.
+    pub(super) fn question(
+        &mut self,
+        request: Request,
+    ) -> Result<oneshot::Receiver<QuestionAnswer>, ReceiverGone> {
         let mut bytes = BytesMut::new();
-        // A path is at most 4,095 bytes long, so the frame is always sendable.
+        // Paths are at most 4,095 bytes long, and lists of them are limited, so the frame is always sendable.
         let _ = Frame::Request(request).encode(&mut bytes);
         let (answer, answered) = oneshot::channel();
         self.send(UploadMessage::Question { bytes: bytes.freeze(), answer })?;
-        answered.blocking_recv().map_err(|_| ReceiverGone)
+        Ok(answered)
     }
 
     /// Sends the batch if `more` bytes would not fit into the message.

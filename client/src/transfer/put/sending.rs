@@ -1,13 +1,15 @@
 //! Sends the reader's messages, and processes the server's answers.
 
+mod note;
+
 use super::items::UnsettledItems;
-use super::message::{QuestionAnswer, RequestKind, ResumeOffset, SentRequest, UploadMessage};
-use crate::conversation::{ConversationError, MAX_DIGESTS, encoded, unexpected};
+use super::message::{QuestionAnswer, ResumeOffset, SentRequest, UploadMessage};
+use crate::conversation::{ConversationError, MAX_DIGESTS, MAX_LOOKED_UP, encoded, unexpected};
 use crate::transfer::retries::Reached;
-use crate::transfer::{self, Failure, FinishedLink, TransferContext, TransferSummary};
+use crate::transfer::{self, TransferContext, TransferSummary};
 use bytes::Bytes;
 use sshome_delta::Index;
-use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status};
+use sshome_wire::{Digest, Frame, Part, RemotePath, Reply, Status, StoredFile};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +40,11 @@ struct OpenQuestion {
     digests: Vec<Digest>,
     parts: Vec<Part>,
     description: Index,
+    files: Vec<StoredFile>,
 }
+
+/// The largest number of files in an answer.
+const MAX_LISTED_FILES: usize = MAX_LOOKED_UP;
 
 /// The result of a put.
 #[derive(Default)]
@@ -71,6 +77,8 @@ pub(super) struct Sending<'a> {
     reached: &'a mut Reached,
     /// Bytes that were sent and have no answer.
     under_way: u64,
+    /// Those of the file that is sent in pieces.
+    open_bytes: u64,
     /// Whether a server that is busy is asked again later.
     patient: bool,
     /// The first answer that said so. What fails after it may fail because of it, so it is repeated as well.
@@ -87,7 +95,7 @@ impl<'a> Sending<'a> {
         reached: &'a mut Reached,
     ) -> Sending<'a> {
         let (waiting, open, under_way) = (VecDeque::new(), OpenUpload::No, 0);
-        let (patient, busy) = (false, None);
+        let (open_bytes, patient, busy) = (0, false, None);
         Sending {
             messages,
             ahead,
@@ -98,6 +106,7 @@ impl<'a> Sending<'a> {
             done,
             reached,
             under_way,
+            open_bytes,
             patient,
             busy,
         }
@@ -159,6 +168,7 @@ impl<'a> Sending<'a> {
             }
             UploadMessage::First { bytes, asked, resumed } => {
                 self.wait_for_room(ctx, 1).await?;
+                self.open_bytes = 0;
                 ctx.progress.begin_file(asked.to.file_name().unwrap_or_default(), asked.length());
                 if let Some(ResumeOffset(offset)) = resumed {
                     self.resumed(ctx, &asked, offset);
@@ -168,7 +178,10 @@ impl<'a> Sending<'a> {
                 ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
             UploadMessage::Piece { bytes, length } => {
-                self.advance(ctx, length);
+                if matches!(self.open, OpenUpload::Sending) {
+                    self.open_bytes = self.open_bytes.saturating_add(length);
+                    self.advance(ctx, length);
+                }
                 self.send_of_open(ctx, bytes).await?;
             }
             UploadMessage::Last { bytes, digest, matched, failed } => {
@@ -189,8 +202,8 @@ impl<'a> Sending<'a> {
             }
             UploadMessage::Question { bytes, answer } => {
                 self.wait_for_room(ctx, 1).await?;
-                let (digests, parts, description) = (Vec::new(), Vec::new(), Index::default());
-                let question = OpenQuestion { answer, digests, parts, description };
+                let (digests, parts, files) = (Vec::new(), Vec::new(), Vec::new());
+                let question = OpenQuestion { answer, digests, parts, description: Index::default(), files };
                 self.waiting.push_back(Unanswered::Question(question));
                 ctx.conversation.send(bytes, 1, ctx.cancel).await?;
             }
@@ -209,6 +222,7 @@ impl<'a> Sending<'a> {
     fn resumed(&mut self, ctx: &TransferContext<'_>, asked: &SentRequest, offset: u64) {
         ctx.progress.resume_at(asked.to.as_bytes(), offset);
         self.under_way = self.under_way.saturating_add(offset);
+        self.open_bytes = offset;
         self.reached.go_on_after(offset);
         self.done.summary.resumed.push(transfer::ResumedFile::of(asked.to.as_bytes(), offset));
     }
@@ -258,6 +272,12 @@ impl<'a> Sending<'a> {
                 question.parts.extend(parts);
                 return Ok(());
             }
+            (Frame::StoredFiles(files), Some(Unanswered::Question(question)))
+                if question.files.len() + files.len() <= MAX_LISTED_FILES =>
+            {
+                question.files.extend(files);
+                return Ok(());
+            }
             (Frame::Description(more), Some(Unanswered::Question(question))) => {
                 let added = question.description.extend(&more.chunks);
                 return added.map_err(|error| ConversationError::Protocol(error.to_string()));
@@ -267,10 +287,11 @@ impl<'a> Sending<'a> {
         };
         match waiting {
             Some((reply, Unanswered::Item(asked))) => self.answer(ctx, asked, &reply).await,
-            Some((reply, Unanswered::Question(OpenQuestion { answer, digests, parts, description }))) => {
+            Some((reply, Unanswered::Question(question))) => {
+                let OpenQuestion { answer, digests, parts, description, files } = question;
                 let Reply { status, payload, .. } = reply;
                 // A reader that has ended needs no answer.
-                let _ = answer.send(QuestionAnswer { status, payload, digests, parts, description });
+                let _ = answer.send(QuestionAnswer { status, payload, digests, parts, description, files });
                 Ok(())
             }
             None => Ok(()),
@@ -297,86 +318,5 @@ impl<'a> Sending<'a> {
             true => Err(ConversationError::Protocol("it accepted a file before the file's end".into())),
             false => Ok(()),
         }
-    }
-
-    /// Notes an answer, unless its item is repeated because the server is busy.
-    fn note_unless_busy(&mut self, ctx: &TransferContext<'_>, asked: SentRequest, reply: &Reply) {
-        if self.is_repeated_as_a_whole(ctx, &asked, reply.status) {
-            return;
-        }
-        let is_busy = reply.status == Status::Busy || self.busy.is_some() && reply.status.is_error();
-        if self.patient && is_busy && asked.failed.is_none() {
-            ctx.progress.end_file_early();
-            self.busy.get_or_insert_with(|| reply.clone());
-        } else {
-            self.note(ctx, asked, reply);
-        }
-    }
-
-    /// Whether a delta has failed only because it was one: the old version changed, or was not what its description says. The
-    /// file stays unsettled, and is sent as a whole.
-    fn is_repeated_as_a_whole(
-        &mut self,
-        ctx: &TransferContext<'_>,
-        asked: &SentRequest,
-        status: Status,
-    ) -> bool {
-        let failed = matches!(status, Status::Changed | Status::DigestMismatch | Status::BadCommand);
-        match (&asked.what, asked.number) {
-            (RequestKind::File { size, is_delta: true, .. }, Some(number))
-                if failed && asked.failed.is_none() =>
-            {
-                self.unsettled.without_delta(number);
-                ctx.progress.rewind(*size);
-                self.under_way = self.under_way.saturating_sub(*size);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn note(&mut self, ctx: &TransferContext<'_>, asked: SentRequest, reply: &Reply) {
-        let SentRequest { number: Some(number), to, what, failed } = asked else { return };
-        let (remote, summary) = (to.as_bytes(), &mut self.done.summary);
-        if let RequestKind::File { size, .. } = what {
-            ctx.progress.end_file();
-            self.under_way = self.under_way.saturating_sub(size);
-        }
-        match (what, reply.status) {
-            _ if failed.is_some() => summary.failures.extend(failed),
-            (RequestKind::File { size, resumed_at, digest, matched, .. }, status @ Status::Done) => {
-                summary.matched += matched;
-                summary.files += 1;
-                summary.bytes = summary.bytes.saturating_add(size);
-                if let Some(observer) = ctx.progress.observer() {
-                    observer.done(&transfer::FinishedFile {
-                        remote,
-                        local: None,
-                        size,
-                        digest,
-                        resumed_at,
-                        status,
-                    });
-                }
-            }
-            (RequestKind::Directory(directory), Status::Done | Status::DirectoryExists) => {
-                directory.set_there()
-            }
-            (RequestKind::Filled, Status::Done) => {}
-            (RequestKind::Link(target), status @ Status::Done) => {
-                summary.links += 1;
-                if let Some(observer) = ctx.progress.observer() {
-                    observer.linked(&FinishedLink { remote, local: None, target: &target, status });
-                }
-            }
-            (RequestKind::Link(target), _) => self.done.refused_links.push((to, target, reply.clone())),
-            _ => summary.failures.push(Failure::refused(remote, reply.status, &reply.message)),
-        }
-        self.settle(number);
-    }
-
-    fn settle(&mut self, number: u64) {
-        self.unsettled.settle(number);
-        self.reached.settle();
     }
 }

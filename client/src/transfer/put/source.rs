@@ -7,7 +7,8 @@ use bytes::{BufMut, BytesMut};
 use sshome_ssh::DataCompressor;
 use sshome_wire::frame::{HEADER_BYTES, data_head};
 use sshome_wire::{
-    BLOCK_BYTES, BlockHasher, Digest, End, Entry, FileKind, Frame, Put, RemotePath, Request, Status, Time,
+    BLOCK_BYTES, BlockHasher, Digest, End, Entry, FileKind, Frame, Put, RemotePath, Request, Status,
+    StoredFile, Time,
 };
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -183,13 +184,30 @@ impl LocalSource {
         stored.kind == FileKind::File && stored.size == self.size && (is_preserved || !preserve)
     }
 
-    /// Whether the file has this digest and was not written to since it was opened. It ends early if `each` returns
-    /// `false`. The next read begins at the start.
-    pub(super) fn has_digest(&self, digest: Digest, each: impl Fn() -> bool) -> io::Result<bool> {
+    /// The request that stores it with content that the server has.
+    pub(super) fn copied(&self, to: &RemotePath, preserve: bool) -> Put {
+        Put { source: None, ..self.put(to, preserve, 0) }
+    }
+
+    /// Its mode and time, as far as those on the server differ.
+    pub(super) fn other_attributes(&self, stored: &StoredFile) -> (Option<u32>, Option<Time>) {
+        let mode = self.mode.filter(|mode| *mode != stored.mode);
+        (mode, Some(self.mtime).filter(|mtime| *mtime != stored.mtime))
+    }
+
+    /// Its digest; `None` if it was written to since it was opened, or `each` returned `false`. The next read begins at the
+    /// start.
+    pub(super) fn digest(&self, each: impl Fn() -> bool) -> io::Result<Option<Digest>> {
         let read = self.read_again(each)?;
         let now = local::version(&self.file.metadata()?);
         (&self.file).seek(SeekFrom::Start(0))?;
-        Ok(read == Some(digest) && now == self.version)
+        Ok(read.filter(|_| now == self.version))
+    }
+
+    /// Whether the file has this digest and was not written to since it was opened. It ends early if `each` returns
+    /// `false`. The next read begins at the start.
+    pub(super) fn has_digest(&self, digest: Digest, each: impl Fn() -> bool) -> io::Result<bool> {
+        Ok(self.digest(each)? == Some(digest))
     }
 
     /// The digest of the current content; `None` if `each` returned `false`.

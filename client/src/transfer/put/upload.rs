@@ -1,9 +1,11 @@
 //! The work of a put, which its connections share.
 
+use super::copies::CopyCandidates;
 use super::items::UploadItems;
 use super::reader::{self, ReaderOptions};
 use super::sending::{Sending, UploadOutcome};
 use super::split::{self, FileDivider, SplitOptions, SplitUploads};
+use super::stored::SkipRules;
 use super::walk::{self, FilledQueue, PlannedUpload, UploadWalk};
 use crate::conversation::ConversationError;
 use crate::transfer::jobs::{Jobs, Load};
@@ -30,6 +32,9 @@ pub(in crate::transfer) struct UploadWork {
     /// Large files that the connections send together.
     split: Arc<SplitUploads>,
     sources: Arc<Sources>,
+    /// Which files the server may have: they are not sent. `None` sends all.
+    skip: Option<Arc<SkipRules>>,
+    candidates: Arc<CopyCandidates>,
     done: Mutex<UploadOutcome>,
 }
 
@@ -54,6 +59,8 @@ impl UploadWork {
             items,
             split: Arc::default(),
             sources: Arc::new(Sources { named, options, load: OnceLock::new() }),
+            skip: None,
+            candidates: Arc::default(),
             done,
         }
     }
@@ -69,7 +76,18 @@ impl UploadWork {
         let items = Arc::new(WorkPool::new(UploadWalk::planned(uploads, filled)));
         let done = Mutex::new(UploadOutcome { summary, ..UploadOutcome::default() });
         let sources = Arc::new(Sources { named: Vec::new(), options, load: load.into() });
-        UploadWork { options, items, split: Arc::default(), sources, done }
+        let (skip, candidates) = (None, Arc::default());
+        UploadWork { options, items, split: Arc::default(), sources, skip, candidates, done }
+    }
+
+    /// The same, without the files that the server has already.
+    pub(super) fn skipping(self, rules: Option<SkipRules>) -> UploadWork {
+        UploadWork { skip: rules.map(Arc::new), ..self }
+    }
+
+    /// The same, with copies of files that the server has elsewhere.
+    pub(in crate::transfer) fn copying(self, candidates: CopyCandidates) -> UploadWork {
+        UploadWork { candidates: Arc::new(candidates), ..self }
     }
 
     /// Reports the load to the progress, if it is shown.
@@ -153,6 +171,11 @@ impl UploadWork {
             preserve,
             delta,
             divider: FileDivider::new(&self.split, self.options, delta),
+            skip: self.skip.clone().filter(|_| ctx.conversation.has_same_content()),
+            candidates: match ctx.conversation.has_same_content() {
+                true => Arc::clone(&self.candidates),
+                false => Arc::default(),
+            },
             settled: Arc::clone(&settled),
             progress: ctx.progress.clone(),
         };

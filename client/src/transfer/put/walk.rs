@@ -51,6 +51,8 @@ pub(in crate::transfer) struct UploadDirectory {
     mtime: Time,
     /// Whether the server has it.
     is_there: AtomicBool,
+    /// Whether this put has made it.
+    is_new: AtomicBool,
     /// The queue for filled directories; `None` if times are not preserved.
     when_filled: Option<FilledQueue>,
 }
@@ -65,8 +67,19 @@ impl UploadDirectory {
         filled: Option<&FilledQueue>,
     ) -> Arc<UploadDirectory> {
         let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), filled.cloned());
-        let (identity, top, is_there) = (None, None, AtomicBool::new(false));
-        Arc::new(UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled })
+        let (identity, top, is_there, is_new) = (None, None, AtomicBool::default(), AtomicBool::default());
+        Arc::new(UploadDirectory {
+            from,
+            to,
+            mode,
+            within,
+            identity,
+            top,
+            mtime,
+            is_there,
+            is_new,
+            when_filled,
+        })
     }
 
     /// Whether the server has it.
@@ -77,6 +90,16 @@ impl UploadDirectory {
     /// Notes that the server has it.
     pub(super) fn set_there(&self) {
         self.is_there.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that this put has made it.
+    pub(super) fn set_new(&self) {
+        self.is_new.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this put has made it, so that it had nothing before.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed)
     }
 }
 
@@ -268,9 +291,9 @@ impl UploadWalk {
             },
         };
         let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), self.filled.clone());
-        let is_there = AtomicBool::new(false);
+        let (is_there, is_new) = (AtomicBool::default(), AtomicBool::default());
         let directory =
-            UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, when_filled };
+            UploadDirectory { from, to, mode, within, identity, top, mtime, is_there, is_new, when_filled };
         let directory = Arc::new(directory);
         let entry = |name| PendingSource::Entry(name, OldVersion::Unknown, Arc::clone(&directory));
         self.stack.extend(names.into_iter().map(entry));

@@ -1,5 +1,6 @@
 //! Walks through the local trees and their counterparts, and uploads what differs.
 
+mod candidates;
 mod named;
 mod pair;
 
@@ -13,11 +14,12 @@ use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::delta::{self, OldVersion};
 use crate::transfer::jobs::Load;
-use crate::transfer::put::{self, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
+use crate::transfer::put::{self, CopyCandidates, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, steps,
 };
+use candidates::{ListedFiles, is_worth_copying};
 use pair::{ComparedPair, PendingPair, compare};
 use sshome_wire::{Entry, FileKind, RemotePath, Request};
 use std::collections::HashSet;
@@ -75,6 +77,8 @@ struct PushTransfer<'a> {
     /// The results for files that were named and are the same.
     named: TransferSummary,
     filled: FilledQueue,
+    /// What was listed on the server: its content may be sent elsewhere.
+    listed: ListedFiles,
     extras: Extras,
     is_first: bool,
 }
@@ -89,9 +93,11 @@ impl<'a> PushTransfer<'a> {
     ) -> Result<PushTransfer<'a>, ConversationError> {
         let (target, found) = find(ctx, retries, target).await?;
         let is_directory = found.as_ref().is_some_and(|entry| entry.kind == FileKind::Directory);
-        let (pending, files, filled) = (Vec::new(), Vec::new(), FilledQueue::default());
+        let (pending, files, filled, listed) =
+            (Vec::new(), Vec::new(), FilledQueue::default(), ListedFiles::default());
         let (extras, named) = (Extras::new(target.clone()), TransferSummary::default());
-        let mut push = PushTransfer { options, pending, files, named, filled, extras, is_first: true };
+        let mut push =
+            PushTransfer { options, pending, files, named, filled, listed, extras, is_first: true };
         let (mut above, mut taken) = (parent(&target), HashSet::new());
         for source in sources {
             let metadata = check_source(source, options)?;
@@ -156,7 +162,11 @@ impl<'a> PushTransfer<'a> {
         let (mut failures, mut known) = (Vec::new(), Vec::new());
         for (pair, listing) in pairs.into_iter().zip(listed) {
             match listing {
-                Ok(listing) => known.push((pair, listing)),
+                Ok(listing) => {
+                    let entries = listing.as_ref().map(|listing| &*listing.entries);
+                    self.listed.add(&pair.remote, entries.unwrap_or_default());
+                    known.push((pair, listing));
+                }
                 Err(failure) => failures.push(failure),
             }
         }
@@ -241,6 +251,11 @@ impl<'a> PushTransfer<'a> {
             let (local, remote) = (pair.local.clone(), pair.remote.clone());
             UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), filled)
         });
+        for entry in extra.iter().filter(|entry| entry.kind == FileKind::Directory) {
+            if let Ok(path) = pair.remote.join(&entry.name) {
+                self.listed.add_extra(path);
+            }
+        }
         for entry in in_the_way {
             plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
         }
@@ -255,6 +270,7 @@ impl<'a> PushTransfer<'a> {
             let action = if exists { SyncAction::Update } else { SyncAction::Create };
             report(ctx, action, &path, false);
             let size = if entry.kind == FileKind::File { entry.size } else { 0 };
+            plan.sizes.extend(Some(size).filter(|size| is_worth_copying(*size)));
             let old = if exists { OldVersion::Exists } else { OldVersion::Missing };
             plan.load = self.and_file(ctx, plan.load, size, old);
             uploaded.push((name.into_os_string(), old));
@@ -293,6 +309,8 @@ struct BatchPlan {
     /// Links and special files that have to make room.
     in_the_way: Vec<(RemotePath, Entry)>,
     load: Load,
+    /// The lengths of files that are worth looking for on the server, in bytes.
+    sizes: HashSet<u64>,
     entries: usize,
     summary: TransferSummary,
 }
@@ -314,6 +332,7 @@ impl Transfer for PushTransfer<'_> {
         let files = std::mem::take(&mut self.files);
         for (file, size, old) in files.into_iter().filter(|_| !self.options.dry_run) {
             plan.load = self.and_file(ctx, plan.load, size, old);
+            plan.sizes.extend(Some(size).filter(|size| is_worth_copying(*size)));
             plan.uploads.push(file);
         }
         while !self.pending.is_empty() && plan.entries < self.options.batch_entries {
@@ -324,7 +343,9 @@ impl Transfer for PushTransfer<'_> {
                 self.plan(ctx, one, &mut plan);
             }
         }
+        let mut candidates = CopyCandidates::default();
         if !self.options.dry_run {
+            candidates = self.listed.find(ctx, retries, &plan.sizes).await?;
             let (_, failures) = delete::remove(ctx, retries, &plan.in_the_way).await?;
             plan.summary.failures.extend(failures);
         }
@@ -334,7 +355,8 @@ impl Transfer for PushTransfer<'_> {
             false => ctx.progress.grow(files, Some(bytes)),
         }
         let options = self.transfer_options(ctx);
-        Ok(Some(UploadWork::planned(plan.uploads, &self.filled, plan.load, options, plan.summary)))
+        let work = UploadWork::planned(plan.uploads, &self.filled, plan.load, options, plan.summary);
+        Ok(Some(work.copying(candidates)))
     }
 
     async fn end(

@@ -1,6 +1,8 @@
+mod deltas;
 mod getting;
 mod model;
 mod putting;
+mod same;
 mod streaming;
 
 use super::*;
@@ -113,6 +115,7 @@ const PLAIN: TransferOptions = TransferOptions {
     recursive: false,
     preserve: false,
     follow: false,
+    all: false,
     force: false,
     jobs: Jobs::Auto,
     batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,

@@ -2,8 +2,8 @@
 
 use crate::conversation::peer::{ScriptedPeer, Talk, connect, hello};
 use sshome_wire::{
-    Digest, End, Entries, Entry, FileKind, Frame, Hashed, Header, Payload, Progress, Put, Reply, Request,
-    Status, Time,
+    Chunk, Description, Digest, End, Entries, Entry, Features, FileKind, Frame, Hashed, Header, Hello,
+    Payload, Progress, Put, Reply, Request, Status, StoredFile, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) type Files = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The server, seen from the test.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Model {
     pub(super) files: Arc<Mutex<Files>>,
     /// The number of gets that were answered with data.
@@ -35,6 +35,38 @@ pub(super) struct Model {
     pub(super) answers: Option<Status>,
     /// Additional entries of listings, with any names.
     pub(super) lies: Vec<Entry>,
+    pub(super) features: Features,
+    /// The numbers of files whose stored digests were asked for, for each question.
+    pub(super) asked: Arc<Mutex<Vec<usize>>>,
+    /// How deltas fail: with 410 before their data, or with any other status after it.
+    pub(super) deltas: Status,
+    /// The number of deltas that have failed.
+    pub(super) failed_deltas: Arc<Mutex<usize>>,
+    /// The answer to `SetAttributes`.
+    pub(super) attributes: Arc<Mutex<Status>>,
+}
+
+impl Default for Model {
+    fn default() -> Model {
+        Model {
+            files: Arc::default(),
+            sent: Arc::default(),
+            refuses: None,
+            spoils: None,
+            interrupts: None,
+            cancel: CancellationToken::new(),
+            lengths: None,
+            works: false,
+            busy: Arc::default(),
+            answers: None,
+            lies: Vec::new(),
+            features: Features::default(),
+            asked: Arc::default(),
+            deltas: Status::Changed,
+            failed_deltas: Arc::default(),
+            attributes: Arc::new(Mutex::new(Status::Done)),
+        }
+    }
 }
 
 pub(super) fn entry(name: &[u8], kind: FileKind, size: u64) -> Entry {
@@ -64,7 +96,8 @@ impl Model {
 
     pub(super) async fn start(&self) -> Talk {
         let model = self.clone();
-        connect(hello(4096), |peer| async move { model.serve(peer).await }).await.unwrap()
+        let hello = Hello { features: self.features, ..hello(4096) };
+        connect(hello, |peer| async move { model.serve(peer).await }).await.unwrap()
     }
 
     async fn serve(self, mut peer: ScriptedPeer) {
@@ -73,6 +106,19 @@ impl Model {
                 Frame::Request(Request::Put(put)) => self.put(&mut peer, put).await,
                 Frame::Request(Request::Get { path, .. }) => self.get(&peer, &path).await,
                 Frame::Request(Request::Ls { path, .. }) => self.list(&peer, &path).await,
+                Frame::Request(Request::StoredDigests { directory, paths }) => {
+                    peer.say(Frame::StoredFiles(self.stored(&directory, &paths))).await;
+                    peer.reply(Status::Done).await;
+                }
+                Frame::Request(Request::Describe { .. }) => {
+                    let chunks = vec![Chunk { digest: [0; 10], length: 20_000 }];
+                    peer.say(Frame::Description(Description { chunks })).await;
+                    peer.reply(Status::Done).await;
+                }
+                Frame::Request(Request::PutDelta(_)) => self.fail_put(&mut peer).await,
+                Frame::Request(Request::GetDelta { path, chunks, .. }) => {
+                    self.fail_get(&mut peer, &path, chunks as usize).await;
+                }
                 Frame::Request(request) => peer.say(Frame::Reply(self.answer(request))).await,
                 Frame::Cancel => peer.reply(Status::Done).await,
                 other => panic!("unexpected {other:?}"),
@@ -110,10 +156,23 @@ impl Model {
                     Reply::new(Status::Done, "")
                 }
             },
-            Request::Symlink { .. } => Reply::new(Status::Done, ""),
+            Request::SetAttributes { .. } => Reply::new(*self.attributes.lock().unwrap(), ""),
+            Request::FinishDirectory { .. } | Request::Symlink { .. } => Reply::new(Status::Done, ""),
             Request::Parts => Reply::new(Status::Done, ""),
             other => panic!("unexpected {other:?}"),
         }
+    }
+
+    fn stored(&self, directory: &[u8], paths: &[u8]) -> Vec<StoredFile> {
+        let files = self.files.lock().unwrap();
+        let names: Vec<&[u8]> = paths.strip_suffix(b"\0").unwrap().split(|byte| *byte == 0).collect();
+        self.asked.lock().unwrap().push(names.len());
+        let found = |(number, name): (u32, &&[u8])| {
+            let content = files.get(&[directory, *name].concat()).cloned().flatten()?;
+            let (size, digest) = (content.len() as u64, Some(Digest(*blake3::hash(&content).as_bytes())));
+            Some(StoredFile { number, size, mtime: entry(b"", FileKind::File, 0).mtime, mode: 0o640, digest })
+        };
+        (0..).zip(&names).filter_map(found).collect()
     }
 
     async fn put(&self, peer: &mut ScriptedPeer, put: Put) {
@@ -160,6 +219,31 @@ impl Model {
         }
         self.work(peer).await;
         peer.reply(if whole { self.answers.unwrap_or(Status::Done) } else { Status::DigestMismatch }).await;
+    }
+
+    async fn fail_put(&self, peer: &mut ScriptedPeer) {
+        *self.failed_deltas.lock().unwrap() += 1;
+        if self.deltas == Status::Changed {
+            peer.reply(Status::Changed).await;
+        }
+        while !matches!(peer.hear().await, Some(Frame::End(_) | Frame::Abort) | None) {}
+        if self.deltas != Status::Changed {
+            peer.reply(self.deltas).await;
+        }
+    }
+
+    async fn fail_get(&self, peer: &mut ScriptedPeer, path: &[u8], mut chunks: usize) {
+        *self.failed_deltas.lock().unwrap() += 1;
+        while chunks > 0 {
+            match peer.hear().await {
+                Some(Frame::Description(more)) => chunks -= more.chunks.len(),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        match self.deltas {
+            Status::Changed => peer.reply(Status::Changed).await,
+            _ => Model { spoils: Some(b""), ..self.clone() }.get(peer, path).await,
+        }
     }
 
     /// Whether the next change is refused because the server is busy.

@@ -15,6 +15,8 @@ fn manner() -> ReaderOptions {
         max_frame: MAX_FRAME as usize,
         max_requests: 2,
         preserve: false,
+        skip: None,
+        candidates: Arc::default(),
         settled: Arc::default(),
         progress: ProgressDisplay::new(false),
     }
@@ -35,6 +37,7 @@ fn begun(messages: &mut mpsc::Receiver<UploadMessage>) -> bool {
             digests: vec![],
             parts: vec![],
             description: Index::default(),
+            files: vec![],
         })
         .unwrap();
     matches!(messages.blocking_recv(), Some(UploadMessage::First { .. }))

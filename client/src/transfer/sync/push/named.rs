@@ -55,6 +55,9 @@ impl PushTransfer<'_> {
             return Ok(());
         }
         report(ctx, action, &to, false);
+        if let Some(found) = &found {
+            self.listed.add_file(to.clone(), found);
+        }
         self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len(), old));
         Ok(())
     }

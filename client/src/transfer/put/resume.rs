@@ -1,7 +1,7 @@
-//! What the server has of a file already.
+//! What the server has of a file whose upload was interrupted.
 
-use super::{ReceiverGone, UploadReader};
-use crate::transfer::put::source::LocalSource;
+use super::reader::{ReceiverGone, UploadReader};
+use super::source::LocalSource;
 use sshome_wire::{BLOCK_BYTES, Digest, Payload, RemotePath, Request, Status};
 use std::io;
 
@@ -22,7 +22,7 @@ impl UploadReader {
             return Ok(None);
         };
         // If it cannot be read, that is noticed when it is sent.
-        let is_same = source.has_digest(hashed.digest, || !self.out.is_closed()).unwrap_or(false);
+        let is_same = source.has_digest(hashed.digest, || !self.is_abandoned()).unwrap_or(false);
         Ok(is_same.then_some(hashed.digest))
     }
 
@@ -55,9 +55,9 @@ impl UploadReader {
         let (name, total) = (to.file_name().unwrap_or_default(), theirs.len() as u64 * BLOCK_BYTES);
         let agreeing = source.agreeing(theirs, |done| {
             self.manner.progress.check(name, done, total);
-            !self.out.is_closed()
+            !self.is_abandoned()
         });
         self.manner.progress.end_check();
-        if self.out.is_closed() { Err(ReceiverGone) } else { Ok(agreeing) }
+        if self.is_abandoned() { Err(ReceiverGone) } else { Ok(agreeing) }
     }
 }
