@@ -86,7 +86,7 @@ impl Encoder {
         is_same.then_some((length, found))
     }
 
-    /// Goes on after a chunk that was found. Returns the copy before it if it does not continue that.
+    /// Continues after a chunk that was found. Returns the copy before it if it does not continue that.
     fn found(&mut self, FoundChunk { number, offset }: FoundChunk, length: usize) -> Option<CopyRange> {
         self.last = Some(number);
         self.chunker.take(length);

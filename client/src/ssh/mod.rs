@@ -25,7 +25,7 @@ pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Settings
 
 use crate::conversation::{self, Conversation, ConversationError, IdleTimeout, LossReason};
 use crate::messages::warn;
-use crate::transfer::{Closing, Opening, Reconnect, ReconnectError, Reconnecting};
+use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting, SecondConversation};
 use ask::Asker;
 use greeting::{BannerFilter, BannerText};
 use host_key::{AcceptedHostKey, HostCheck};
@@ -150,7 +150,7 @@ impl Reconnect for Connection {
         Box::new(Connection { handle: None, is_local: self.is_local, settings, accepted, credential })
     }
 
-    fn second_conversation(&self) -> Opening {
+    fn second_conversation(&self) -> SecondConversation {
         // What is looked up is short.
         let settings = Settings { compression: CompressionMode::Never, ..self.settings.clone() };
         let (handle, is_local) = (self.handle.clone(), self.is_local);

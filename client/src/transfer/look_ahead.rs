@@ -1,7 +1,7 @@
 //! Looks ahead: while the files of one batch are transferred, the next batch is listed and compared over a second
 //! conversation. So a transfer begins early, and its connection is always busy.
 
-use super::reconnect::{Opening, Reconnect};
+use super::reconnect::{Reconnect, SecondConversation};
 use super::retries::Retries;
 use super::{ProgressDisplay, Transfer, TransferContext};
 use crate::conversation::ConversationError;
@@ -12,8 +12,8 @@ pub(super) type Ahead<W> = Option<Result<Option<W>, ConversationError>>;
 
 /// What looking ahead needs besides the transfer.
 pub(super) struct LookAhead<'a> {
-    second: Opening,
-    /// If the connection is lost, the second conversation goes on over its own.
+    second: SecondConversation,
+    /// Replaces the second conversation after a lost connection, by one over its own connection.
     beside: Box<dyn Reconnect>,
     cancel: &'a CancellationToken,
     progress: &'a ProgressDisplay,

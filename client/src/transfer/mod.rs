@@ -41,7 +41,9 @@ pub(crate) use local::mtime;
 pub use observer::{FinishedFile, FinishedLink, Observer};
 pub use progress::ProgressDisplay;
 pub use put::put;
-pub use reconnect::{Closing, DEFAULT_RETRIES, Opening, Reconnect, ReconnectError, Reconnecting, Retry};
+pub use reconnect::{
+    Closing, DEFAULT_RETRIES, Reconnect, ReconnectError, Reconnecting, Retry, SecondConversation,
+};
 pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 pub use sync::{

@@ -30,7 +30,7 @@ pub trait Reconnect: Send {
     fn beside(&self) -> Box<dyn Reconnect>;
 
     /// Opens another conversation over the current connection. It ends with that connection.
-    fn second_conversation(&self) -> Opening {
+    fn second_conversation(&self) -> SecondConversation {
         Box::pin(std::future::ready(Err(ReconnectError::Refused("it has one conversation only".to_owned()))))
     }
 
@@ -41,8 +41,8 @@ pub trait Reconnect: Send {
 /// A connection attempt.
 pub type Reconnecting<'a> = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send + 'a>>;
 
-/// An attempt to open another conversation. It borrows nothing, since the first one goes on meanwhile.
-pub type Opening = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send>>;
+/// An attempt to open another conversation. It borrows nothing, since the first one is used meanwhile.
+pub type SecondConversation = Pin<Box<dyn Future<Output = Result<Conversation, ReconnectError>> + Send>>;
 
 /// A disconnect in progress.
 pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;

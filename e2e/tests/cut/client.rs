@@ -7,9 +7,9 @@ use sshome::cli::ClientCli;
 use sshome::conversation::{Conversation, ConversationError};
 use sshome::ssh::{self, Connection, Environment, LoginError, Settings};
 use sshome::transfer::{
-    self, CheckSummary, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer, Opening,
-    ProgressDisplay, Reconnect, Reconnecting, Retry, StreamedFile, SyncChange, SyncOptions, TransferContext,
-    TransferOptions, TransferSummary,
+    self, CheckSummary, Closing, Delta, ExpectedContent, FinishedFile, FinishedLink, Jobs, Observer,
+    ProgressDisplay, Reconnect, Reconnecting, Retry, SecondConversation, StreamedFile, SyncChange,
+    SyncOptions, TransferContext, TransferOptions, TransferSummary,
 };
 use sshome_e2e::Host;
 use sshome_wire::{Part, Payload, RemotePath, Request, Status, Usage};
@@ -151,7 +151,7 @@ where
         self.inner.reconnect()
     }
 
-    fn second_conversation(&self) -> Opening {
+    fn second_conversation(&self) -> SecondConversation {
         self.inner.second_conversation()
     }
 
