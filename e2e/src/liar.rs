@@ -7,7 +7,7 @@ use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelMsg, Disconnect};
-use sshome_wire::{Decoder, Frame, Hello};
+use sshome_wire::{Decoder, Features, Frame, Hello};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -31,7 +31,8 @@ pub struct Liar {
 type Answer = dyn Fn(Frame) -> Vec<Frame> + Send + Sync;
 
 impl Liar {
-    /// Starts a server that sends this hello, and answers every frame after the client's hello with `answer`.
+    /// Starts a server that sends this hello, and answers every frame after the client's hello with `answer`. If the server
+    /// announces sessions, it answers the client's hello as well.
     ///
     /// # Errors
     /// If it cannot listen.
@@ -179,6 +180,7 @@ async fn serve(
 
 /// Answers frames until the client disconnects.
 async fn converse(mut channel: Channel<Msg>, hello: Hello, answer: &Answer) -> Result<()> {
+    let knows_sessions = hello.features.has(Features::SESSION);
     send(&channel, [Frame::Hello(hello)]).await?;
     let mut decoder = Decoder::new();
     while let Some(message) = channel.wait().await {
@@ -186,7 +188,7 @@ async fn converse(mut channel: Channel<Msg>, hello: Hello, answer: &Answer) -> R
             decoder.push(data);
         }
         while let Some(frame) = decoder.next()? {
-            if !matches!(frame, Frame::Hello(_)) {
+            if knows_sessions || !matches!(frame, Frame::Hello(_)) {
                 send(&channel, answer(frame)).await?;
             }
         }

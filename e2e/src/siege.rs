@@ -1,6 +1,6 @@
 //! Escape attempts: paths that might lead out of a home, to be tried with every protocol.
 
-use crate::Host;
+use crate::{Host, HostBuilder};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,8 +17,30 @@ pub async fn besieged() -> (Host, tempfile::TempDir) {
     std::fs::write(outside.path().join("secret"), SECRET).unwrap();
     std::fs::create_dir(outside.path().join("folder")).unwrap();
     let host = Host::with_user("ann", "").await.unwrap();
+    plant(&host.home("ann"), outside.path());
+    (host, outside)
+}
+
+/// The same for a key that sees the folder `view` of the home. There is a secret beside that, too.
+///
+/// # Panics
+/// If they cannot be made.
+pub async fn besieged_view() -> (Host, tempfile::TempDir) {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), SECRET).unwrap();
+    std::fs::create_dir(outside.path().join("folder")).unwrap();
+    let host = HostBuilder::new().unwrap().restricted_user("ann", "", "folder = \"/view\"").unwrap();
+    let mut host = host.prepare().unwrap();
     let home = host.home("ann");
-    let out = outside.path();
+    std::fs::create_dir_all(home.join("view")).unwrap();
+    std::fs::write(home.join("secret"), SECRET).unwrap();
+    plant(&home.join("view"), outside.path());
+    host.start().await.unwrap();
+    (host, outside)
+}
+
+/// Makes the links in a folder that might lead out.
+fn plant(home: &Path, out: &Path) {
     symlink(out, home.join("absolute")).unwrap();
     symlink(out.join("secret"), home.join("absolute-file")).unwrap();
     symlink("../".repeat(30), home.join("up")).unwrap();
@@ -37,7 +59,6 @@ pub async fn besieged() -> (Host, tempfile::TempDir) {
     symlink(".sshome-staging", home.join("to-staging-relative")).unwrap();
     std::fs::create_dir(home.join("real")).unwrap();
     symlink("real/../../../..", home.join("through-real")).unwrap();
-    (host, outside)
 }
 
 /// Every path that might lead to the secret, to the folder outside, or to a new name there.

@@ -1,12 +1,15 @@
 //! Escapes from a home: no command may lead out, with any path.
 
-use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
+use sshome_e2e::siege::{
+    SECRET, STAGING, assert_untouched, attacks, besieged, besieged_view, finds, replaced,
+};
 use sshome_e2e::{Host, Peer};
 use sshome_wire::{FileKind, Frame, Payload, Put, Reply, Request, Status};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
 
 /// All requests that take this path.
 fn requests(path: &[u8]) -> Vec<Request> {
@@ -33,12 +36,23 @@ fn requests(path: &[u8]) -> Vec<Request> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_on_any_command() {
-    let (_, outside) = besieged().await;
+    attack_with("", besieged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out_of_the_folder_of_a_key_on_any_command() {
+    attack_with("view", besieged_view).await;
+}
+
+/// Tries every attack on a host of its own. Its user's files are in this folder of the home.
+async fn attack_with(folder: &str, besiege: impl AsyncFn() -> (Host, TempDir)) {
+    let (_, outside) = besiege().await;
     let secret_digest = blake3::hash(SECRET);
     for attack in attacks(outside.path()) {
         let shown = String::from_utf8_lossy(&attack).into_owned();
         // A new home for each: an attack must not be prevented by what an earlier one removed.
-        let (host, here) = besieged().await;
+        let (host, here) = besiege().await;
+        let home = host.home("ann").join(folder);
         let attack: Vec<u8> = replaced(&attack, outside.path(), here.path());
         let mut peer = Peer::login(&host, "ann").await.unwrap();
         if let Ok(content) = peer.get(&attack).await.unwrap() {
@@ -61,9 +75,9 @@ async fn no_path_leads_out_on_any_command() {
         let reply = peer.put(&attack, b"planted").await.unwrap();
         assert_untouched(here.path());
         if reply.status == Status::Done && attack.len() < 1000 {
-            assert!(finds(&host.home("ann"), b"planted"), "put {shown} went somewhere else");
+            assert!(finds(&home, b"planted"), "put {shown} went somewhere else");
         }
-        assert!(!finds(&host.home("ann"), SECRET), "{shown}: the secret was copied in");
+        assert!(!finds(&home, SECRET), "{shown}: the secret was copied in");
     }
     assert_untouched(outside.path());
 }

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use sshome_e2e::tree::names;
-use sshome_e2e::{Client, Liar, Outcome, end_of};
+use sshome_e2e::{Client, Liar, Outcome, end_of, hello};
 use sshome_wire::{
-    Digest, End, Entries, Entry, FileKind, Frame, Header, Payload, Reply, Request, Status, Time,
+    Digest, End, Entries, Entry, Features, FileKind, Frame, Header, Hello, Payload, Reply, Request, Session,
+    Status, Time,
 };
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Invalid names, and why a client refuses them.
 const LIES: [(&[u8], &str); 12] = [
@@ -194,4 +196,29 @@ async fn inconsistent_answers_are_not_stored() {
         assert!(outcome.err().contains(why), "{why} is not in\n{outcome}");
         assert_eq!(names(&client.work()).unwrap(), Vec::<Vec<u8>>::new(), "{why}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_warns_if_the_clocks_differ() {
+    for (time, warns) in [(1_000_000, true), (now(), false)] {
+        let time = Time { seconds: time, nanoseconds: 0 };
+        let session = Session { reads: true, adds: true, changes: true, time };
+        let hello = Hello { features: Features::SESSION, ..hello() };
+        let answer = move |frame| match frame {
+            Frame::Hello(_) => vec![Frame::Session(session)],
+            _ => vec![Frame::Reply(Reply::new(Status::PermissionDenied, ""))],
+        };
+        let liar = Liar::start_with(hello, answer).await.unwrap();
+        let client = liar.client().unwrap();
+        fs::create_dir(client.work().join("t")).unwrap();
+        for command in ["push", "pull"] {
+            let updated = client.run([command, "-u", "t", "t"]).unwrap();
+            assert_eq!(updated.err().contains("differ by"), warns, "{updated}");
+            assert!(!client.run([command, "t", "t"]).unwrap().err().contains("differ by"));
+        }
+    }
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed()
 }

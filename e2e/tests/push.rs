@@ -1,10 +1,11 @@
 //! `push`: only differences are sent, and nothing is deleted that should stay.
 
 use sshome_e2e::tree::{age, described, noise, paths};
-use sshome_e2e::{Client, Host, Outcome};
+use sshome_e2e::{Client, CoarseDisk, Host, HostBuilder, Outcome};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server, a client, and a local tree `t` with files, a link and directories.
 struct World {
@@ -105,6 +106,7 @@ async fn only_what_differs_is_sent_and_each_change_is_listed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checksums_find_changes_that_times_hide() {
     let world = World::new().await;
+    age(&world.local("b"), 5);
     world.push(&[]);
     let time = fs::metadata(world.local("b")).unwrap().modified().unwrap();
     fs::write(world.local("b"), "B").unwrap();
@@ -290,4 +292,105 @@ async fn programs_get_an_event_for_each_change() {
     let again = world.client.run(["--json", "push", "t", "t"]).unwrap();
     let summary: serde_json::Value = serde_json::from_str(again.out().lines().last().unwrap()).unwrap();
     assert_eq!((&summary["files"], &summary["unchanged"]), (&0.into(), &5.into()), "{again}");
+}
+
+/// A world whose key has this access.
+async fn restricted(access: &str) -> World {
+    let limits = format!("access = \"{access}\"");
+    let host = HostBuilder::new().unwrap().restricted_user("ann", "", &limits).unwrap();
+    let host = host.start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let world = World { host, client };
+    for name in ["a", "b", "d/c"] {
+        world.write(name, name.as_bytes());
+    }
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_may_only_add_does_not_try_to_change_anything() {
+    let world = restricted("append-only").await;
+    let notice = "this login may only add files";
+    let first = world.run(&["--delete", "--backup-dir", "old", "t", "t"]);
+    assert!(first.code == Some(0) && first.err().matches(notice).count() == 1, "{first}");
+    world.assert_same();
+    world.write("b", b"other");
+    world.write("d/new", b"new");
+    symlink("a", world.local("d/link")).unwrap();
+    fs::write(world.remote("extra"), "extra").unwrap();
+    symlink("b", world.remote("d/link")).unwrap();
+    for name in ["", "d"] {
+        age(&world.remote(name), 5);
+    }
+    let again = world.run(&["--delete", "t", "t"]);
+    assert!(again.code == Some(0) && again.out().starts_with("1 file, "), "{again}");
+    assert!(again.err().contains("2 files or links differ and were kept"), "{again}");
+    assert_eq!(fs::read(world.remote("b")).unwrap(), b"b");
+    assert_eq!(fs::read_link(world.remote("d/link")).unwrap(), PathBuf::from("b"));
+    assert!(world.remote("extra").exists() && world.remote("d/new").exists());
+    let file = world.run(&["t/b", "t/b"]);
+    assert!(file.code == Some(0) && file.err().contains("1 file or link differs"), "{file}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_can_push_nothing_is_refused_before_anything_is_sent() {
+    for (access, why) in [("read-only", "push can store nothing"), ("upload-only", "push cannot compare")] {
+        let world = restricted(access).await;
+        let refused = world.run(&["t", "t"]);
+        assert!(refused.code == Some(1) && refused.err().contains(why), "{refused}");
+        assert!(!world.remote("").exists());
+        let listed = world.run(&["-n", "t", "t"]);
+        assert_eq!(listed.code == Some(0), access == "read-only", "{listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_changed_just_now_is_compared_again_by_its_digest() {
+    let world = World::new().await;
+    world.push(&[]);
+    let (now, long_ago) = (SystemTime::now() + Duration::from_millis(1900), UNIX_EPOCH);
+    world.write("a", b"A");
+    world.write("b", b"B");
+    for (name, time) in [("a", now), ("b", long_ago)] {
+        for path in [world.local(name), world.remote(name)] {
+            fs::File::open(path).unwrap().set_modified(time).unwrap();
+        }
+    }
+    // Size and time are the same.
+    let pushed = world.push(&[]);
+    assert!(pushed.starts_with("1 file, ") && pushed.ends_with(", 4 unchanged"), "{pushed}");
+    assert_eq!(fs::read(world.remote("a")).unwrap(), b"A");
+    assert_eq!(fs::read(world.remote("b")).unwrap(), b"b");
+    assert!(world.push(&[]).starts_with("0 files, "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_names_that_fold_to_one_on_the_server_only_the_first_is_sent() {
+    let mut host = HostBuilder::new().unwrap().user("ann", "").unwrap().prepare().unwrap();
+    fs::create_dir_all(host.home("ann")).unwrap();
+    let test = "of_two_names_that_fold_to_one_on_the_server_only_the_first_is_sent";
+    let Some(_disk) = CoarseDisk::mounted_on(test, host.home("ann")) else { return };
+    host.start().await.unwrap();
+    let client = Client::new(&host, "ann").unwrap();
+    let world = World { host, client };
+    for name in ["a", "A", "d/f", "D/f", "plain"] {
+        world.write(name, name.as_bytes());
+    }
+    for _ in 0..2 {
+        let pushed = world.run(&["--delete", "t", "t"]);
+        assert_eq!(pushed.code, Some(1), "{pushed}");
+        assert_eq!(pushed.err().matches("the server takes its name for that of").count(), 2, "{pushed}");
+        assert_eq!(paths(&world.remote("")).len(), 4, "{:?}", paths(&world.remote("")));
+    }
+    let all = paths(&world.host.home("ann"));
+    assert!(!all.iter().any(|path| path.contains("sshome-part")), "{all:?}");
+    // What the server has under the other name is not replaced or deleted.
+    fs::remove_file(world.local("a")).unwrap();
+    fs::remove_file(world.local("A")).unwrap();
+    fs::remove_dir_all(world.local("D")).unwrap();
+    let held = paths(&world.remote("")).into_iter().find(|name| name.eq_ignore_ascii_case("a")).unwrap();
+    let other = if held == "a" { "A" } else { "a" };
+    world.write(other, b"the other");
+    let pushed = world.run(&["--delete", "t", "t"]);
+    assert!(pushed.code == Some(1) && world.remote(&held).exists(), "{pushed}");
 }

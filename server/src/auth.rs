@@ -13,9 +13,11 @@ use crate::recent_files::{KeyRecentFiles, RecentFiles};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use russh::keys::{HashAlg, PublicKey};
+use sshome_store::quota::FileId;
+use sshome_wire::RemotePath;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
 /// The largest number of concurrent password checks. Each needs 19 MiB of memory.
@@ -29,6 +31,8 @@ pub struct Login {
     credential: Arc<Credential>,
     store: Arc<dyn AccountStore>,
     recent: Arc<RecentFiles>,
+    /// The folder at which the view of the home began when it was opened first.
+    view: Arc<OnceLock<FileId>>,
 }
 
 /// The account of a login with its current settings, and what they permit with its credential.
@@ -39,6 +43,8 @@ struct LoginState {
     unrestricted: bool,
     /// When the account or the credential expires.
     expires: Option<Expiry>,
+    /// Where the view of the home begins.
+    folder: Option<RemotePath>,
 }
 
 /// The credential of a login.
@@ -62,6 +68,9 @@ pub enum Revoked {
     /// The password was changed, or the key is no longer accepted.
     #[error("the password or key of the login was removed")]
     Credential,
+    /// The key has a different folder.
+    #[error("the folder of the key was changed")]
+    Folder,
 }
 
 impl Login {
@@ -98,6 +107,17 @@ impl Login {
         self.state.load().access
     }
 
+    /// The folder at which the view of the home begins; `None` for the whole home.
+    #[must_use]
+    pub fn folder(&self) -> Option<RemotePath> {
+        self.state.load().folder.clone()
+    }
+
+    /// Whether this is the folder that the login has opened first: its view never moves.
+    pub(crate) fn holds_view(&self, id: FileId) -> bool {
+        *self.view.get_or_init(|| id) == id
+    }
+
     /// Calls `with` with the files that the key of the login has made lately. See [`RecentFiles::with`].
     pub(crate) fn with_recent_files<T>(&self, with: impl FnOnce(&mut KeyRecentFiles) -> T) -> T {
         self.recent.with(self.name(), self.key().unwrap_or_default(), with)
@@ -130,6 +150,9 @@ impl Login {
         }
         let state = self.credential.open(account).ok_or(Revoked::Credential)?;
         state.check_expiry(Timestamp::now())?;
+        if state.folder != self.state.load().folder {
+            return Err(Revoked::Folder);
+        }
         self.state.store(Arc::new(state));
         Ok(())
     }
@@ -147,10 +170,10 @@ impl LoginState {
 impl Credential {
     /// The state of a login with this credential; `None` if the account does not accept it.
     fn open(&self, account: Arc<Account>) -> Option<LoginState> {
-        let (access, unrestricted, expires) = match self {
+        let (access, unrestricted, expires, folder) = match self {
             Credential::Password(hash) => {
                 account.password.as_ref().filter(|now| now.is(hash))?;
-                (Access::ReadWrite, true, None)
+                (Access::ReadWrite, true, None, None)
             }
             Credential::Key { key, from } => {
                 // Several lines may have the same key with different addresses: any of them may log in.
@@ -158,11 +181,12 @@ impl Credential {
                 let access = lines.first().map(|line| line.access())?;
                 let never = lines.iter().any(|line| line.expires().is_none());
                 let last = lines.iter().filter_map(|line| line.expires()).max().filter(|_| !never);
-                (access, lines.iter().any(|line| !line.is_restricted()), last)
+                let folder = lines.first().and_then(|line| line.folder().cloned());
+                (access, lines.iter().any(|line| !line.is_restricted()), last, folder)
             }
         };
         let expires = earlier(expires, account.expires);
-        Some(LoginState { access: access.and(account.access), unrestricted, expires, account })
+        Some(LoginState { access: access.and(account.access), unrestricted, expires, folder, account })
     }
 }
 
@@ -240,6 +264,7 @@ impl Authenticator {
             credential: Arc::new(credential),
             store: Arc::clone(&self.store),
             recent: Arc::clone(&self.recent),
+            view: Arc::default(),
         })
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub struct Ctx {
     cancelled: Arc<AtomicBool>,
     guard: Option<Arc<dyn ChangeGuard>>,
+    folder: Option<RemotePath>,
 }
 
 /// A change of an entry that exists.
@@ -40,6 +41,20 @@ impl Ctx {
     #[must_use]
     pub fn guarded(self, guard: Arc<dyn ChangeGuard>) -> Ctx {
         Ctx { guard: Some(guard), ..self }
+    }
+
+    /// The same channel, whose view of the home begins at this folder: a home that is opened with it resolves the folder
+    /// once, holds it, and takes it for its top. Quota and usage are those of the whole home. Nothing outside of the folder can
+    /// be reached or listed, partial uploads included. A store without views fails with [`Cause::Unsupported`].
+    #[must_use]
+    pub fn within(self, folder: Option<RemotePath>) -> Ctx {
+        Ctx { folder, ..self }
+    }
+
+    /// The folder at which the view of the home begins; `None` for the whole home.
+    #[must_use]
+    pub fn folder(&self) -> Option<&RemotePath> {
+        self.folder.as_ref()
     }
 
     /// Makes calls give up at the next safe point, because the channel has ended. A call that is past its commit point

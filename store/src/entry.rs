@@ -1,6 +1,7 @@
 //! Names in directories: their identity, and references that are held.
 
 use crate::quota::FileId;
+use sshome_wire::RemotePath;
 use std::any::Any;
 use std::fmt;
 
@@ -46,4 +47,15 @@ impl fmt::Debug for EntryRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EntryRef")
     }
+}
+
+/// A new hard link.
+#[derive(Debug)]
+pub struct MadeLink {
+    /// The path of the file.
+    pub from: RemotePath,
+    /// The path of the link.
+    pub to: RemotePath,
+    /// The new name, to be [published](crate::Home::publish).
+    pub name: EntryRef,
 }

@@ -179,6 +179,16 @@ pub enum Cause {
     /// The home could not be opened; the server tries again at each login and every minute.
     #[error("your home is unavailable; tell the administrator: the server's log has the reason")]
     Unavailable,
+    /// The folder at which the view of the home begins cannot be opened.
+    #[error(
+        "the folder {folder} of your key {why}; tell the administrator: it is set in the key's table on the server"
+    )]
+    Folder {
+        /// The folder.
+        folder: RemotePath,
+        /// The reason.
+        why: &'static str,
+    },
     /// The home is not the one that was opened.
     #[error(
         "your home was replaced or unmounted on the server, so writes are refused; \

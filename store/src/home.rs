@@ -3,8 +3,8 @@
 use crate::quota::FileId;
 use crate::{
     BlockSink, CheckedPartial, Counting, DirectoryEntry, DiskSpace, EntryId, EntryRef, FileHandle, FileInfo,
-    HomeUsage, OpenMode, PartialCheck, PartialUploadInfo, PublishItem, Published, SetAttributes, StepLimit,
-    StoreResult, Takeover, Upload, UploadSource, UploadSpec,
+    HomeUsage, MadeLink, OpenMode, PartialCheck, PartialUploadInfo, PublishItem, Published, SetAttributes,
+    StepLimit, StoreResult, Takeover, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::fmt;
@@ -105,11 +105,11 @@ pub trait Home: fmt::Debug + Send + Sync {
     fn make_symlink(&self, path: &RemotePath, target: &[u8]) -> StoreResult<(RemotePath, EntryRef)>;
 
     /// Creates a hard link. It needs one entry and no bytes. If `from` ends in a symbolic link, the second name is that
-    /// of the link itself. Returns both paths.
+    /// of the link itself.
     ///
     /// # Errors
     /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)>;
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink>;
 
     /// Renames `from` to exactly `to`.
     ///

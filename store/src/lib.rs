@@ -34,7 +34,7 @@ pub use block_upload::{BlockSink, BlockUpload, BlockWriter};
 pub use context::{ChangeGuard, Ctx, EntryChange};
 pub use counting::Counting;
 pub use display::{entries, shown};
-pub use entry::{EntryId, EntryRef};
+pub use entry::{EntryId, EntryRef, MadeLink};
 pub use error::{Cause, StoreError, StoreResult};
 pub use file::{DirectoryEntry, FileInfo, FileType};
 pub use file_handle::FileHandle;

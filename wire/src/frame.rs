@@ -6,7 +6,7 @@
 use crate::chunks::Chunks;
 use crate::{
     Blocks, CompressedData, CopyRange, Description, End, Entries, Header, Hello, Part, Progress, RangeHeader,
-    Reply, Request, Stored, StoredFile,
+    Reply, Request, Session, Stored, StoredFile,
 };
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -63,6 +63,8 @@ pub enum FrameKind {
     RangeHeader = 17,
     /// Files that exist, with their stored digests.
     StoredFiles = 18,
+    /// What the server says about the login, after the client's hello.
+    Session = 40,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -89,6 +91,7 @@ impl TryFrom<u8> for FrameKind {
             Description,
             RangeHeader,
             StoredFiles,
+            Session,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::UnknownKind(byte))
     }
@@ -117,6 +120,7 @@ pub enum Frame {
     Description(Description),
     RangeHeader(RangeHeader),
     StoredFiles(Vec<StoredFile>),
+    Session(Session),
 }
 
 /// Why the stream cannot be decoded. It ends the channel.
@@ -162,6 +166,7 @@ impl Frame {
             Frame::Description(_) => FrameKind::Description,
             Frame::RangeHeader(_) => FrameKind::RangeHeader,
             Frame::StoredFiles(_) => FrameKind::StoredFiles,
+            Frame::Session(_) => FrameKind::Session,
         }
     }
 
@@ -188,6 +193,7 @@ impl Frame {
             Frame::Description(body) => control(body),
             Frame::RangeHeader(body) => control(body),
             Frame::StoredFiles(body) => control(body),
+            Frame::Session(body) => control(body),
         };
         let sendable = body.filter(|body| body.len() < MAX_FRAME as usize);
         let body = sendable.ok_or(FrameError::Unsendable(self.kind()))?;
@@ -224,6 +230,7 @@ impl Frame {
             FrameKind::Description => whole(kind, body).map(Frame::Description),
             FrameKind::RangeHeader => whole(kind, body).map(Frame::RangeHeader),
             FrameKind::StoredFiles => whole(kind, body).map(Frame::StoredFiles),
+            FrameKind::Session => whole(kind, body).map(Frame::Session),
             FrameKind::Cancel | FrameKind::Abort | FrameKind::Data | FrameKind::CompressedData => {
                 Err(FrameError::BadBody(kind))
             }

@@ -1,6 +1,6 @@
 //! The first frame of each side.
 
-use crate::Status;
+use crate::{Status, Time};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,12 @@ impl Features {
     /// Uploads over several connections: the requests `OpenUpload`, `PutBlocks` and `FinishUpload`.
     pub const BLOCK_UPLOADS: Features = Features(128);
 
+    /// The request `BackUp`.
+    pub const BACKUP: Features = Features(256);
+
+    /// The server sends a [`Session`] after the client's hello.
+    pub const SESSION: Features = Features(512);
+
     /// What the other side already has is not sent: the requests `StoredDigests`, `SetAttributes` and `PutCopy`.
     pub const SAME_CONTENT: Features = Features(4096);
 
@@ -50,6 +56,8 @@ impl Features {
             | Features::DELTA.0
             | Features::RANGES.0
             | Features::BLOCK_UPLOADS.0
+            | Features::BACKUP.0
+            | Features::SESSION.0
             | Features::SAME_CONTENT.0,
     );
 
@@ -81,4 +89,18 @@ pub struct Hello {
     pub status: Status,
     /// From the server: a message for the user. From the client: its name and version.
     pub message: String,
+}
+
+/// What a server adds to its hello for a client that announced [`Features::SESSION`]: its first frame after the client's
+/// hello. The hello itself cannot grow, since a peer refuses trailing bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whether the login may read files and list directories.
+    pub reads: bool,
+    /// Whether it may add files and directories.
+    pub adds: bool,
+    /// Whether it may change and remove what exists.
+    pub changes: bool,
+    /// The server's time.
+    pub time: Time,
 }

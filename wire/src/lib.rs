@@ -32,11 +32,11 @@ pub use compressed_data::{
     COMPRESSED_HEAD_BYTES, COMPRESSIBLE_BYTES, CompressedData, MAX_WINDOW_BYTES, compressed_data_head,
 };
 pub use frame::{Decoder, Frame, FrameError, FrameKind, MAX_FRAME};
-pub use hello::{Features, Hello, PROTOCOL_VERSION};
+pub use hello::{Features, Hello, PROTOCOL_VERSION, Session};
 pub use listing::{Entries, Entry, FileKind, Time};
 pub use path::{MAX_PATH, PathError, RemotePath};
 pub use reply::{CreditedUsage, Hashed, Key, Payload, Progress, Reply, Usage};
-pub use request::{Put, Request};
+pub use request::{Put, Request, Reserved};
 pub use status::Status;
 pub use transfer::{
     Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, FileVersion, Header, MAX_CHUNKS,

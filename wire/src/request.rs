@@ -242,7 +242,32 @@ pub enum Request {
         /// The BLAKE3 of the content: 407 if it has a different one.
         digest: Digest,
     },
+    /// A number without a request: it cannot be decoded.
+    Reserved35(Reserved),
+    /// A number without a request: it cannot be decoded.
+    Reserved36(Reserved),
+    /// A number without a request: it cannot be decoded.
+    Reserved37(Reserved),
+    /// A number without a request: it cannot be decoded.
+    Reserved38(Reserved),
+    /// A number without a request: it cannot be decoded.
+    Reserved39(Reserved),
+    /// Keep an old version of a file or of a symbolic link: give it `to` as a second name, so that a put can replace it
+    /// under its own. Without hard links it is copied. An existing file `to` is replaced; missing directories above it are
+    /// made. A link at the end of either path is not followed. Announced by `Features::BACKUP`.
+    BackUp {
+        /// The file.
+        from: Vec<u8>,
+        /// Its exact second name.
+        to: Vec<u8>,
+        /// Whether it loses its first name.
+        remove: bool,
+    },
 }
+
+/// The body of a request that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reserved {}
 
 impl Request {
     /// The paths in the request.
@@ -256,7 +281,12 @@ impl Request {
             | Request::InstallKey { .. }
             | Request::RemoveKey { .. }
             | Request::PutBlocks { .. }
-            | Request::FinishUpload { .. } => (None, None),
+            | Request::FinishUpload { .. }
+            | Request::Reserved35(_)
+            | Request::Reserved36(_)
+            | Request::Reserved37(_)
+            | Request::Reserved38(_)
+            | Request::Reserved39(_) => (None, None),
             Request::Cd { path }
             | Request::Ls { path, .. }
             | Request::Stat { path, .. }
@@ -279,7 +309,9 @@ impl Request {
             | Request::PutDelta(put)
             | Request::PutStream { put, .. }
             | Request::OpenUpload(put) => (Some(&put.path), None),
-            Request::Mv { from, to } | Request::Cp { from, to, .. } => (Some(from), Some(to)),
+            Request::Mv { from, to } | Request::Cp { from, to, .. } | Request::BackUp { from, to, .. } => {
+                (Some(from), Some(to))
+            }
             Request::Discard { path } => (path.as_ref(), None),
             Request::Symlink { path, target } => (Some(path), Some(target)),
         };

@@ -1,4 +1,4 @@
-//! Whether delta transfers, and transfers over several connections, are possible and likely to pay off.
+//! What the server can do, and whether delta transfers, and transfers over several connections, are likely to pay off.
 
 use super::Conversation;
 use sshome_wire::Features;
@@ -12,6 +12,11 @@ impl Conversation {
     /// Whether the server is on this machine, as far as is known.
     pub(crate) fn is_local(&self) -> bool {
         self.is_local
+    }
+
+    /// Whether the server can keep old versions.
+    pub(crate) fn has_backup(&self) -> bool {
+        self.hello.features.has(Features::BACKUP)
     }
 
     /// Whether the server knows delta transfers.

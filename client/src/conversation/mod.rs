@@ -9,6 +9,7 @@ mod config;
 mod decompression;
 mod delta;
 mod error;
+mod frames;
 mod greeting;
 mod idle_timeout;
 mod link;
@@ -19,27 +20,31 @@ mod paths;
 #[cfg(test)]
 pub(crate) mod peer;
 mod receive_queue;
+mod session;
 mod stored_digests;
 #[cfg(test)]
 mod tests;
 
 pub use config::{RESPONSE_TIMEOUT, config};
 pub use error::ConversationError;
+pub(crate) use frames::{batch, encoded, unexpected};
 pub use idle_timeout::IdleTimeout;
 pub use loss::LossReason;
 pub(crate) use parts::MAX_DIGESTS;
 pub(crate) use stored_digests::{MAX_LOOKED_UP, fill as fill_stored, lookup};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use compression::AgreedCompression;
 use link::{FrameReceiver, FrameSender};
 use receive_queue::ReceiveQueue;
 use russh::Channel;
 use russh::client::Msg;
+use session::{ConversationNumber, KnownSession};
 use sshome_ssh::{CompressionMode, LinkMeter};
 use sshome_wire::{
     Frame, Hello, MAX_FRAME, Payload, Progress, RemotePath, Reply, Request, SUBSYSTEM, Status,
 };
+use std::time::SystemTime;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +61,9 @@ pub struct Conversation {
     outstanding: usize,
     /// Whether `Cancel` is sent, and not all answers have arrived.
     is_cancelling: bool,
+    number: ConversationNumber,
     hello: Hello,
+    session: Option<KnownSession>,
     cwd: RemotePath,
     /// Whether the server is on this machine.
     is_local: bool,
@@ -90,6 +97,7 @@ impl Conversation {
         asked.map_err(|error| ConversationError::Lost(error.to_string()))?;
         let outgoing = FrameSender::new(write, link.clone());
         let mut incoming = FrameReceiver::new(read);
+        let begun = SystemTime::now();
         if let Some(place) = outgoing.place().await {
             place.send(encoded(&Frame::Hello(greeting::ours(compression)))?);
         }
@@ -97,6 +105,7 @@ impl Conversation {
             Frame::Hello(hello) => greeting::checked(hello)?,
             frame => return Err(unexpected(&frame)),
         };
+        let session = KnownSession::receive(&mut incoming, &hello, begun).await?;
         let compression = AgreedCompression::new(compression, link, &hello, &mut incoming.decompression);
         let cwd = RemotePath::root();
         let receive_queue = ReceiveQueue::default();
@@ -106,7 +115,9 @@ impl Conversation {
             receive_queue,
             outstanding: 0,
             is_cancelling: false,
+            number: ConversationNumber::next(),
             hello,
+            session,
             cwd,
             is_local: false,
             compression,
@@ -372,27 +383,4 @@ impl Conversation {
         }
         Ok(())
     }
-}
-
-/// The error for an unexpected frame.
-pub(crate) fn unexpected(frame: &Frame) -> ConversationError {
-    ConversationError::Protocol(format!("it sent an unexpected {:?} frame", frame.kind()))
-}
-
-/// A frame's bytes.
-pub(crate) fn encoded(frame: &Frame) -> Result<Bytes, ConversationError> {
-    let mut bytes = BytesMut::new();
-    frame.encode(&mut bytes)?;
-    Ok(bytes.freeze())
-}
-
-/// The bytes of several frames, and how many they are.
-pub(crate) fn batch(frames: impl Iterator<Item = Frame>) -> Result<(Bytes, usize), ConversationError> {
-    let mut bytes = BytesMut::new();
-    let mut count = 0;
-    for frame in frames {
-        frame.encode(&mut bytes)?;
-        count += 1;
-    }
-    Ok((bytes.freeze(), count))
 }

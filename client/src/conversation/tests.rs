@@ -1,6 +1,7 @@
 use super::peer::{connect, hello};
 use super::*;
-use sshome_wire::{End, Entries, Entry, FileKind, Time};
+use sshome_wire::{End, Entries, Entry, Features, FileKind, Session, Time};
+use std::time::Duration;
 
 fn pwd_is(path: &[u8]) -> Frame {
     Frame::Reply(Reply::with(Payload::Path(path.to_vec())))
@@ -194,4 +195,23 @@ async fn a_server_that_closes_the_channel_is_a_lost_connection() {
     // The script's end closes its half.
     let error = talk.conversation.request(Request::Pwd, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, ConversationError::Lost(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_knows_sessions_says_what_the_login_may_do() {
+    let session = Session { reads: true, adds: true, changes: false, time: Time::default() };
+    let knows = Hello { features: Features::SESSION, ..hello(1) };
+    let talk = connect(knows.clone(), move |mut peer| async move {
+        peer.say(Frame::Session(session)).await;
+        peer.hear().await;
+    });
+    let conversation = talk.await.unwrap().conversation;
+    assert_eq!(conversation.session(), Some(&session));
+    assert!(conversation.clock_difference().unwrap() > Duration::from_secs(1 << 30));
+    // An older one does not.
+    let talk = connect(hello(1), |mut peer| async move { drop(peer.hear().await) });
+    let conversation = talk.await.unwrap().conversation;
+    assert!(conversation.session().is_none() && conversation.clock_difference().is_none());
+    let other = connect(knows, |peer| async move { peer.say(pwd_is(b"/")).await });
+    assert!(matches!(other.await, Err(ConversationError::Protocol(_))));
 }

@@ -128,6 +128,12 @@ pub(super) const ALL_LETTER: char = '\u{1c}';
 pub(super) const ALL_FLAG: Flag =
     Flag::new(ALL_LETTER, "transfer files with the same content, too").word("all");
 
+/// The placeholder of `--backup-dir`.
+pub(super) const BACKUP_DIR_LETTER: char = '\u{1d}';
+
+/// The placeholder of `--watch`.
+pub(super) const WATCH_LETTER: char = '\u{1e}';
+
 const EXCLUDE_FLAG: Flag = Flag::with_value(
     EXCLUDE_LETTER,
     "exclude",
@@ -179,8 +185,9 @@ pub(super) const CHECK_FLAGS: &[Flag] = &[
     MAX_SIZE_FLAG,
 ];
 
-/// The options of `push` and `pull`.
-pub(super) const SYNC_FLAGS: &[Flag] = &[
+/// The options that `push` and `pull` share, and these.
+macro_rules! sync_flags {
+    ($($own:expr)?) => { &[
     Flag::new('n', "show what would be changed, and change nothing").word("dry-run"),
     Flag::new('i', "list each change: create, update or delete").word("itemize"),
     Flag::new('c', "compare digests of files of the same size, not their times").word("checksum"),
@@ -196,6 +203,13 @@ pub(super) const SYNC_FLAGS: &[Flag] = &[
         |text| value::count(text).map(drop),
         "with --delete: delete at most N entries",
     ),
+    Flag::with_value(
+        BACKUP_DIR_LETTER,
+        "backup-dir",
+        "DIR",
+        not_empty,
+        "keep what is replaced or deleted in DIR at the destination",
+    ),
     EXCLUDE_FLAG,
     INCLUDE_FLAG,
     EXCLUDE_FROM_FLAG,
@@ -203,7 +217,20 @@ pub(super) const SYNC_FLAGS: &[Flag] = &[
     MAX_SIZE_FLAG,
     Flag::new(EXISTING_LETTER, "transfer only files that exist at the destination").word("existing"),
     Flag::new(IGNORE_EXISTING_LETTER, "transfer only files that do not exist there").word("ignore-existing"),
-];
+    $($own,)?
+    ] };
+}
+
+/// The options of `pull`.
+pub(super) const PULL_FLAGS: &[Flag] = sync_flags!();
+
+/// The options of `push`.
+pub(super) const PUSH_FLAGS: &[Flag] =
+    sync_flags!(Flag::new(WATCH_LETTER, "keep running, and send changes").word("watch"));
+
+fn not_empty(text: &str) -> Result<(), String> {
+    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(()) }
+}
 
 fn pattern(text: &str) -> Result<(), String> {
     let mut rules = FilterRules::default();

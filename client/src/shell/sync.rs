@@ -2,21 +2,29 @@
 
 use super::event::OperationKind;
 use super::flag::{
-    DELETE_EXCLUDED_LETTER, DELETE_LETTER, EXCLUDE_FROM_LETTER, EXCLUDE_LETTER, EXISTING_LETTER, FAST_LETTER,
-    IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER, MAX_SIZE_LETTER, MIN_SIZE_LETTER,
+    BACKUP_DIR_LETTER, DELETE_EXCLUDED_LETTER, DELETE_LETTER, EXCLUDE_FROM_LETTER, EXCLUDE_LETTER,
+    EXISTING_LETTER, FAST_LETTER, IGNORE_EXISTING_LETTER, INCLUDE_LETTER, JOBS_LETTER, MAX_DELETE_LETTER,
+    MAX_SIZE_LETTER, MIN_SIZE_LETTER, WATCH_LETTER,
 };
 use super::invocation::Invocation;
 use super::transfer::trusted_words;
 use super::{Shell, ShellError, value};
 use crate::conversation::ConversationError;
+use crate::messages::warn;
 use crate::names;
 use crate::transfer::{
     self, DeleteOptions, DifferenceKind, FileComparison, Filter, FilterRules, FinishedFile, FinishedLink,
-    Observer, ProgressDisplay, Retry, SyncAction, SyncChange, SyncOptions, TreeDifference,
+    Observer, ProgressDisplay, Retry, SyncAction, SyncChange, SyncOptions, TreeDifference, TreeWatcher,
+    WatchedChanges,
 };
+use sshome_wire::RemotePath;
 use sshome_wire::display::Escaped;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Clocks that differ by more are reported.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 
 impl Shell {
     pub(super) async fn push(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -24,8 +32,20 @@ impl Shell {
         let target = target.bytes();
         let into_directory = target.ends_with(b"/");
         let target = self.conversation.absolute(&target).map_err(ConversationError::from)?;
-        let options = self.sync_options(invocation)?;
+        let mut options = self.sync_options(invocation)?;
+        if let Some(directory) = invocation.value(BACKUP_DIR_LETTER) {
+            let directory = self.conversation.absolute(directory.as_bytes());
+            options.remote_backup = Some(directory.map_err(ConversationError::from)?);
+        }
+        let (options, notice) = options.permitted(&self.conversation)?;
+        if let Some(notice) = notice {
+            warn(notice);
+        }
+        self.warn_of_clocks(&options);
         let sources = self.local_paths(sources).await?;
+        if invocation.has(WATCH_LETTER) {
+            return self.push_on(&sources, (&target, into_directory), &options, invocation.has('i')).await;
+        }
         let progress = self.sync_progress(OperationKind::Push, invocation.has('i') || options.dry_run);
         let begun = Instant::now();
         let context = self.context(&progress);
@@ -34,11 +54,56 @@ impl Shell {
         self.report(&summary, begun.elapsed())
     }
 
+    /// Pushes directories, and then what changes in them, until it is cancelled.
+    async fn push_on(
+        &mut self,
+        sources: &[PathBuf],
+        target: (&RemotePath, bool),
+        options: &SyncOptions,
+        itemize: bool,
+    ) -> Result<(), ShellError> {
+        if options.dry_run || sources.iter().any(|source| !source.is_dir()) {
+            let text = "--watch needs directories, and cannot be combined with --dry-run";
+            return Err(ShellError::Failed(text.to_owned()));
+        }
+        // What changes during the first push is noticed, too.
+        let mut watcher = TreeWatcher::begin(sources).map_err(ShellError::Failed)?;
+        let mut changes = WatchedChanges::Everything;
+        loop {
+            let connection = self.conversation.number();
+            let progress = self.sync_progress(OperationKind::Push, itemize);
+            let begun = Instant::now();
+            let context = self.context(&progress);
+            let summary = transfer::push_changes(context, sources, target, options, &changes).await?;
+            self.out.count_unchanged(summary.unchanged, summary.trusted);
+            if changes == WatchedChanges::Everything || !summary.is_empty() {
+                match self.report(&summary, begun.elapsed()) {
+                    // What failed is tried again when it changes, or with everything.
+                    Ok(()) | Err(ShellError::Reported) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // While the connection was lost, somebody else may have changed the destination.
+            changes = match self.conversation.number() == connection {
+                false => WatchedChanges::Everything,
+                true => tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => return Err(ConversationError::Cancelled.into()),
+                    changes = watcher.next() => changes,
+                },
+            };
+        }
+    }
+
     pub(super) async fn pull(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let Some((target, sources)) = invocation.operands.split_last() else { return Ok(()) };
         let into_directory = target.bytes().ends_with(b"/");
         let target = self.local_target(target)?;
-        let options = self.sync_options(invocation)?;
+        let mut options = self.sync_options(invocation)?;
+        if let Some(directory) = invocation.value(BACKUP_DIR_LETTER) {
+            options.local_backup = Some(self.local_path(directory.as_bytes())?);
+        }
+        self.warn_of_clocks(&options);
         let mut paths = Vec::new();
         for path in self.remote_paths(sources).await? {
             paths.push(self.conversation.absolute(&path).map_err(ConversationError::from)?);
@@ -80,6 +145,17 @@ impl Shell {
         match summary.differences == 0 && summary.failures.is_empty() {
             true => Ok(()),
             false => Err(ShellError::Reported),
+        }
+    }
+
+    /// With `--update`, the later of two times decides: warns if the clocks disagree.
+    fn warn_of_clocks(&self, options: &SyncOptions) {
+        let difference = self.conversation.clock_difference().unwrap_or_default();
+        if options.update && difference > MAX_CLOCK_DIFFERENCE {
+            warn(format_args!(
+                "the clocks of this machine and of the server differ by {} s: --update may keep the older of two files",
+                difference.as_secs()
+            ));
         }
     }
 

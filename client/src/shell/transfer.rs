@@ -126,7 +126,7 @@ impl Shell {
             warn(format_args!("{what}: {why}"));
             self.out.event(&OutputEvent::Skipped { what, message: why })?;
         }
-        warn_more(skipped.more(), "special files, which were skipped");
+        warn_more(skipped.more(), "entries that were skipped");
         for (failure, text) in failures.iter().zip(one_line_per_cause(failures)) {
             self.out.not_transferred(failure, text.as_deref());
         }

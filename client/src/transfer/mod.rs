@@ -48,7 +48,8 @@ pub use stream::{ExpectedContent, StreamedFile, get_stream, put_stream};
 pub use summary::{Failure, ResumedFile, SavedFile, TransferSummary};
 pub use sync::{
     CheckSummary, DeleteOptions, DifferenceKind, FileComparison, Filter, FilterError, FilterRules,
-    SyncAction, SyncChange, SyncOptions, TreeDifference, check, pull, push,
+    SyncAction, SyncChange, SyncOptions, TreeDifference, TreeWatcher, WatchedChanges, check, pull, push,
+    push_changes,
 };
 
 use crate::conversation::ConversationError;

@@ -106,6 +106,13 @@ impl Failure {
 }
 
 impl TransferSummary {
+    /// Whether nothing was transferred or deleted, and there is nothing to report.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let done = self.files + self.links + self.deleted;
+        done == 0 && self.skipped.is_empty() && self.failures.is_empty()
+    }
+
     /// Adds the result of another part of the same transfer.
     pub(super) fn add(&mut self, other: TransferSummary) {
         self.files += other.files;

@@ -3,6 +3,7 @@
 
 mod exec;
 mod finishing;
+mod folders;
 mod keys;
 mod native;
 mod sftp;

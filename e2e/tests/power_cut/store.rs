@@ -4,14 +4,14 @@ mod blocks;
 
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;
-use sshome_store::{CheckedPartial, Ctx, HomeSettings, HomeStore, MakeDirectory, StoreError};
+use sshome_store::{Cause, CheckedPartial, Ctx, HomeSettings, HomeStore, MakeDirectory, StoreError};
 use sshome_store_posix::{PosixStore, STAGING_DIRECTORY};
 use sshome_wire::{BLOCK_BYTES, BlockHasher, End, Put, RemotePath, Status, StreamId, Time};
 use sshomed::accounts::{TomlAccounts, homes_of};
 use sshomed::auth::{Authenticator, Login};
 use sshomed::service::{
-    self, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, PutUpload, RecursiveRemoval, SetAttributes,
-    StepLimit, User, UserPermits,
+    self, Backup, Copy, Error, Hashing, OpenFile, OpenMode, PartCheck, PutUpload, RecursiveRemoval,
+    SetAttributes, StepLimit, User, UserPermits,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -217,6 +217,15 @@ impl Session {
 
     pub(crate) fn hard_link(&self, from: &str, to: &str) -> Result<bool> {
         allowed(service::hard_link(&self.0, &path(from), &path(to)))
+    }
+
+    /// Keeps the version of a file under a second name, and makes that durable, as our protocol does.
+    pub(crate) fn back_up(&self, from: &str, to: &str) -> Result<bool> {
+        let kept = service::back_up(&self.0, &path(from), &path(to), false);
+        allowed(kept.and_then(|kept| match kept {
+            Backup::Named(names) => service::publish(&self.0, Vec::new(), names).1,
+            Backup::Copying(_) => Err(Error::Unknown(StoreError::file(&path(to), Cause::Unsupported))),
+        }))
     }
 
     pub(crate) fn remove_tree(&self, name: &str) -> Result<bool> {

@@ -116,7 +116,7 @@ impl<'a> Actor<'a> {
         if std::mem::take(&mut self.has_moved_directory) {
             return if self.random.random_bool(0.7) { self.sync() } else { self.remove_tree() };
         }
-        match self.random.random_range(0..31) {
+        match self.random.random_range(0..34) {
             0..5 => self.put_few(),
             5 => self.put_many(),
             6 => self.put_medium(),
@@ -130,6 +130,7 @@ impl<'a> Actor<'a> {
             25..27 => self.hard_link(),
             27..29 => self.rename_directory(),
             29 => self.remove_directory(),
+            30..33 => self.back_up(),
             _ => self.sync(),
         }
     }

@@ -4,6 +4,7 @@ use crate::world::World;
 use sshome_e2e::tree::{age, described, mode, noise, set_mode};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_pull_fetches_everything_and_the_next_one_nothing() {
@@ -59,6 +60,7 @@ async fn a_dry_run_makes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn digests_find_what_times_hide() {
     let world = World::new().await;
+    age(&world.remote("b"), 5);
     world.pull(&[]);
     let time = fs::metadata(world.remote("b")).unwrap().modified().unwrap();
     fs::write(world.remote("b"), "B").unwrap();
@@ -221,4 +223,23 @@ async fn it_is_a_command_of_a_script_and_programs_get_an_event_for_each_change()
     let again = world.client.run(["--json", "pull", "t", "t"]).unwrap();
     let summary: serde_json::Value = serde_json::from_str(again.out().lines().last().unwrap()).unwrap();
     assert_eq!((&summary["files"], &summary["unchanged"]), (&0.into(), &5.into()), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_changed_just_now_is_compared_again_by_its_digest() {
+    let world = World::new().await;
+    world.pull(&[]);
+    let (now, long_ago) = (SystemTime::now() + Duration::from_millis(1900), UNIX_EPOCH);
+    world.write("a", b"A");
+    world.write("b", b"B");
+    for (name, time) in [("a", now), ("b", long_ago)] {
+        for path in [world.local(name), world.remote(name)] {
+            fs::File::open(path).unwrap().set_modified(time).unwrap();
+        }
+    }
+    // Size and time are the same.
+    let pulled = world.pull(&[]);
+    assert!(pulled.starts_with("1 file, ") && pulled.ends_with(", 4 unchanged"), "{pulled}");
+    assert_eq!(fs::read(world.local("a")).unwrap(), b"A");
+    assert_eq!(fs::read(world.local("b")).unwrap(), b"b");
 }

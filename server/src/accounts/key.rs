@@ -2,6 +2,7 @@
 
 use super::{Access, Expiry, Origin, OriginError, earlier};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+use sshome_wire::RemotePath;
 use sshome_wire::public_key::{OtherForm, each_option, is_idle_option, is_key_type, split_options};
 use std::net::IpAddr;
 
@@ -14,6 +15,8 @@ pub struct AuthorizedKey {
     key: PublicKey,
     origin: Option<Origin>,
     expires: Option<Expiry>,
+    /// Where the view of the home begins; `None` for the whole home.
+    folder: Option<RemotePath>,
     /// `None` if the key is a line.
     limits: Option<KeyLimits>,
 }
@@ -23,6 +26,21 @@ pub struct AuthorizedKey {
 pub struct KeyLimits {
     /// The permissions. Those of the account apply as well.
     pub access: Access,
+}
+
+/// What options before a key say, or the settings of its table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyOptions {
+    pub(crate) origin: Option<Origin>,
+    pub(crate) expires: Option<Expiry>,
+    pub(crate) folder: Option<RemotePath>,
+}
+
+/// Reads the folder of a key: an absolute path in the home, without `..`.
+pub(crate) fn parse_folder(text: &str) -> Option<RemotePath> {
+    let path = RemotePath::root().join(text.as_bytes()).ok().filter(|_| text.starts_with('/'))?;
+    let is_plain = path.components().all(|name| name != b"." && name != b"..");
+    is_plain.then_some(path)
 }
 
 /// Why a line is rejected.
@@ -47,7 +65,7 @@ pub enum KeyError {
     ShortRsa(usize),
     /// The line has an option that this server does not enforce.
     #[error(
-        "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
+        "has the option \"{0}\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", folder=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
     )]
     Option(String),
     /// `from=` is given twice.
@@ -58,6 +76,11 @@ pub enum KeyError {
         "has the option expiry-time=\"{0}\", which is not a date: use YYYYMMDD or YYYYMMDDHHMM, with Z for UTC"
     )]
     Expiry(String),
+    /// The value of `folder=` is no folder of the home.
+    #[error(
+        "has the option folder=\"{0}\", which is not a folder of the home: write it as folder=\"/laptop\""
+    )]
+    Folder(String),
     /// The options are not in OpenSSH's form.
     #[error("has options that cannot be read: quotes do not match, or a value has none")]
     Options,
@@ -90,8 +113,8 @@ impl AuthorizedKey {
             return Err(KeyError::Form(form));
         }
         let (words, rest) = split_options(line);
-        let (origin, expires) = options(words, rest)?;
-        Ok(AuthorizedKey { origin, expires, key: public_key(rest)?, limits: None })
+        let KeyOptions { origin, expires, folder } = options(words, rest)?;
+        Ok(AuthorizedKey { origin, expires, folder, key: public_key(rest)?, limits: None })
     }
 
     /// Parses a file's text. Empty lines and lines that begin with `#` are skipped.
@@ -150,7 +173,13 @@ impl AuthorizedKey {
 
     /// Whether an option before the key has an effect.
     pub(crate) fn has_options(&self) -> bool {
-        self.origin.is_some() || self.expires.is_some()
+        self.origin.is_some() || self.expires.is_some() || self.folder.is_some()
+    }
+
+    /// The folder at which the view of the home begins; `None` for the whole home.
+    #[must_use]
+    pub fn folder(&self) -> Option<&RemotePath> {
+        self.folder.as_ref()
     }
 
     /// The time from which it is not accepted. `None` is never.
@@ -174,24 +203,25 @@ impl AuthorizedKey {
     /// The same key as its table in the settings describes it.
     pub(crate) fn with_limits(
         mut self,
-        origin: Option<Origin>,
-        expires: Option<Expiry>,
+        KeyOptions { origin, expires, folder }: KeyOptions,
         comment: Option<&str>,
         limits: KeyLimits,
     ) -> AuthorizedKey {
         if let Some(comment) = comment {
             self.key.set_comment(comment);
         }
-        AuthorizedKey { key: self.key, origin, expires, limits: Some(limits) }
+        AuthorizedKey { key: self.key, origin, expires, folder, limits: Some(limits) }
     }
 
-    /// The same key, without permissions that its earlier version `old` does not have, and without a later expiry.
+    /// The same key, without permissions that its earlier version `old` does not have, without a later expiry, and in the same
+    /// folder.
     pub(crate) fn without_grants(mut self, old: &AuthorizedKey) -> AuthorizedKey {
         let access = self.access().and(old.access());
         if access != self.access() {
             self.limits = Some(KeyLimits { access });
         }
         self.expires = earlier(self.expires, old.expires);
+        self.folder.clone_from(&old.folder);
         self
     }
 
@@ -250,12 +280,12 @@ fn rsa_bits(key: &PublicKey) -> usize {
     modulus.len() * 8 - unused
 }
 
-/// Reads the options before a key, and returns the addresses that the key may come from, and when it expires.
-fn options(words: &str, rest: &str) -> Result<(Option<Origin>, Option<Expiry>), KeyError> {
+/// Reads the options before a key.
+fn options(words: &str, rest: &str) -> Result<KeyOptions, KeyError> {
     if rest.is_empty() {
         return Err(KeyError::NoKey);
     }
-    let (mut origin, mut expires) = (None, None);
+    let KeyOptions { mut origin, mut expires, mut folder } = KeyOptions::default();
     let quoted = |value: &str| -> Result<String, KeyError> {
         let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         value.map(str::to_owned).ok_or(KeyError::Options)
@@ -279,11 +309,15 @@ fn options(words: &str, rest: &str) -> Result<(Option<Origin>, Option<Expiry>), 
                 // As in OpenSSH, the earliest of several applies.
                 expires = earlier(expires, Some(time));
             }
-            ("from" | "expiry-time", None) => return Err(KeyError::Options),
+            ("folder", Some(value)) => {
+                let value = quoted(value)?;
+                folder = Some(parse_folder(&value).ok_or(KeyError::Folder(value))?);
+            }
+            ("from" | "expiry-time" | "folder", None) => return Err(KeyError::Options),
             _ => return Err(unknown_option(name, words, rest)),
         }
     }
-    Ok((origin, expires))
+    Ok(KeyOptions { origin, expires, folder })
 }
 
 /// The error for an unknown option. A line without a key type and a known option is probably not a key line at all.

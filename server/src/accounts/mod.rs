@@ -22,6 +22,7 @@ pub use expiry_warnings::expiry_warnings;
 pub(crate) use expiry_warnings::log_expiry_warnings;
 pub use home_settings::homes_of;
 pub use key::{AuthorizedKey, KeyError, KeyLimits, looks_like_a_line};
+pub(crate) use key::{KeyOptions, parse_folder};
 pub(crate) use name::check_name;
 pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};

@@ -22,11 +22,19 @@ pub struct KeySettings {
     /// The date from which it is not accepted, such as 2027-01-01
     #[arg(long, value_name = "DATE")]
     pub expires: Option<String>,
+    /// The folder of the home that the key sees as its home, such as "/laptop"
+    #[arg(long)]
+    pub folder: Option<String>,
 }
 
 impl KeySettings {
     fn entries(&self) -> impl Iterator<Item = (&'static str, Value)> {
-        let entries = [("access", &self.access), ("from", &self.from), ("expires", &self.expires)];
+        let entries = [
+            ("access", &self.access),
+            ("from", &self.from),
+            ("expires", &self.expires),
+            ("folder", &self.folder),
+        ];
         entries.into_iter().filter_map(|(name, value)| Some((name, typed(name, value.as_deref()?))))
     }
 

@@ -1,7 +1,7 @@
 //! `sshomed user key`: adds, lists and removes users' keys.
 
 use super::key_tables::KeySettings;
-use super::list::{columns, expires, from};
+use super::list::{access, columns, expires, from};
 use super::{Admin, AdminError};
 use crate::accounts::{Access, Account, AuthorizedKey, OwnKeys, OwnKeysError};
 use crate::config::{self, ConfigError, ConfigLocation, authorized_keys, shown};
@@ -132,7 +132,7 @@ impl Admin {
         ];
         let set = set_keys.iter().map(|key| ("administrator", key));
         rows.extend(set.chain(installed.iter().map(|key| ("user", key))).map(|(by, key)| {
-            let (access, from) = (key.access().and(account_access).name().to_owned(), from(key).to_owned());
+            let (access, from) = (access(key, account_access), from(key).to_owned());
             let kind = key.public_key().algorithm().as_str().to_owned();
             let comment = Escaped(key.comment()).to_string();
             [key.fingerprint(), kind, by.to_owned(), access, from, expires(key.expires()), comment]

@@ -1,7 +1,7 @@
 //! `sshomed user list`: the users as a table or as JSON.
 
 use super::{Admin, AdminError};
-use crate::accounts::{Account, AuthorizedKey, Expiry, OwnKeys, SftpUploads};
+use crate::accounts::{Access, Account, AuthorizedKey, Expiry, OwnKeys, SftpUploads};
 use crate::config::{self, Config, shown};
 use serde_json::{Value, json};
 use sshome_wire::display::{Escaped, Size};
@@ -68,6 +68,7 @@ fn restricted(key: &AuthorizedKey) -> Value {
         "fingerprint": key.fingerprint(),
         "comment": Escaped(key.comment()).to_string(),
         "access": key.access().name(),
+        "folder": key.folder().map(|folder| folder.to_string()),
         "expires": key.expires().map(|expires| expires.to_string()),
         "some_addresses": key.is_restricted_by_address(),
     })
@@ -78,18 +79,24 @@ pub(super) fn key_tables(config: &Config) -> String {
     let keys = config.accounts.iter().flat_map(|account| account.key_tables().map(move |key| (account, key)));
     let mut rows = vec![["USER", "KEY", "ACCESS", "FROM", "EXPIRES", "COMMENT"].map(str::to_owned)];
     rows.extend(keys.map(|(account, key)| {
-        let access = key.access().and(account.access).name();
+        let access = access(key, account.access);
         let comment = Escaped(key.comment()).to_string();
         [
             account.name.clone(),
             key.fingerprint(),
-            access.to_owned(),
+            access,
             from(key).to_owned(),
             expires(key.expires()),
             comment,
         ]
     }));
     if rows.len() == 1 { String::new() } else { columns(&rows) }
+}
+
+/// What a key permits, and in which folder, in words.
+pub(super) fn access(key: &AuthorizedKey, account: Access) -> String {
+    let access = key.access().and(account).name();
+    key.folder().map_or_else(|| access.to_owned(), |folder| format!("{access} in {folder}"))
 }
 
 /// The addresses that a key may come from, in words.

@@ -9,10 +9,13 @@ use crate::config::parse_limit;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use toml_edit::{TableLike, Value};
+use toml_edit::{Array, TableLike, Value};
 
 /// The value that removes a setting from the user's table, so that `[defaults]` applies.
 const DEFAULT_VALUE: &str = "default";
+
+/// The value that makes a list of patterns empty.
+const NO_PATTERN: &str = "none";
 
 /// The settings of a user to change. Each is a value as in the file, or `default`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -44,6 +47,12 @@ pub struct UserSettings {
     /// The date from which the user cannot log in, such as 2027-01-01; sessions end
     #[arg(long, value_name = "DATE")]
     pub expires: Option<String>,
+    /// What append-only and upload-only keys may remove, such as "locks/*"; may be given several times. "none" is nothing
+    #[arg(long, value_name = "PATTERN")]
+    pub deletable: Vec<String>,
+    /// Names under which such keys may remove their own new files, such as "*.partial"; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub temporary_names: Vec<String>,
     /// The folder that is the home; it must exist. "default" is homes/NAME
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
@@ -85,7 +94,9 @@ impl Admin {
         ];
         let changes: Vec<_> =
             changes.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?.trim()))).collect();
-        if changes.is_empty() {
+        let lists = [("deletable", &settings.deletable), ("temporary-names", &settings.temporary_names)];
+        let lists: Vec<_> = lists.into_iter().filter(|(_, patterns)| !patterns.is_empty()).collect();
+        if changes.is_empty() && lists.is_empty() {
             return Err(AdminError::NothingToSet);
         }
         self.edit(|document, config| {
@@ -104,9 +115,17 @@ impl Admin {
                     value => write(user, key, value),
                 }
             }
+            for (key, patterns) in &lists {
+                let user = self.user(document, name)?;
+                match patterns.as_slice() {
+                    [one] if one == DEFAULT_VALUE => unset(document, name, key),
+                    patterns => set(user, key, Value::Array(array(patterns))),
+                }
+            }
             Ok(())
         })?;
-        let set: Vec<_> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let mut set: Vec<_> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        set.extend(lists.iter().map(|(key, patterns)| format!("{key} = {}", patterns.join(", "))));
         Ok(format!("set of {name}: {}\n", super::escaped(&set.join(", "))))
     }
 
@@ -119,6 +138,14 @@ impl Admin {
         let real = fs::canonicalize(root).ok().filter(|real| real.is_dir());
         let real = real.ok_or_else(|| AdminError::Root(root.clone()))?;
         real.to_str().map(str::to_owned).ok_or_else(|| AdminError::Root(real.clone()))
+    }
+}
+
+/// The patterns as in the file.
+fn array(patterns: &[String]) -> Array {
+    match patterns {
+        [one] if one == NO_PATTERN => Array::new(),
+        patterns => patterns.iter().map(String::as_str).collect(),
     }
 }
 
@@ -137,6 +164,7 @@ mod tests {
     use super::*;
     use crate::accounts::{Access, SftpUploads};
     use crate::config;
+    use sshome_wire::RemotePath;
     use tempfile::TempDir;
 
     #[test]
@@ -158,6 +186,8 @@ mod tests {
             sftp_uploads: Some(value("atomic")),
             upload_rate: Some(value("1 MiB/s")),
             download_rate: Some(value("unlimited")),
+            deletable: ["locks/*", "x"].map(value).to_vec(),
+            temporary_names: vec![value("*.tmp")],
             root: Some(root),
         };
         admin.set("ann", &set(str::to_owned, elsewhere.path().to_owned())).unwrap();
@@ -167,8 +197,24 @@ mod tests {
         assert_eq!((ann.enabled, ann.own_keys, ann.sftp_uploads), (false, true, SftpUploads::Atomic));
         assert_eq!((ann.upload_rate, ann.download_rate), (Some(1 << 20), None));
         assert_eq!(ann.root, fs::canonicalize(elsewhere.path()).unwrap());
-        admin.set("ann", &set(|_| "default".to_owned(), "default".into())).unwrap();
+        let path = |name: &str| RemotePath::root().join(name.as_bytes()).unwrap();
+        let is_deletable = |name| ann.deletable.iter().any(|pattern| pattern.matches(&path(name)));
+        assert_eq!(["locks/a", "x", "y"].map(is_deletable), [true, true, false]);
+        assert!(ann.is_temporary(b"f.tmp") && !ann.is_temporary(b"f.partial"));
+        let none = || vec!["none".to_owned()];
+        let nothing = UserSettings { deletable: none(), temporary_names: none(), ..UserSettings::default() };
+        admin.set("ann", &nothing).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("deletable = []\n") && text.contains("temporary-names = []\n"), "{text}");
+        let default = || vec!["default".to_owned()];
+        let defaults = set(|_| "default".to_owned(), "default".into());
+        let defaults = UserSettings { deletable: default(), temporary_names: default(), ..defaults };
+        admin.set("ann", &defaults).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), before);
+
+        let slash = UserSettings { temporary_names: vec!["a/b".to_owned()], ..UserSettings::default() };
+        let error = admin.set("ann", &slash).unwrap_err().to_string();
+        assert!(error.starts_with("nothing was changed") && error.contains("temporary-names"), "{error}");
 
         let access = |value: &str| UserSettings { access: Some(value.into()), ..UserSettings::default() };
         let error = admin.set("ann", &access("neither")).unwrap_err().to_string();

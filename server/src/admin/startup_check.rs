@@ -7,7 +7,7 @@ use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
 use sshome_store::{HomeSettings, entries};
-use sshome_store_posix::examine_home;
+use sshome_store_posix::{examine_folder, examine_home};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -82,7 +82,15 @@ pub fn examine_start(
     for account in config.accounts.iter().filter(|account| account.enabled) {
         let problem = |why| format!("{}, the home of {}: {why}", shown(&account.root), account.name);
         let served = running.as_ref().and_then(|server| served_badly(server, &account.name));
-        start.problems.extend(served.or_else(|| examine_home(&HomeSettings::from(&**account)).map(problem)));
+        let home = HomeSettings::from(&**account);
+        start.problems.extend(served.or_else(|| examine_home(&home).map(problem)));
+        for key in &account.keys {
+            let why = key.folder().and_then(|folder| examine_folder(&home, folder));
+            let refused = |why| {
+                format!("a key of {}, {}: {why}: its logins are refused.", account.name, key.fingerprint())
+            };
+            start.notes.extend(why.map(refused));
+        }
     }
     Ok(start)
 }

@@ -11,7 +11,7 @@ mod transfer;
 pub use current_session::{CurrentSessionGuard, disk_error};
 pub use transfer::{Transfer, TransferProgress};
 
-use crate::accounts::Access;
+use crate::auth::Login;
 use crate::limits::{LogDecision, LogLimits, UserLineDecision};
 use crate::metrics::{Metrics, TransferDirection};
 use sshome_store::quota::QuotaExceeded;
@@ -139,14 +139,16 @@ impl Audit {
     }
 
     /// Logs a login by this method, with this key if it was a key, and with these permissions.
-    pub fn logged_in(&self, user: &str, method: &'static str, key: Option<String>, access: Access) {
-        let access = access.name();
+    pub fn logged_in(&self, login: &Login, method: &'static str) {
+        let (user, access) = (login.name(), login.access().name());
+        let folder = login.folder().map(|folder| folder.to_string());
         // A session has one user, so the cell is empty.
         let _ = self.0.user.set(user.to_owned());
         self.0.metrics.login(method, true);
-        match key {
-            Some(key) => log_event!(self, "logged in", method, key, access),
-            None => log_event!(self, "logged in", method, access),
+        match (login.key(), folder) {
+            (Some(key), Some(folder)) => log_event!(self, "logged in", method, key, access, folder),
+            (Some(key), None) => log_event!(self, "logged in", method, key, access),
+            (None, _) => log_event!(self, "logged in", method, access),
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::accounts::{AuthorizedKey, KeyLimits, OwnKeysError, SftpUploads};
+use crate::accounts::{AuthorizedKey, KeyLimits, KeyOptions, OwnKeysError, SftpUploads};
 use async_trait::async_trait;
 
 const ED25519_KEY: &str =
@@ -167,7 +167,8 @@ async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
         (Access::ReadOnly, Access::ReadWrite, Access::ReadOnly),
     ] {
         account.access = own;
-        account.keys = vec![key.clone().with_limits(None, None, None, KeyLimits { access: of_key })];
+        account.keys =
+            vec![key.clone().with_limits(KeyOptions::default(), None, KeyLimits { access: of_key })];
         // A restricted key that its user installs stays restricted.
         account.installed = vec![key.clone()];
         login.renew(Some(Arc::new(account.clone()))).unwrap();
@@ -181,8 +182,13 @@ async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
     account.installed = vec![key.clone()];
     login.renew(Some(Arc::new(account.clone()))).unwrap();
     assert!(login.may_manage_keys(), "the key may come from everywhere");
+    // A view never moves, and whoever sees a folder only installs no keys.
+    let folder = AuthorizedKey::parse(&format!("folder=\"/laptop\" {ED25519_KEY}")).unwrap();
+    assert!(folder.is_restricted());
+    (account.keys, account.installed) = (vec![folder], Vec::new());
+    assert_eq!(login.renew(Some(Arc::new(account.clone()))), Err(Revoked::Folder));
     let by_password = authenticator.password("alex", Password::new("alex's own")).await.unwrap();
-    account.keys[0] = key.with_limits(None, None, None, KeyLimits { access: Access::ReadOnly });
+    account.keys[0] = key.with_limits(KeyOptions::default(), None, KeyLimits { access: Access::ReadOnly });
     by_password.renew(Some(Arc::new(account))).unwrap();
     assert_eq!(by_password.access(), Access::ReadWrite);
 }

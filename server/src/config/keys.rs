@@ -4,7 +4,7 @@ use super::section::Section;
 use super::settings::{KEY_SETTINGS, names};
 use super::users::authorized_keys;
 use super::{ConfigLocation, Diagnostics, value};
-use crate::accounts::{AuthorizedKey, KeyLimits, looks_like_a_line};
+use crate::accounts::{AuthorizedKey, KeyLimits, KeyOptions, looks_like_a_line};
 use std::path::PathBuf;
 
 /// Reads the tables of one user. `others` are the keys of `authorized-keys`. Returns the keys, and the files that hold
@@ -49,6 +49,7 @@ fn one(
     };
     let origin = section.get("from", value::origin, mistakes).map(|found| found.value);
     let expires = section.get("expires", value::expiry, mistakes).map(|found| found.value);
+    let folder = section.get("folder", value::folder, mistakes).map(|found| found.value);
     let comment = section.get("comment", value::string, mistakes).map(|found| found.value);
     if section.span_of("key").is_none() {
         let message = "is missing: give the public key's line or file".to_owned();
@@ -67,7 +68,7 @@ fn one(
         }
     };
     let (key, file) = section.get("key", read, mistakes)?.value;
-    Some((key.with_limits(origin, expires, comment, limits), file))
+    Some((key.with_limits(KeyOptions { origin, expires, folder }, comment, limits), file))
 }
 
 #[cfg(test)]
@@ -118,6 +119,8 @@ mod tests {
         for (settings, want) in [
             (String::new(), "2 users.ann.keys.key: is missing"),
             (format!("{key}\naccess = \"all\""), "4 users.ann.keys.access: invalid access \"all\""),
+            (format!("{key}\nfolder = \"laptop\""), "4 users.ann.keys.folder: \"laptop\" is not a folder"),
+            (format!("{key}\nfolder = \"/a/../b\""), "4 users.ann.keys.folder: \"/a/../b\" is not a folder"),
             (format!("{key}\nfrom = \"host\""), "4 users.ann.keys.from: from=\"host\" is not an address"),
             (format!("{key}\nacces = \"read-only\""), "4 users.ann.keys.acces: unknown key: did you mean"),
             (format!("{key}\nexpires = 18:00:00"), "4 users.ann.keys.expires: must be a date"),

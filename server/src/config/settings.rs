@@ -116,6 +116,7 @@ pub(super) const KEY_SETTINGS: &[Setting] = &[
     ),
     without_default("from", "addresses that the key may come from, as `from=` in ~/.ssh/authorized_keys"),
     without_default("expires", "date from which the key is not accepted; its sessions end"),
+    without_default("folder", "folder of the home that the key sees as its home, such as `\"/laptop\"`"),
     without_default("comment", "comment in lists; default: that of the key"),
 ];
 

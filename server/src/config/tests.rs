@@ -246,7 +246,7 @@ fn errors_in_users_are_reported() {
             "[users.alex]\nauthorized-keys = [\"keys/alex.pub\",\n\"command=\\\"ls\\\" @KEY@\", \"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n",
             &[
                 "2: users.alex.authorized-keys: keys/alex.pub cannot be read: No such file or directory (os error 2); name a public key's file, or give its line",
-                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them",
+                "3: users.alex.authorized-keys: \"command=\"ls\" ssh-ed25519 AAAAC3NzaC1lZDI…\" has the option \"command\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", folder=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them",
                 "3: users.alex.authorized-keys: \"-----BEGIN OPENSSH PRIVATE KEY-----…\" is a private key, which must stay with its user: give the public key, the file that ends in .pub",
             ],
         ),
@@ -257,7 +257,7 @@ fn errors_in_users_are_reported() {
     assert_eq!(
         complaints(&dir, &[]),
         [
-            "2: users.alex.authorized-keys: alex.pub: line 3 has the option \"permit\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
+            "2: users.alex.authorized-keys: alex.pub: line 3 has the option \"permit\", which is not supported: remove it. Supported are from=\"…\", expiry-time=\"…\", folder=\"…\", restrict, and pty, port-forwarding, agent-forwarding, X11-forwarding and user-rc, with or without no- before them"
         ]
     );
 }

@@ -2,7 +2,8 @@
 
 use super::section::is_not;
 use super::{Algorithms, Confine, Kex, SizeError, parse_limit};
-use crate::accounts::{Access, Expiry, NamePattern, Origin, PathPattern, SftpUploads};
+use crate::accounts::{Access, Expiry, NamePattern, Origin, PathPattern, SftpUploads, parse_folder};
+use sshome_wire::RemotePath;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -105,6 +106,13 @@ pub(super) fn name_pattern(value: &DeValue<'_>) -> Result<NamePattern, String> {
     let text = string(value)?;
     NamePattern::parse(text)
         .ok_or_else(|| format!("\"{text}\" is not a pattern of a name: write it as \"*.partial\""))
+}
+
+/// The folder at which the view of a key begins.
+pub(super) fn folder(value: &DeValue<'_>) -> Result<RemotePath, String> {
+    let text = string(value)?;
+    parse_folder(text)
+        .ok_or_else(|| format!("\"{text}\" is not a folder of the home: write it as \"/laptop\""))
 }
 
 /// The addresses that a key may come from.

@@ -232,6 +232,9 @@ pub struct SessionReport {
     /// Its permissions, such as `read-write`.
     #[serde(default)]
     pub access: String,
+    /// The folder at which the view of its key begins. `None` for the whole home.
+    #[serde(default)]
+    pub folder: Option<String>,
     /// The fingerprint of the key of its login. `None` for a password.
     #[serde(default)]
     pub key: Option<String>,

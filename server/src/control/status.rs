@@ -109,6 +109,7 @@ fn one_session(session: &session::SshSession) -> Option<SessionReport> {
         session: session.audit().number(),
         user: login.name().to_owned(),
         access: login.access().name().to_owned(),
+        folder: login.folder().map(|folder| folder.to_string()),
         key: login.key(),
         source: session.peer().to_string(),
         since: since_1970(session.since()),

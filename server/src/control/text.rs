@@ -229,7 +229,10 @@ fn sessions(sessions: &[SessionReport], ago: impl Fn(u64) -> String) -> String {
             session.session.to_string(),
             session.user.clone(),
             session.source.clone(),
-            session.access.clone(),
+            session
+                .folder
+                .as_ref()
+                .map_or_else(|| session.access.clone(), |folder| format!("{} in {folder}", session.access)),
             ago(session.since),
             whole(session.idle),
             if session.ways.is_empty() { "-".to_owned() } else { session.ways.join(", ") },

@@ -5,6 +5,7 @@
 //! audit record, and gives each error its status. Operations block, so they run in the blocking pool. Those that take
 //! long work in steps: see the module `operation`.
 
+mod backup;
 mod browse;
 mod comparison;
 mod content_copy;
@@ -30,6 +31,7 @@ mod stored_digests;
 mod upload;
 mod user_permits;
 
+pub use backup::{Backup, BackupCopy, back_up};
 pub use browse::{Listing, OpenDirectory, change_directory, enter_directory, open_directory, stat};
 pub use content_copy::ContentCopy;
 pub use copy::Copy;
@@ -94,8 +96,15 @@ impl User {
         store: &dyn HomeStore,
         permits: &UserPermits,
     ) -> std::result::Result<User, Cause> {
-        let ctx = Ctx::default().guarded(Arc::new(AddedOnly(login.clone())));
+        let folder = login.folder();
+        let ctx = Ctx::default().guarded(Arc::new(AddedOnly(login.clone()))).within(folder.clone());
         let home = store.open(&ctx, &HomeSettings::from(&*login.account()))?;
+        if let Some(folder) = folder {
+            let top = home.info(&RemotePath::root(), true).map_err(|_| Cause::Unavailable)?;
+            if !login.holds_view(top.id) {
+                return Err(Cause::Folder { folder, why: "was replaced since you logged in: log in again" });
+            }
+        }
         let (superseded, permits) = (CancellationToken::new(), permits.of(login.name()));
         let (audit, count) = (Audit::default(), CountProgress::default());
         Ok(User { login, home, ctx, superseded, permits, audit, count })

@@ -1,7 +1,7 @@
 //! Changes of names and attributes: `mkdir`, `rmdir`, `mv`, links.
 
 use super::{Error, OpenFile, OpenMode, Result, User, restricted};
-use sshome_store::{Cause, EntryRef, MadeDirectories, MakeDirectory, Replace, SetAttributes};
+use sshome_store::{Cause, EntryRef, MadeDirectories, MadeLink, MakeDirectory, Replace, SetAttributes};
 use sshome_wire::{RemotePath, Time};
 
 /// Creates a directory. The new names, if any, are for [`publish`](super::publish()) to make durable.
@@ -68,7 +68,7 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Ent
 /// # Errors
 /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
-    let (from, to) = user.change(from, |home| home.hard_link(from, to))?;
+    let MadeLink { from, to, .. } = user.change(from, |home| home.hard_link(from, to))?;
     user.audit.hard_link_made(&from, &to);
     Ok(())
 }

@@ -100,7 +100,7 @@ impl ConnectionHandler {
             self.session.end("the account was changed during the login");
             return self.refuse(login.name(), method, None, &[]);
         }
-        self.session.audit().logged_in(login.name(), method, login.key(), login.access());
+        self.session.audit().logged_in(&login, method);
         let memory = self.shared.memory.of(login.name());
         self.flow.limit(login.name(), self.shared.rates.of(&login.account()), Arc::clone(&memory));
         self.memory = Some(memory);

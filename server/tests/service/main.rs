@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "that is how tests fail")]
 
 mod added;
+mod backup;
 mod cases;
 mod files;
 mod model;

@@ -1,9 +1,9 @@
 //! A home in a temporary folder, and a user in it.
 
 use russh::keys::parse_public_key_base64;
-use sshome_store::HomeStore;
-use sshome_store::memory::{Faults, FaultyStore};
+use sshome_store::memory::{Faults, FaultyStore, MemoryBacking, MemoryStore};
 use sshome_store::quota::Comparison;
+use sshome_store::{Capabilities, HomeSettings, HomeStore};
 use sshome_store_posix::PosixStore;
 use sshome_wire::{BlockHasher, End, Put, RemotePath, Status};
 use sshomed::accounts::{TomlAccounts, homes_of};
@@ -80,6 +80,14 @@ impl World {
     pub(crate) fn faulty_user(&self, faults: &Arc<Faults>) -> User {
         let store = FaultyStore::new(Arc::clone(&self.homes) as Arc<dyn HomeStore>, faults);
         User::enter(self.login.clone(), &store, &UserPermits::default()).unwrap()
+    }
+
+    /// A session in an empty home in memory, whose files have one name each.
+    pub(crate) fn user_without_hard_links(&self) -> User {
+        let backing = MemoryBacking::new(Capabilities { hard_links: false, ..Capabilities::ALL });
+        let store: &dyn HomeStore = &MemoryStore::on(&backing);
+        store.serve(&[HomeSettings::from(&*self.login.account())]).unwrap();
+        User::enter(self.login.clone(), store, &UserPermits::default()).unwrap()
     }
 
     pub(crate) fn home(&self) -> &Path {

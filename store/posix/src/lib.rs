@@ -7,6 +7,8 @@ pub mod permission;
 mod posix_home;
 mod store;
 
-pub use home::{CountPhase, STAGING_DIRECTORY, SyncfsPhase, examine_home, observe_syncfs, umask};
+pub use home::{
+    CountPhase, STAGING_DIRECTORY, SyncfsPhase, examine_folder, examine_home, observe_syncfs, umask,
+};
 pub use open_descriptors::OpenDescriptors;
 pub use store::PosixStore;

@@ -5,9 +5,9 @@ use crate::operations::{self, Context, PosixBlockSink, PosixHome, PosixUpload, R
 use sshome_store::quota::FileId;
 use sshome_store::{
     BlockSink, CheckedPartial, Counting, DirectoryEntry, DirectoryReader, DiskSpace, EntryId, EntryRef,
-    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
-    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult, Takeover,
-    TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
+    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MadeLink, MakeDirectory, OnRemoved, OpenMode,
+    PartialCheck, PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreResult,
+    Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 
@@ -75,7 +75,7 @@ impl Home for PosixHome {
         operations::make_symlink(self, path, target)
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)> {
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
         operations::hard_link(self, from, to)
     }
 

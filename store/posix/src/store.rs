@@ -7,6 +7,7 @@ use sshome_store::{
     Capabilities, Cause, Ctx, Home, HomeProblem, HomeSettings, HomeStore, HomeUsage, PrepareError,
     PreparedHome,
 };
+use sshome_wire::RemotePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,18 @@ impl PosixStore {
     }
 }
 
+/// Why a view cannot begin at a folder.
+fn unusable(folder: &RemotePath, cause: Cause) -> Cause {
+    let why = match cause {
+        Cause::NotFound => "does not exist",
+        Cause::NotDirectory | Cause::IsDirectory => "is not a directory",
+        Cause::Denied | Cause::NotPermitted => "cannot be opened by the server",
+        Cause::Reserved => "is reserved for the server",
+        other => return other,
+    };
+    Cause::Folder { folder: folder.clone(), why }
+}
+
 impl HomeStore for PosixStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::ALL
@@ -35,7 +48,11 @@ impl HomeStore for PosixStore {
     }
 
     fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause> {
-        let dir = Arc::new(self.0.open(home)?);
+        let dir = self.0.open(home)?;
+        let dir = Arc::new(match ctx.folder() {
+            Some(folder) => dir.within(folder).map_err(|error| unusable(folder, error.into()))?,
+            None => dir,
+        });
         let since = dir.writeback_epoch();
         Ok(Arc::new(PosixHome { dir, since, ctx: ctx.clone() }))
     }

@@ -2,7 +2,7 @@
 
 use super::NewHost;
 use super::world::*;
-use crate::{Cause, MakeDirectory, OpenMode, Replace, StoreError, StoreResult};
+use crate::{Cause, MadeLink, MakeDirectory, OpenMode, Replace, StoreError, StoreResult};
 
 pub fn a_rename_targets_exactly_the_given_name(host: NewHost<'_>) {
     let world = World::new(host);
@@ -37,7 +37,9 @@ pub fn a_rename_targets_exactly_the_given_name(host: NewHost<'_>) {
 pub fn files_and_symbolic_links_can_have_hard_links(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
-    let link = |from: &str, to: &str| user.home.hard_link(&path(from), &path(to));
+    let link = |from: &str, to: &str| {
+        user.home.hard_link(&path(from), &path(to)).map(|MadeLink { from, to, .. }| (from, to))
+    };
     user.make_directory("dir");
     user.make_symlink("link", "dir");
     user.put("f", b"f").unwrap();

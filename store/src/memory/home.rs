@@ -10,9 +10,9 @@ use super::{attributes, directories, names, publish, upload};
 use crate::quota::FileId;
 use crate::{
     BlockSink, Cause, CheckedPartial, Counting, Ctx, DirectoryReader, DiskSpace, EntryId, EntryRef,
-    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
-    PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreError, StoreResult,
-    Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
+    FileHandle, FileInfo, Home, HomeUsage, MadeDirectories, MadeLink, MakeDirectory, OnRemoved, OpenMode,
+    PartialCheck, PartialUploadInfo, PublishItem, Published, Renamed, Replace, SetAttributes, StoreError,
+    StoreResult, Takeover, TreeRemoval, TreeWalk, Upload, UploadSource, UploadSpec,
 };
 use sshome_wire::{RemotePath, StreamId, Time};
 use std::sync::Arc;
@@ -116,8 +116,9 @@ impl Home for MemoryHome {
         Ok((path, EntryRef::new(directories::MemoryNewName, false)))
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)> {
-        names::hard_link(self.counted(from)?, from, to)
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
+        let (from, to) = names::hard_link(self.counted(from)?, from, to)?;
+        Ok(MadeLink { from, to, name: EntryRef::new(directories::MemoryNewName, false) })
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {

@@ -130,6 +130,9 @@ impl HomeStore for MemoryStore {
     }
 
     fn open(&self, ctx: &Ctx, home: &HomeSettings) -> Result<Arc<dyn Home>, Cause> {
+        if ctx.folder().is_some() {
+            return Err(Cause::Unsupported);
+        }
         // Only the administrator sees the reason.
         self.retry(home).map_err(|_| Cause::Unavailable)?;
         let shared = self.served(&home.user).ok_or(Cause::Unavailable)?;

@@ -4,9 +4,8 @@ use super::{decoded, encoded, framed, is};
 use bytes::Bytes;
 use sshome_wire::frame::data_head;
 use sshome_wire::{
-    Blocks, Chunk, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry, Features, FileKind,
-    FileVersion, Frame, FrameError, FrameKind, Hashed, Header, Hello, Key, Part, Payload, Progress,
-    RangeHeader, Reply, Status, Stored, Time, UploadId, Usage,
+    Blocks, CreditedUsage, Digest, End, Entries, Entry, Features, FileKind, Frame, FrameError, FrameKind,
+    Hashed, Header, Hello, Key, Part, Payload, Progress, Reply, Session, Status, Time, Usage,
 };
 
 /// The 32 bytes of [`DIGEST`] in a row, for the literals.
@@ -352,55 +351,16 @@ fn parts() {
 }
 
 #[test]
-fn stored() {
+fn session() {
+    let time = Time { seconds: 300, nanoseconds: 5 };
     is(
-        &Frame::Stored(Stored { bytes: 4 << 20 }),
+        &Frame::Session(Session { reads: true, adds: true, changes: false, time }),
         &[
-            0, 0, 0, 5,  // length
-            13, // kind: stored
-            0x80, 0x80, 0x80, 0x02, // bytes
+            0, 0, 0, 7,  // length
+            40, // kind: session
+            1, 1, 0, // reads, adds, does not change
+            0xd8, 0x04, // seconds
+            5,    // nanoseconds
         ],
     );
-}
-
-#[test]
-fn copy() {
-    is(
-        &Frame::Copy(CopyRange { offset: 300, length: 5 }),
-        &[
-            0, 0, 0, 4,  // length
-            15, // kind: copy
-            0xac, 0x02, // offset
-            5,    // length
-        ],
-    );
-}
-
-#[test]
-fn description() {
-    let chunk = Chunk { digest: [7; 10], length: 300 };
-    let wire = [&[0, 0, 0, 14, 16, 1][..], &[7; 10], &[0xac, 0x02]].concat();
-    is(&Frame::Description(Description { chunks: vec![chunk] }), &wire);
-}
-
-#[test]
-fn range_header() {
-    let version = FileVersion { size: 300, mtime: Time { seconds: 1, nanoseconds: 5 }, id: [7; 16] };
-    let frame = |stored| Frame::RangeHeader(RangeHeader { version, mode: 0o644, stored });
-    let fields = [&[0xac, 0x02, 2, 5][..], &[7; 16], &[0xa4, 0x03]].concat();
-    is(&frame(None), &[&[0, 0, 0, 24, 17][..], &fields, &[0]].concat());
-    is(&frame(Some(Digest([9; 32]))), &[&[0, 0, 0, 56, 17][..], &fields, &[1], &[9; 32]].concat());
-}
-
-#[test]
-fn reply_with_an_upload() {
-    let head = [
-        0, 0, 0, 21, // length
-        7,  // kind: reply
-        0xcc, 0x01, // status 204
-        0,    // message
-        7,    // payload: upload
-    ];
-    let reply = Reply::with(Payload::Upload(UploadId([3; 16])));
-    is(&Frame::Reply(reply), &[&head[..], &[3; 16]].concat());
 }

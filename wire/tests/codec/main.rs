@@ -9,6 +9,7 @@ mod roundtrip;
 mod same_content;
 mod strategies;
 mod stream;
+mod transfers;
 
 use bytes::{Bytes, BytesMut};
 use sshome_wire::frame::HEADER_BYTES;

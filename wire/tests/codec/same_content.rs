@@ -76,6 +76,8 @@ fn each_feature_has_a_bit_of_its_own() {
         Features::DELTA,
         Features::RANGES,
         Features::BLOCK_UPLOADS,
+        Features::BACKUP,
+        Features::SESSION,
         Features::SAME_CONTENT,
     ];
     assert!(features.iter().all(|feature| feature.0.count_ones() == 1));

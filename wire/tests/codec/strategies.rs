@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sshome_wire::{
     Blocks, Chunk, CompressedData, CopyRange, CreditedUsage, Description, Digest, End, Entries, Entry,
     Features, FileKind, FileVersion, Frame, Hashed, Header, Hello, Key, Part, Payload, Progress, Put,
-    RangeHeader, Reply, Request, Status, Stored, StoredFile, StreamId, Time, UploadId, Usage,
+    RangeHeader, Reply, Request, Session, Status, Stored, StoredFile, StreamId, Time, UploadId, Usage,
 };
 
 /// Any frame; a data frame has at least a byte.
@@ -36,6 +36,9 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
             .prop_map(|(version, mode, stored)| Frame::RangeHeader(RangeHeader { version, mode, stored })),
         vec(stored_file(), 0..8).prop_map(Frame::StoredFiles),
         vec(any::<u8>(), 0..300).prop_map(|content| Frame::CompressedData(compressed(&content))),
+        (any::<(bool, bool, bool)>(), time()).prop_map(|((reads, adds, changes), time)| {
+            Frame::Session(Session { reads, adds, changes, time })
+        }),
     ]
 }
 
@@ -134,6 +137,7 @@ fn request() -> impl Strategy<Value = Request> {
             mtime
         }),
         (put(), name(), digest()).prop_map(|(put, from, digest)| Request::PutCopy { put, from, digest }),
+        (name(), name(), flag()).prop_map(|(from, to, remove)| Request::BackUp { from, to, remove }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::UNLIMITED_OPERANDS;
 use crate::shell::command::{CommandSpec, Operand, Verb};
-use crate::shell::flag::{CHECK_FLAGS, SYNC_FLAGS};
+use crate::shell::flag::{CHECK_FLAGS, PULL_FLAGS, PUSH_FLAGS};
 
 pub(super) const CHECK_COMMAND: CommandSpec = CommandSpec {
     verb: Verb::Check,
@@ -25,7 +25,7 @@ pub(super) const PULL_COMMAND: CommandSpec = CommandSpec {
     usage: "REMOTE… LOCAL",
     operands: (2, UNLIMITED_OPERANDS),
     completes: Some((Operand::Remote, Operand::Local)),
-    flags: SYNC_FLAGS,
+    flags: PULL_FLAGS,
     summary: "make a local directory like one on the server",
     details: "\
 pull DIR LOCAL makes LOCAL like DIR; with several sources, LOCAL/NAME like each. A file becomes LOCAL, or goes
@@ -42,11 +42,12 @@ pub(super) const PUSH_COMMAND: CommandSpec = CommandSpec {
     usage: "LOCAL… REMOTE",
     operands: (2, UNLIMITED_OPERANDS),
     completes: Some((Operand::Local, Operand::Remote)),
-    flags: SYNC_FLAGS,
+    flags: PUSH_FLAGS,
     summary: "make a directory on the server like a local one",
     details: "\
 push DIR REMOTE makes REMOTE like DIR; with several sources, REMOTE/NAME like each. A file becomes REMOTE, or goes
 into it if that is a directory or ends in /. Files with the same size and time are not sent; links are copied as links.
 Nothing is deleted without --delete, and nothing at all if anything failed or more than half of the entries (and more
-than 100) would go. Repeating an interrupted push resumes it.",
+than 100) would go. Repeating an interrupted push resumes it. With --watch it keeps running: a file is sent once it was
+quiet for a second, and everything is compared every hour and after a lost connection.",
 };

@@ -64,7 +64,10 @@ fn make_one(publisher: &mut Publisher, link: &PlannedLink) -> Result<LinkResult,
     let is_same = |name: &[u8]| directory.read_link(name).is_ok_and(|target| target == link.target);
     let placed = match link.is_new {
         true => place_new(&directory, &part, &link.name).map(|()| None),
-        false => publisher.place(&directory, &part, link.place, &link.name, is_same),
+        false => publisher
+            .keep_one(&directory, (link.place, &link.name))
+            .and_then(|()| publisher.sync_old())
+            .and_then(|()| publisher.place(&directory, &part, link.place, &link.name, is_same)),
     };
     match placed {
         Ok(saved) if !is_same(saved.as_deref().unwrap_or(&link.name)) => Err(format!(

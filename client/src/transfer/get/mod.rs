@@ -8,6 +8,7 @@
 //! links of a batch are made last ([`links`]), and directories get their modes and times when they are filled
 //! ([`folders`]).
 
+mod backup;
 mod download;
 mod fetch;
 mod folders;
@@ -32,6 +33,7 @@ mod write_error;
 mod write_queue;
 mod writer;
 
+pub(super) use backup::{BackupWriter, LocalBackup};
 pub(super) use download::DownloadWork;
 pub(super) use folders::UnfinishedDirectories;
 pub(super) use pending::{PendingDirectory, unfinished};

@@ -1,5 +1,6 @@
 //! The plan of a get: what it downloads, and where to. It is made from listings, before anything is written.
 
+use super::backup::LocalBackup;
 use crate::transfer::{Failure, IS_DIRECTORY, names};
 use sshome_wire::{Entry, PathError, RemotePath, Status, Time};
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub(in crate::transfer) struct Plan {
     pub(in crate::transfer) files: Vec<PlannedFile>,
     /// Links that are made as links.
     pub(in crate::transfer) links: Vec<PlannedLink>,
+    /// Where the old versions of replaced files are kept.
+    pub(in crate::transfer) backup: Option<Arc<LocalBackup>>,
     /// Special files, which are skipped.
     pub(super) skipped: Vec<Failure>,
     /// Failures.

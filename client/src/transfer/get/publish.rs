@@ -1,5 +1,6 @@
 //! Publishing: whole files are synced and renamed to their names, in groups.
 
+use super::backup::BackupWriter;
 use super::name_reservations::NameReservations;
 use super::plan::Plan;
 use super::store::{Store, sync_files};
@@ -43,6 +44,8 @@ pub(super) struct Publisher {
     /// The number of handles that the group holds.
     group_handles: usize,
     most_handles: usize,
+    /// Keeps the old versions of replaced files.
+    backup: Option<BackupWriter>,
     observer: Option<Arc<dyn Observer>>,
     pub(super) summary: TransferSummary,
 }
@@ -56,6 +59,7 @@ impl Publisher {
         observer: Option<Arc<dyn Observer>>,
     ) -> Publisher {
         let store = Store::new(Arc::clone(&plan));
+        let backup = plan.backup.clone().map(BackupWriter::new);
         Publisher {
             plan,
             options,
@@ -66,6 +70,7 @@ impl Publisher {
             group_handles: 0,
             // The other half is for everything else.
             most_handles: open_files() / 2,
+            backup,
             observer,
             summary: TransferSummary::default(),
         }
@@ -123,8 +128,8 @@ impl Publisher {
         let group = std::mem::take(&mut self.group);
         let group = sync_files(group, |staged| (&staged.directory, &staged.handle));
         let mut published = Vec::new();
-        for (staged, synced) in group {
-            let named = synced.map_err(|error| written(&error)).and_then(|()| self.name(&staged));
+        for (staged, kept) in self.keep_old(group) {
+            let named = kept.and_then(|()| self.name(&staged));
             match named {
                 Ok(name) => {
                     self.store.touched(&staged.directory);
@@ -144,6 +149,45 @@ impl Publisher {
                 Err(error) => self.summary.failures.push(self.plan.failure(staged.file, written(error))),
             }
         }
+    }
+
+    /// Keeps the old versions of the group's files, and syncs their names: from then on they may be replaced.
+    fn keep_old(
+        &mut self,
+        group: Vec<(VerifiedFile, io::Result<()>)>,
+    ) -> Vec<(VerifiedFile, Result<(), String>)> {
+        let plan = Arc::clone(&self.plan);
+        let kept: Vec<_> = group
+            .into_iter()
+            .map(|(staged, synced)| {
+                let kept = synced.map_err(|error| written(&error)).and_then(|()| {
+                    match plan.files.get(staged.file).filter(|planned| !planned.is_new) {
+                        Some(file) => self.keep_one(&staged.directory, (file.place, file.local_name())),
+                        None => Ok(()),
+                    }
+                });
+                (staged, kept)
+            })
+            .collect();
+        match self.sync_old() {
+            Ok(()) => kept,
+            Err(why) => kept.into_iter().map(|(staged, kept)| (staged, kept.and(Err(why.clone())))).collect(),
+        }
+    }
+
+    /// Keeps the old version of a name in a directory of the plan.
+    pub(super) fn keep_one(
+        &mut self,
+        directory: &LocalDirectory,
+        (place, name): (usize, &[u8]),
+    ) -> Result<(), String> {
+        let below = self.plan.places.get(place).map_or(&[][..], |place| &place.below);
+        self.backup.as_mut().map_or(Ok(()), |backup| backup.keep(directory, below, name))
+    }
+
+    /// Syncs the names of the old versions.
+    pub(super) fn sync_old(&mut self) -> Result<(), String> {
+        self.backup.as_mut().map_or(Ok(()), BackupWriter::sync)
     }
 
     /// Renames a file to its name, or to a name beside a different file that has it. Returns the other name in that

@@ -180,7 +180,8 @@ fn busy() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "another sshome is writing this file; wait for it or stop it")
 }
 
-fn since_epoch(time: SystemTime) -> Time {
+/// A time of the system.
+pub(super) fn since_epoch(time: SystemTime) -> Time {
     let (seconds, nanoseconds) = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
         Err(error) => {

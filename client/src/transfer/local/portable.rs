@@ -181,6 +181,26 @@ impl PortableDirectory {
         Ok(mtime(&fs::metadata(&self.0)?))
     }
 
+    /// Gives a file a second name, in any directory of the disk.
+    pub(in crate::transfer) fn link(
+        &self,
+        name: &[u8],
+        to: &PortableDirectory,
+        new: &[u8],
+    ) -> io::Result<()> {
+        fs::hard_link(self.path(name)?, to.path(new)?)
+    }
+
+    /// Renames a file, to any directory of the disk, and replaces a file of that name.
+    pub(in crate::transfer) fn rename(
+        &self,
+        name: &[u8],
+        to: &PortableDirectory,
+        new: &[u8],
+    ) -> io::Result<()> {
+        fs::rename(self.path(name)?, to.path(new)?)
+    }
+
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         fs::remove_file(self.path(name)?)

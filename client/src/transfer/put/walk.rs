@@ -143,6 +143,17 @@ pub(in crate::transfer) enum PlannedUpload {
     Directory { directory: Arc<UploadDirectory>, names: Vec<(OsString, OldVersion)> },
 }
 
+impl PlannedUpload {
+    /// Leaves out entries of a directory by their paths on the server.
+    pub(in crate::transfer) fn retain(&mut self, keeps: impl Fn(&RemotePath) -> bool) {
+        if let PlannedUpload::Directory { directory, names } = self {
+            names.retain(|(name, _)| {
+                directory.to.join(&crate::names::bytes(name)).is_ok_and(|path| keeps(&path))
+            });
+        }
+    }
+}
+
 /// The parent in the same tree; `None` for a source that the user named.
 pub(in crate::transfer) type ParentDirectory = Option<Arc<UploadDirectory>>;
 

@@ -137,6 +137,7 @@ impl TreeCheck<'_> {
             direction: Direction::Check,
             relative: Path::new(""),
             source: path_bytes(local),
+            now: None,
             is_same_time: &is_same_time,
         };
         let verdict = match ours.kind == FileKind::File && theirs.kind == FileKind::File {
@@ -290,6 +291,7 @@ impl CheckPair {
             direction: Direction::Check,
             relative: &relative,
             source: path_bytes(&path),
+            now: None,
             is_same_time: &is_same_time,
         };
         let mut found = comparison.compare(ours.entries, Some(theirs));

@@ -4,10 +4,15 @@ use super::digests::DigestResult;
 use super::{Direction, FileComparison, SyncOptions, joined};
 use crate::names;
 use crate::transfer::Failure;
+use crate::transfer::local::distance;
 use crate::transfer::names::{is_part, is_unfinished};
 use sshome_wire::{Entry, FileKind, Time};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
+
+/// A file that was changed less than this ago may change again without another time: FAT stores times in steps of 2 s.
+const RECENT_AGE: Duration = Duration::from_secs(2);
 
 /// A directory, listed completely.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +30,8 @@ pub(super) struct DirectoryComparison<'a> {
     pub(super) relative: &'a Path,
     /// The path of the directory at the source, for messages.
     pub(super) source: &'a [u8],
+    /// The time at the source; `None` if it does not matter whether its files were changed just now.
+    pub(super) now: Option<Time>,
     /// Whether two modification times are the same.
     pub(super) is_same_time: &'a dyn Fn(Time, Time) -> bool,
 }
@@ -45,6 +52,8 @@ pub(super) struct Differences {
     pub(super) extra: Vec<Entry>,
     /// Files and links that are the same.
     pub(super) unchanged: u64,
+    /// Those of them that may have been changed again without another time, because they were changed just now.
+    pub(super) recent: Vec<Entry>,
     /// Entries that take no part, with a warning.
     pub(super) skipped: Vec<Failure>,
     pub(super) failures: Vec<Failure>,
@@ -155,7 +164,10 @@ impl DirectoryComparison<'_> {
         }
         match self.judge(&entry, theirs) {
             SyncVerdict::Ignored => {}
-            SyncVerdict::Unchanged => found.unchanged += 1,
+            SyncVerdict::Unchanged => {
+                found.unchanged += 1;
+                found.recent.extend(theirs.filter(|theirs| self.is_recent(&entry, theirs)).map(|_| entry));
+            }
             SyncVerdict::Undecided => found.undecided.push(SourceEntry { entry, exists }),
             SyncVerdict::Transferred => {
                 let makes_room = |theirs: &&Entry| [theirs.kind, entry.kind] != [FileKind::File; 2];
@@ -163,6 +175,14 @@ impl DirectoryComparison<'_> {
                 found.transfer.push(SourceEntry { entry, exists });
             }
         }
+    }
+
+    /// Whether a file is the same by its time, and was changed so recently that a further change might have the same time.
+    fn is_recent(&self, entry: &Entry, theirs: &Entry) -> bool {
+        let is_same = theirs.size == entry.size && (self.is_same_time)(theirs.mtime, entry.mtime);
+        let by_time = self.options.comparison == FileComparison::Times && !self.options.ignore_existing;
+        let is_new = |now| distance(now, entry.mtime) < RECENT_AGE.as_nanos();
+        entry.kind == FileKind::File && is_same && by_time && self.now.is_some_and(is_new)
     }
 
     /// The failures of entries whose counterparts are of another kind.
@@ -192,7 +212,8 @@ impl DirectoryComparison<'_> {
         })
     }
 
-    fn failure(&self, name: &[u8], why: &str) -> Failure {
+    /// The failure of an entry of the source.
+    pub(super) fn failure(&self, name: &[u8], why: &str) -> Failure {
         Failure::of(&joined(self.source, name), why)
     }
 }

@@ -1,12 +1,13 @@
 //! Deletes entries that exist only on the server: last, deepest first, and only if nothing failed. Each entry is
 //! checked again just before.
 
+use super::push::RemoteBackup;
 use super::{SyncAction, SyncOptions, limits, report};
 use crate::conversation::ConversationError;
 use crate::transfer::retries::Retries;
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary};
 use sshome_wire::{Entries, Entry, FileKind, Payload, RemotePath, Reply, Request, Status, Time};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Entries that are looked at together before they are removed. A change in between is not noticed.
@@ -37,6 +38,11 @@ impl Extras {
         Extras { target, entries: Vec::new(), parents: BTreeMap::new(), listed: 0 }
     }
 
+    /// The destination.
+    pub(super) fn target(&self) -> &RemotePath {
+        &self.target
+    }
+
     /// Counts entries of a listing.
     pub(super) fn count(&mut self, entries: usize) {
         self.listed += entries as u64;
@@ -61,7 +67,7 @@ pub(super) async fn run(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     extras: Extras,
-    options: &SyncOptions,
+    (options, backup): (&SyncOptions, Option<&RemoteBackup>),
     failures: &CappedList<Failure>,
 ) -> Result<TransferSummary, ConversationError> {
     let mut summary = TransferSummary::default();
@@ -80,7 +86,7 @@ pub(super) async fn run(
         match retries.persist(ctx, list).await? {
             Ok(tree) => {
                 below += tree.len() as u64 - 1;
-                doomed.extend(without_excluded(tree, options));
+                doomed.extend(without_excluded(tree, options, backup));
             }
             Err(reply) => {
                 summary.failures.push(Failure::refused(extra.path.as_bytes(), reply.status, &reply.message));
@@ -102,9 +108,9 @@ pub(super) async fn run(
     if options.dry_run {
         return Ok(summary);
     }
-    let (deleted, failures) = remove(ctx, retries, &doomed).await?;
+    let (deleted, failures) = remove(ctx, retries, &doomed, backup).await?;
     summary.deleted = deleted;
-    summary.failures.extend(failures);
+    summary.failures.extend(failures.into_values());
     let parents: Vec<_> = parents.into_iter().collect();
     let finish_all = async |ctx: &mut TransferContext<'_>, _: &mut Retries| finish(ctx, &parents).await;
     retries.persist(ctx, finish_all).await?;
@@ -139,15 +145,19 @@ async fn tree(
     }
 }
 
-/// Leaves out what the filter excludes, and the directories that contain such entries.
+/// Leaves out what the filter excludes, the old versions, and the directories that contain such entries.
 fn without_excluded(
     tree: Vec<(RemotePath, Option<PathBuf>, Entry)>,
     options: &SyncOptions,
+    backup: Option<&RemoteBackup>,
 ) -> Vec<(RemotePath, Entry)> {
+    let backup = backup.map(RemoteBackup::directory);
     let (mut excluded, mut kept) = (HashSet::new(), HashSet::new());
-    for (path, relative, entry) in tree.iter().filter(|_| !options.deletes_excluded()) {
+    kept.extend(std::iter::successors(backup.cloned(), parent));
+    for (path, relative, entry) in &tree {
         let is_directory = entry.kind == FileKind::Directory;
-        let matches = relative.as_ref().is_none_or(|path| options.filter.excludes(path, is_directory));
+        let is_excluded = || relative.as_ref().is_none_or(|path| options.filter.excludes(path, is_directory));
+        let matches = Some(path) == backup || !options.deletes_excluded() && is_excluded();
         if matches || parent(path).is_some_and(|parent| excluded.contains(&parent)) {
             excluded.insert(path.clone());
             kept.extend(std::iter::successors(Some(path.clone()), parent));
@@ -161,8 +171,8 @@ pub(super) fn parent(path: &RemotePath) -> Option<RemotePath> {
     path.split().map(|(parent, _)| parent)
 }
 
-/// Removes entries that are still as they were listed. Returns their number, and the failures of the others. A missing one
-/// counts as removed.
+/// Removes entries that are still as they were listed; with a backup, files and links are moved there. Returns their number,
+/// and the failures of the others. A missing one counts as removed.
 ///
 /// # Errors
 /// Those of the conversation.
@@ -170,11 +180,12 @@ pub(super) async fn remove(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     doomed: &[(RemotePath, Entry)],
-) -> Result<(u64, Vec<Failure>), ConversationError> {
-    let (mut removed, mut failures) = (0, Vec::new());
+    backup: Option<&RemoteBackup>,
+) -> Result<(u64, HashMap<RemotePath, Failure>), ConversationError> {
+    let (mut removed, mut failures) = (0, HashMap::new());
     for some in doomed.chunks(ENTRIES_PER_CHECK) {
         let remove_some =
-            async |ctx: &mut TransferContext<'_>, _: &mut Retries| remove_unchanged(ctx, some).await;
+            async |ctx: &mut TransferContext<'_>, _: &mut Retries| remove_unchanged(ctx, some, backup).await;
         let failed = retries.persist(ctx, remove_some).await?;
         removed += some.len() as u64 - failed.len() as u64;
         failures.extend(failed);
@@ -186,8 +197,9 @@ pub(super) async fn remove(
 async fn remove_unchanged(
     ctx: &mut TransferContext<'_>,
     doomed: &[(RemotePath, Entry)],
-) -> Result<Vec<Failure>, ConversationError> {
-    let (mut failures, mut unchanged) = (Vec::new(), Vec::new());
+    backup: Option<&RemoteBackup>,
+) -> Result<HashMap<RemotePath, Failure>, ConversationError> {
+    let (mut failures, mut unchanged) = (HashMap::new(), Vec::new());
     let stats =
         doomed.iter().map(|(path, _)| Request::Stat { path: path.as_bytes().to_vec(), follow: false });
     let mut each = |index: usize, reply: Reply| {
@@ -196,12 +208,21 @@ async fn remove_unchanged(
             Payload::Stat(now) if is_unchanged(listed, &now) => unchanged.push((path, listed.kind)),
             _ if is_missing(reply.status) => {}
             Payload::Stat(_) => {
-                failures.push(Failure::of(path.as_bytes(), limits::CHANGED_SINCE_LISTED));
+                let failure = Failure::of(path.as_bytes(), limits::CHANGED_SINCE_LISTED);
+                failures.insert(path.clone(), failure);
             }
-            _ => failures.push(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
+            _ => {
+                let failure = Failure::refused(path.as_bytes(), reply.status, &reply.message);
+                failures.insert(path.clone(), failure);
+            }
         }
     };
     ctx.conversation.ask_all(stats, ctx.cancel, &mut each).await?;
+    if let Some(backup) = backup {
+        let is_file = |kind: FileKind| kind != FileKind::Directory;
+        let files: Vec<_> = unchanged.extract_if(.., |(_, kind)| is_file(*kind)).collect();
+        failures.extend(backup.ask(ctx, files.into_iter().map(|(path, _)| path), true).await?);
+    }
     let removals = unchanged.iter().map(|(path, kind)| {
         let path = path.as_bytes().to_vec();
         match kind {
@@ -218,7 +239,8 @@ async fn remove_unchanged(
                 FileKind::Directory => limits::NOT_EMPTY,
                 _ => &reply.message,
             };
-            failures.push(Failure::refused(path.as_bytes(), reply.status, message));
+            let failure = Failure::refused(path.as_bytes(), reply.status, message);
+            failures.insert((*path).clone(), failure);
         }
     };
     ctx.conversation.ask_all(removals, ctx.cancel, &mut each).await?;

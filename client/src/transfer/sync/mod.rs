@@ -5,6 +5,7 @@
 //! batch are those of `put` and `get`. `check` only reports the differences ([`check`]). What exists only at the destination is deleted last, and only if nothing failed
 //! ([`delete`], [`prune`]).
 
+mod alike;
 mod change;
 mod check;
 mod compare;
@@ -19,16 +20,18 @@ mod pull;
 mod push;
 mod sources;
 mod time_steps;
+mod watch;
 
 pub use change::{DifferenceKind, SyncAction, SyncChange, TreeDifference};
 pub use check::{CheckSummary, check};
 pub use filter::{Filter, FilterError, FilterRules};
 pub use pull::pull;
-pub use push::push;
+pub use push::{push, push_changes};
+pub use watch::{TreeWatcher, WatchedChanges};
 
 use super::{Delta, Jobs, TransferContext, TransferOptions};
 use sshome_wire::{Entry, FileKind, RemotePath};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest number of directories that are listed at once.
 const MAX_PIPELINED_LISTINGS: usize = 64;
@@ -65,6 +68,12 @@ pub struct SyncOptions {
     pub max_size: Option<u64>,
     /// What exists only at the destination is deleted.
     pub delete: Option<DeleteOptions>,
+    /// For a push: nothing that exists is changed, not even the time of a directory.
+    pub adds_only: bool,
+    /// For a push: where old versions of files are kept that are replaced or deleted.
+    pub remote_backup: Option<RemotePath>,
+    /// The same for a pull.
+    pub local_backup: Option<PathBuf>,
     /// How many connections share the transfer.
     pub jobs: Jobs,
     /// Whether new versions are sent as differences.
@@ -87,6 +96,9 @@ impl Default for SyncOptions {
             min_size: None,
             max_size: None,
             delete: None,
+            adds_only: false,
+            remote_backup: None,
+            local_backup: None,
             jobs: Jobs::default(),
             delta: Delta::default(),
             batch_entries: TransferOptions::DEFAULT_BATCH_ENTRIES,

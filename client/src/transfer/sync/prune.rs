@@ -4,8 +4,8 @@
 use super::delete::is_unchanged;
 use super::{SyncAction, SyncOptions, joined, limits, report_local};
 use crate::conversation::ConversationError;
-use crate::transfer::get::{PlannedDirectory, open_directory};
-use crate::transfer::local::LocalDirectory;
+use crate::transfer::get::{BackupWriter, LocalBackup, PlannedDirectory, open_directory};
+use crate::transfer::local::{LocalDirectory, LocalStat};
 use crate::transfer::names::{is_beside, is_part};
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary, blocking, path_bytes};
 use sshome_wire::{Entry, FileKind};
@@ -59,7 +59,7 @@ impl LocalExtras {
 pub(super) async fn run(
     ctx: &mut TransferContext<'_>,
     extras: LocalExtras,
-    options: &SyncOptions,
+    (options, backup): (&SyncOptions, Option<Arc<LocalBackup>>),
     failures: &CappedList<Failure>,
 ) -> Result<TransferSummary, ConversationError> {
     let mut summary = TransferSummary::default();
@@ -73,8 +73,8 @@ pub(super) async fn run(
         return Ok(summary);
     }
     let directories = Arc::new(directories);
-    let (surveyed, own) = (Arc::clone(&directories), options.clone());
-    let survey = match blocking(move || Survey::of(&surveyed, &own)).await? {
+    let (surveyed, own, old) = (Arc::clone(&directories), options.clone(), backup.clone());
+    let survey = match blocking(move || Survey::of(&surveyed, &own, old.as_deref())).await? {
         Ok(survey) => survey,
         Err(failure) => {
             summary.failures.push(failure);
@@ -101,7 +101,8 @@ pub(super) async fn run(
         return Ok(summary);
     }
     let cancel = ctx.cancel.clone();
-    let removed = blocking(move || remove_all(&directories, &doomed, &cancel)).await?;
+    let remove = move || remove_all(&directories, &doomed, backup.map(BackupWriter::new), &cancel);
+    let removed = blocking(remove).await?;
     summary.deleted = removed.count;
     summary.failures.extend(removed.failures);
     if ctx.cancel.is_cancelled() { Err(ConversationError::Cancelled) } else { Ok(summary) }
@@ -172,7 +173,11 @@ impl DoomedDirectory {
 
 impl Survey {
     /// Lists the extra directories to their ends.
-    fn of(directories: &[ExtraDirectory], options: &SyncOptions) -> Result<Survey, Failure> {
+    fn of(
+        directories: &[ExtraDirectory],
+        options: &SyncOptions,
+        backup: Option<&LocalBackup>,
+    ) -> Result<Survey, Failure> {
         let mut survey = Survey::default();
         for directory in directories {
             let within = Arc::new(DoomedDirectory::of(directory));
@@ -180,7 +185,7 @@ impl Survey {
             for entry in &directory.entries {
                 survey.doom(&within, entry.clone(), None);
             }
-            survey.list_below(first, options)?;
+            survey.list_below(first, options, backup)?;
         }
         Ok(survey)
     }
@@ -190,7 +195,12 @@ impl Survey {
     }
 
     /// Adds what is in the directories from this number on.
-    fn list_below(&mut self, first: usize, options: &SyncOptions) -> Result<(), Failure> {
+    fn list_below(
+        &mut self,
+        first: usize,
+        options: &SyncOptions,
+        backup: Option<&LocalBackup>,
+    ) -> Result<(), Failure> {
         let mut next = first;
         while let Some(one) = self.doomed.get(next) {
             let number = next;
@@ -211,9 +221,10 @@ impl Survey {
                 continue;
             }
             for stat in opened.entries().map_err(unreadable)?.into_values() {
-                let entry = stat.map_err(unreadable)?.entry;
+                let LocalStat { entry, identity } = stat.map_err(unreadable)?;
                 self.below += 1;
-                let is_protected = is_protected(&directory.relative, &entry, options);
+                let is_backup = backup.is_some_and(|backup| backup.is_at(identity));
+                let is_protected = is_backup || is_protected(&directory.relative, &entry, options);
                 self.doom(&directory, entry, Some(number));
                 if is_protected {
                     self.keep(self.doomed.len() - 1);
@@ -251,10 +262,12 @@ struct RemovedEntries {
     failures: Vec<Failure>,
 }
 
-/// Removes entries that are still as they were listed. A missing one counts as removed.
+/// Removes entries that are still as they were listed; with a backup, files and links are moved there. A missing one counts as
+/// removed.
 fn remove_all(
     directories: &[ExtraDirectory],
     doomed: &[DoomedEntry],
+    mut backup: Option<BackupWriter>,
     cancel: &CancellationToken,
 ) -> RemovedEntries {
     let mut removed = RemovedEntries::default();
@@ -270,7 +283,7 @@ fn remove_all(
         }
         let Some((_, directory)) = &open else { continue };
         let done = match directory {
-            Ok(directory) => remove(directory, &one.entry),
+            Ok(directory) => remove(directory, one, backup.as_mut()),
             Err(error) => Err(format!("not deleted: {error}")),
         };
         match done {
@@ -279,25 +292,35 @@ fn remove_all(
         }
     }
     drop(open);
+    if let Some(Err(why)) = backup.as_mut().map(BackupWriter::sync) {
+        removed.failures.push(Failure::of(b"--backup-dir", why));
+    }
     for (directory, opened) in directories.iter().zip(opened) {
         removed.failures.extend(finish(directory, opened).err());
     }
     removed
 }
 
-fn remove(directory: &LocalDirectory, listed: &Entry) -> Result<(), String> {
+fn remove(
+    directory: &LocalDirectory,
+    DoomedEntry { within, entry: listed, .. }: &DoomedEntry,
+    backup: Option<&mut BackupWriter>,
+) -> Result<(), String> {
     let failed = |error: io::Error| format!("not deleted: {error}");
     match directory.stat(&listed.name).map_err(failed)? {
         None => return Ok(()),
         Some(now) if !is_unchanged(listed, &now.entry) => return Err(limits::CHANGED_SINCE_LISTED.to_owned()),
         Some(_) => {}
     }
-    match listed.kind {
-        FileKind::Directory => directory.remove_directory(&listed.name).map_err(|error| match error.kind() {
-            io::ErrorKind::DirectoryNotEmpty => limits::NOT_EMPTY.to_owned(),
-            _ => failed(error),
-        }),
-        _ => directory.remove(&listed.name).map_err(failed),
+    match (listed.kind, backup) {
+        (FileKind::Directory, _) => {
+            directory.remove_directory(&listed.name).map_err(|error| match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty => limits::NOT_EMPTY.to_owned(),
+                _ => failed(error),
+            })
+        }
+        (_, Some(backup)) => backup.move_away(directory, &within.below, &listed.name).map_err(failed),
+        (_, None) => directory.remove(&listed.name).map_err(failed),
     }
 }
 

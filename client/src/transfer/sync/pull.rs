@@ -2,6 +2,7 @@
 
 mod folds;
 mod pair;
+mod recent;
 mod target;
 
 use super::compare::{Differences, DirectoryComparison, SourceEntry, SyncVerdict, is_same_time};
@@ -12,8 +13,8 @@ use super::time_steps::TimeSteps;
 use super::{Direction, MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, joined, report_local};
 use crate::conversation::ConversationError;
 use crate::transfer::get::{
-    self, DirectoryAttributes, DownloadWork, PendingDirectory, Plan, PlannedDirectory, PlannedFile,
-    PlannedLink, UnfinishedDirectories, unfinished,
+    self, DirectoryAttributes, DownloadWork, LocalBackup, PendingDirectory, Plan, PlannedDirectory,
+    PlannedFile, PlannedLink, UnfinishedDirectories, unfinished,
 };
 use crate::transfer::local::LocalDirectory;
 use crate::transfer::retries::Retries;
@@ -21,7 +22,7 @@ use crate::transfer::{
     Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, steps,
 };
 use pair::{ComparedPull, PullPair};
-use sshome_wire::{FileKind, RemotePath};
+use sshome_wire::{Entry, FileKind, RemotePath};
 use std::path::Path;
 use std::sync::Arc;
 use target::{PullSource, find_sources};
@@ -56,9 +57,25 @@ async fn pull_and_delete(
     let mut pull = PullTransfer::begin(ctx, &mut retries, sources, target.0, options).await?;
     let mut summary = steps(ctx, &mut pull, options.jobs).await?;
     if options.delete.is_some() {
-        summary.add(prune::run(ctx, pull.extras, options, &summary.failures).await?);
+        summary.add(prune::run(ctx, pull.extras, (options, pull.backup), &summary.failures).await?);
     }
     Ok(summary)
+}
+
+/// The directory for old versions, if one is wanted; in a dry run only if it exists.
+async fn find_backup(
+    sources: &[PullSource],
+    options: &SyncOptions,
+) -> Result<Option<LocalBackup>, ConversationError> {
+    let (Some(directory), Some(first)) = (options.local_backup.clone(), sources.first()) else {
+        return Ok(None);
+    };
+    if options.dry_run {
+        return Ok(LocalBackup::existing(directory));
+    }
+    let (base, name) = (first.base.clone(), first.name.clone().filter(|_| sources.len() == 1));
+    let make = move || LocalBackup::make(directory, &base, name.as_deref());
+    blocking(make).await?.map(Some).map_err(ConversationError::Local)
 }
 
 struct PullTransfer<'a> {
@@ -71,6 +88,10 @@ struct PullTransfer<'a> {
     folders: UnfinishedDirectories,
     extras: LocalExtras,
     steps: Arc<TimeSteps>,
+    /// Where old versions are kept.
+    backup: Option<Arc<LocalBackup>>,
+    /// Files that are compared again at the end.
+    recent: Vec<(PullPair, Vec<Entry>)>,
     is_first: bool,
 }
 
@@ -102,7 +123,10 @@ impl<'a> PullTransfer<'a> {
     ) -> Result<PullTransfer<'a>, ConversationError> {
         let (pending, named, folders) = (Vec::new(), PullBatch::default(), UnfinishedDirectories::default());
         let (extras, steps) = (LocalExtras::new(target.to_owned()), Arc::default());
-        let mut pull = PullTransfer { options, pending, named, folders, extras, steps, is_first: true };
+        let backup = find_backup(&sources, options).await?.map(Arc::new);
+        let (recent, is_first) = (Vec::new(), true);
+        let mut pull =
+            PullTransfer { options, pending, named, folders, extras, steps, backup, recent, is_first };
         for source in sources {
             if source.entry.kind != FileKind::Directory {
                 pull.add_file(ctx, retries, source).await?;
@@ -146,6 +170,7 @@ impl<'a> PullTransfer<'a> {
             direction: Direction::Pull,
             relative: Path::new(""),
             source: remote.as_bytes(),
+            now: None,
             is_same_time: &is_same_time,
         };
         let is_same = match comparison.judge(&entry, ours.as_ref()) {
@@ -207,9 +232,12 @@ impl<'a> PullTransfer<'a> {
                 Err(failure) => batch.summary.failures.push(failure),
             }
         }
-        let (options, steps) = (self.options.clone(), Arc::clone(&self.steps));
+        let (options, steps, backup) = (self.options.clone(), Arc::clone(&self.steps), self.backup.clone());
+        let now = ctx.conversation.server_time();
         let compare_all = move || {
-            let compare = |(pair, listing): (PullPair, _)| pair.compare(listing, &options, &steps);
+            let compare = |(pair, listing): (PullPair, _)| {
+                pair.compare(listing, &options, &steps, backup.as_deref(), now)
+            };
             known.into_iter().map(compare).collect::<Vec<_>>()
         };
         let mut compared = Vec::new();
@@ -222,37 +250,16 @@ impl<'a> PullTransfer<'a> {
         Ok(compared)
     }
 
-    /// Decides by digests which of the undecided files are downloaded.
-    async fn decide(
-        &self,
-        ctx: &mut TransferContext<'_>,
-        retries: &mut Retries,
-        compared: &mut [ComparedPull],
-        summary: &mut TransferSummary,
-    ) -> Result<(), ConversationError> {
-        let mut pairs = Vec::new();
-        for ComparedPull { pair: PullPair { place, .. }, differences, .. } in &*compared {
-            for SourceEntry { entry, .. } in &differences.undecided {
-                let (base, below) = (place.base.clone(), place.below.clone());
-                let local = LocalFile { base, below, name: entry.name.clone(), follow: false };
-                pairs.push(FilePair { local, remote: place.remote.join(&entry.name)?, size: entry.size });
-            }
-        }
-        let compared_digests = digests::compare(ctx, retries, pairs, true, None).await?;
-        summary.trusted += compared_digests.trusted;
-        let mut results = compared_digests.results.into_iter();
-        for ComparedPull { differences, .. } in compared {
-            differences.decide(&mut results);
-        }
-        Ok(())
-    }
-
     /// Plans the downloads of a directory, and notes what remains to be compared below it.
     fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPull, batch: &mut PullBatch) {
         let ComparedPull { pair, differences, has_other_time } = compared;
-        let Differences { transfer, directories, extra, .. } = differences;
+        let Differences { transfer, directories, extra, recent, .. } = differences;
+        // They count when they have been compared again.
+        batch.summary.unchanged += differences.unchanged - recent.len() as u64;
+        if !recent.is_empty() {
+            self.recent.push((pair.clone(), recent));
+        }
         self.extras.count(differences.destination_entries);
-        batch.summary.unchanged += differences.unchanged;
         batch.summary.skipped.extend(differences.skipped);
         batch.summary.failures.extend(differences.failures);
         let PullPair { place, top, exists } = &pair;
@@ -344,13 +351,18 @@ impl PullTransfer<'_> {
         retries: &mut Retries,
     ) -> Result<Option<DownloadWork>, ConversationError> {
         let is_first = std::mem::take(&mut self.is_first);
-        if !is_first && self.pending.is_empty() {
-            return Ok(None);
-        }
         let mut batch = std::mem::take(&mut self.named);
+        if !is_first && self.pending.is_empty() {
+            if self.recent.is_empty() {
+                return Ok(None);
+            }
+            for again in recent::compare(ctx, retries, std::mem::take(&mut self.recent)).await? {
+                self.plan(ctx, again, &mut batch);
+            }
+        }
         while !self.pending.is_empty() && batch.plan.len() < self.options.batch_entries {
             let mut compared = self.compare_next(ctx, retries, &mut batch).await?;
-            self.decide(ctx, retries, &mut compared, &mut batch.summary).await?;
+            batch.summary.trusted += pair::decide(ctx, retries, &mut compared).await?;
             for one in compared.into_iter().rev() {
                 self.plan(ctx, one, &mut batch);
             }
@@ -364,7 +376,8 @@ impl PullTransfer<'_> {
             split_bytes: self.options.split_bytes,
             ..TransferOptions::default()
         };
-        let PullBatch { plan, new, summary } = batch;
+        let PullBatch { mut plan, new, summary } = batch;
+        plan.backup = self.backup.clone();
         let download = DownloadWork::planned(ctx, plan, new, options, summary).await?;
         match is_first {
             true => ctx.progress.begin(download.load.files, download.bytes),

@@ -1,29 +1,37 @@
 //! Walks through the local trees and their counterparts, and uploads what differs.
 
+mod backup;
+mod batch;
 mod candidates;
+mod changed;
+mod folds;
 mod named;
 mod pair;
+mod permissions;
+mod recent;
 
 use super::compare::{Differences, SourceEntry};
 use super::delete::{self, Extras, parent};
-use super::digests::{self, FilePair, LocalFile};
 use super::listing::list;
 use super::sources::{check_source, find};
+use super::watch::WatchedChanges;
 use super::{MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::names;
-use crate::transfer::delta::{self, OldVersion};
+use crate::transfer::delta::OldVersion;
 use crate::transfer::jobs::Load;
 use crate::transfer::put::{self, CopyCandidates, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
 use crate::transfer::retries::Retries;
-use crate::transfer::{
-    Failure, Transfer, TransferContext, TransferOptions, TransferSummary, blocking, path_bytes, steps,
-};
+use crate::transfer::{Failure, Transfer, TransferContext, TransferSummary, blocking, path_bytes, steps};
+pub(super) use backup::RemoteBackup;
+use batch::BatchPlan;
 use candidates::{ListedFiles, is_worth_copying};
 use pair::{ComparedPair, PendingPair, compare};
-use sshome_wire::{Entry, FileKind, RemotePath, Request};
+use recent::RecentDirectory;
+use sshome_wire::{FileKind, RemotePath, Request};
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Makes directories on the server like local ones.
 ///
@@ -34,13 +42,27 @@ use std::path::PathBuf;
 /// If it could not begin (`Refused`, `Local`), was cancelled (`Cancelled`; answered files stay), or the connection is
 /// lost. Failures of single files are in the summary, and nothing is deleted then.
 pub async fn push(
-    mut ctx: TransferContext<'_>,
+    ctx: TransferContext<'_>,
     sources: &[PathBuf],
     target: &RemotePath,
     into_directory: bool,
     options: &SyncOptions,
 ) -> Result<TransferSummary, ConversationError> {
-    let target = PushTarget { path: target, into_directory };
+    push_changes(ctx, sources, (target, into_directory), options, &WatchedChanges::Everything).await
+}
+
+/// As [`push`], but only of what has changed.
+///
+/// # Errors
+/// As of [`push`].
+pub async fn push_changes(
+    mut ctx: TransferContext<'_>,
+    sources: &[PathBuf],
+    (target, into_directory): (&RemotePath, bool),
+    options: &SyncOptions,
+    changes: &WatchedChanges,
+) -> Result<TransferSummary, ConversationError> {
+    let target = PushTarget { path: target, into_directory, changes };
     let done = push_and_delete(&mut ctx, sources, target, options).await;
     ctx.finish(done).await
 }
@@ -54,10 +76,26 @@ async fn push_and_delete(
     let mut retries = Retries::default();
     let mut push = PushTransfer::begin(ctx, &mut retries, sources, target, options).await?;
     let mut summary = steps(ctx, &mut push, options.jobs).await?;
+    summary.skipped.extend(permissions::kept(push.kept, target.path));
     if options.delete.is_some() {
-        summary.add(delete::run(ctx, &mut retries, push.extras, options, &summary.failures).await?);
+        let backup = push.backup.as_deref();
+        summary.add(delete::run(ctx, &mut retries, push.extras, (options, backup), &summary.failures).await?);
     }
     Ok(summary)
+}
+
+/// Makes a directory on the server, and those above it.
+async fn make(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    directory: &RemotePath,
+) -> Result<(), ConversationError> {
+    let make = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
+        let path = directory.as_bytes().to_vec();
+        let request = Request::Mkdir { path, parents: true, mode: None };
+        ctx.conversation.request(request, ctx.cancel).await
+    };
+    retries.persist(ctx, make).await.map(drop)
 }
 
 /// The destination of a push.
@@ -66,6 +104,8 @@ struct PushTarget<'a> {
     path: &'a RemotePath,
     /// Whether it is a directory even if it does not exist.
     into_directory: bool,
+    /// What of the sources is compared.
+    changes: &'a WatchedChanges,
 }
 
 struct PushTransfer<'a> {
@@ -80,6 +120,14 @@ struct PushTransfer<'a> {
     /// What was listed on the server: its content may be sent elsewhere.
     listed: ListedFiles,
     extras: Extras,
+    /// Where old versions are kept.
+    backup: Option<Arc<RemoteBackup>>,
+    /// The number of files and links that differ and stay, because the login may only add some.
+    kept: u64,
+    /// Local entries that are being changed.
+    busy: Arc<HashSet<PathBuf>>,
+    /// Files that are compared again at the end.
+    recent: Vec<RecentDirectory>,
     is_first: bool,
 }
 
@@ -88,16 +136,25 @@ impl<'a> PushTransfer<'a> {
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
         sources: &[PathBuf],
-        PushTarget { path: target, into_directory }: PushTarget<'_>,
+        PushTarget { path: target, into_directory, changes }: PushTarget<'_>,
         options: &'a SyncOptions,
     ) -> Result<PushTransfer<'a>, ConversationError> {
         let (target, found) = find(ctx, retries, target).await?;
         let is_directory = found.as_ref().is_some_and(|entry| entry.kind == FileKind::Directory);
-        let (pending, files, filled, listed) =
-            (Vec::new(), Vec::new(), FilledQueue::default(), ListedFiles::default());
-        let (extras, named) = (Extras::new(target.clone()), TransferSummary::default());
-        let mut push =
-            PushTransfer { options, pending, files, named, filled, listed, extras, is_first: true };
+        let mut push = PushTransfer {
+            options,
+            pending: Vec::new(),
+            files: Vec::new(),
+            named: TransferSummary::default(),
+            filled: FilledQueue::default(),
+            listed: ListedFiles::default(),
+            extras: Extras::new(target.clone()),
+            backup: None,
+            kept: 0,
+            busy: Arc::default(),
+            recent: Vec::new(),
+            is_first: true,
+        };
         let (mut above, mut taken) = (parent(&target), HashSet::new());
         for source in sources {
             let metadata = check_source(source, options)?;
@@ -128,17 +185,20 @@ impl<'a> PushTransfer<'a> {
             if entry.as_ref().is_some_and(|entry| entry.kind != FileKind::Directory) {
                 return Err(ConversationError::Local(format!("{remote} is not a directory")));
             }
-            let (local, relative, exists) = (source.clone(), PathBuf::new(), entry.is_some());
-            push.pending.push(PendingPair { local, relative, remote, exists, within: None });
+            push.pending.push(PendingPair::top(source, remote, entry.is_some()));
+        }
+        let is_file = !is_directory && push.pending.is_empty() && above.as_ref() != Some(&target);
+        push.pending = changed::pairs(ctx, retries, push.pending, changes, options).await?;
+        if let WatchedChanges::Directories { busy, .. } = changes {
+            push.busy = Arc::clone(busy);
         }
         push.pending.reverse();
+        if let Some(wanted) = &options.remote_backup {
+            let backup = RemoteBackup::find(ctx, retries, wanted, &target, is_file).await?;
+            push.backup = Some(Arc::new(backup));
+        }
         if let Some(above) = above.filter(|_| found.is_none() && !options.dry_run) {
-            let make = async |ctx: &mut TransferContext<'_>, _: &mut Retries| {
-                let path = above.as_bytes().to_vec();
-                let request = Request::Mkdir { path, parents: true, mode: None };
-                ctx.conversation.request(request, ctx.cancel).await
-            };
-            retries.persist(ctx, make).await?;
+            make(ctx, retries, &above).await?;
         }
         Ok(push)
     }
@@ -170,9 +230,9 @@ impl<'a> PushTransfer<'a> {
                 Err(failure) => failures.push(failure),
             }
         }
-        let options = self.options.clone();
+        let (options, backup, busy) = (self.options.clone(), self.backup.clone(), Arc::clone(&self.busy));
         let compare_all = move || {
-            let compare_one = |(pair, listing)| compare(pair, listing, &options);
+            let compare_one = |(pair, listing)| compare(pair, listing, &options, (backup.as_deref(), &busy));
             known.into_iter().map(compare_one).collect::<Vec<_>>()
         };
         let mut compared = Vec::new();
@@ -185,62 +245,38 @@ impl<'a> PushTransfer<'a> {
         Ok((compared, failures))
     }
 
-    /// Decides by digests which of the undecided files are sent.
-    async fn decide(
-        &self,
-        ctx: &mut TransferContext<'_>,
-        retries: &mut Retries,
-        compared: &mut [ComparedPair],
-        summary: &mut TransferSummary,
-    ) -> Result<(), ConversationError> {
-        let mut pairs = Vec::new();
-        for ComparedPair { pair, differences, .. } in &*compared {
-            for SourceEntry { entry, .. } in &differences.undecided {
-                let (base, name) = (pair.local.clone(), entry.name.clone());
-                let local = LocalFile { base, below: Vec::new(), name, follow: false };
-                // It exists, so its path is not too long.
-                let remote = pair.remote.join(&entry.name).unwrap_or_else(|_| pair.remote.clone());
-                pairs.push(FilePair { local, remote, size: entry.size });
-            }
-        }
-        let compared_digests = digests::compare(ctx, retries, pairs, true, None).await?;
-        summary.trusted += compared_digests.trusted;
-        let mut results = compared_digests.results.into_iter();
-        for ComparedPair { differences, .. } in compared {
-            differences.decide(&mut results);
-        }
-        Ok(())
-    }
-
-    fn transfer_options(&self, ctx: &TransferContext<'_>) -> TransferOptions {
-        let SyncOptions { jobs, delta, split_bytes, .. } = *self.options;
-        let options =
-            TransferOptions { preserve: true, jobs, delta, split_bytes, ..TransferOptions::default() };
-        TransferOptions { split_bytes: put::divided_bytes(ctx, options), ..options }
-    }
-
-    /// A load with one more file.
-    fn and_file(&self, ctx: &TransferContext<'_>, load: Load, size: u64, old: OldVersion) -> Load {
-        let options = self.transfer_options(ctx);
-        match delta::is_preferred(options.delta.limits(ctx.conversation), size, old) {
-            true => load.and(size),
-            false => load.and_divided(size, options.split_bytes),
-        }
-    }
-
     /// Plans the uploads of a directory, and notes what remains to be compared below it.
     fn plan(&mut self, ctx: &TransferContext<'_>, compared: ComparedPair, plan: &mut BatchPlan) {
-        let ComparedPair { pair, metadata, differences, has_other_time } = compared;
+        let ComparedPair { pair, metadata, differences, has_other_time, .. } = compared;
         self.extras.count(differences.destination_entries);
-        let Differences { transfer, in_the_way, directories, extra, unchanged, skipped, failures, .. } =
-            differences;
-        plan.summary.unchanged += unchanged;
+        let Differences {
+            transfer,
+            in_the_way,
+            directories,
+            extra,
+            unchanged,
+            skipped,
+            failures,
+            recent,
+            ..
+        } = differences;
+        // They count when they have been compared again.
+        plan.summary.unchanged += unchanged - recent.len() as u64;
+        if !recent.is_empty() {
+            self.recent.push(RecentDirectory {
+                pair: pair.clone(),
+                metadata: metadata.clone(),
+                files: recent,
+            });
+        }
         plan.summary.skipped.extend(skipped);
         plan.summary.failures.extend(failures);
+        let (transfer, in_the_way) = self.addable(transfer, in_the_way);
         let makes_directories = directories.iter().any(|one| !one.exists) && !self.options.existing;
         let changes = !pair.exists || !transfer.is_empty() || makes_directories;
-        // The home itself belongs to the administrator: it keeps its time.
-        let filled = (pair.remote != RemotePath::root()).then_some(&self.filled);
+        // The home itself belongs to the administrator: it keeps its time. So does what exists, if it may not be changed.
+        let keeps_time = pair.remote == RemotePath::root() || pair.exists && self.options.adds_only;
+        let filled = (!keeps_time).then_some(&self.filled);
         if !pair.exists {
             report(ctx, SyncAction::Create, &pair.remote, true);
         } else if has_other_time && filled.is_some() {
@@ -251,11 +287,8 @@ impl<'a> PushTransfer<'a> {
             let (local, remote) = (pair.local.clone(), pair.remote.clone());
             UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), filled)
         });
-        for entry in extra.iter().filter(|entry| entry.kind == FileKind::Directory) {
-            if let Ok(path) = pair.remote.join(&entry.name) {
-                self.listed.add_extra(path);
-            }
-        }
+        self.listed.add_extra(&pair.remote, &extra);
+        let removed: HashSet<Vec<u8>> = in_the_way.iter().map(|entry| entry.name.clone()).collect();
         for entry in in_the_way {
             plan.in_the_way.extend(pair.remote.join(&entry.name).ok().map(|path| (path, entry)));
         }
@@ -273,6 +306,9 @@ impl<'a> PushTransfer<'a> {
             plan.sizes.extend(Some(size).filter(|size| is_worth_copying(*size)));
             let old = if exists { OldVersion::Exists } else { OldVersion::Missing };
             plan.load = self.and_file(ctx, plan.load, size, old);
+            if exists && !removed.contains(&entry.name) {
+                plan.replaced.push(path);
+            }
             uploaded.push((name.into_os_string(), old));
         }
         plan.entries += uploaded.len() + 1;
@@ -280,39 +316,16 @@ impl<'a> PushTransfer<'a> {
         if self.options.delete.is_some() {
             self.extras.add(&pair.remote, &pair.relative, mtime, extra);
         }
-        let wanted = |one: &SourceEntry| one.exists || !self.options.existing;
+        let wanted = |one: &SourceEntry| if one.exists { !pair.is_shallow } else { !self.options.existing };
         for SourceEntry { entry, exists } in directories.into_iter().rev().filter(wanted) {
-            let name = names::path(&entry.name).unwrap_or_default();
-            match pair.remote.join(&entry.name) {
-                Ok(remote) => self.pending.push(PendingPair {
-                    local: pair.local.join(&name),
-                    relative: pair.relative.join(&name),
-                    remote,
-                    exists,
-                    within: directory.clone().or_else(|| pair.within.clone()),
-                }),
-                Err(error) => {
-                    let what = pair.local.join(&name);
-                    plan.summary.failures.push(Failure::of(path_bytes(&what), error.to_string()));
-                }
+            match pair.child(&entry, exists, directory.as_ref()) {
+                Ok(child) => self.pending.push(child),
+                Err(failure) => plan.summary.failures.push(failure),
             }
         }
         plan.uploads
             .extend(directory.map(|directory| PlannedUpload::Directory { directory, names: uploaded }));
     }
-}
-
-/// The uploads of a batch.
-#[derive(Default)]
-struct BatchPlan {
-    uploads: Vec<PlannedUpload>,
-    /// Links and special files that have to make room.
-    in_the_way: Vec<(RemotePath, Entry)>,
-    load: Load,
-    /// The lengths of files that are worth looking for on the server, in bytes.
-    sizes: HashSet<u64>,
-    entries: usize,
-    summary: TransferSummary,
 }
 
 impl Transfer for PushTransfer<'_> {
@@ -324,21 +337,23 @@ impl Transfer for PushTransfer<'_> {
         retries: &mut Retries,
     ) -> Result<Option<UploadWork>, ConversationError> {
         let is_first = std::mem::take(&mut self.is_first);
-        if !is_first && self.pending.is_empty() && self.filled.is_empty() {
-            return Ok(None);
-        }
         let mut plan = BatchPlan::default();
-        plan.summary.add(std::mem::take(&mut self.named));
-        let files = std::mem::take(&mut self.files);
-        for (file, size, old) in files.into_iter().filter(|_| !self.options.dry_run) {
-            plan.load = self.and_file(ctx, plan.load, size, old);
-            plan.sizes.extend(Some(size).filter(|size| is_worth_copying(*size)));
-            plan.uploads.push(file);
+        if !is_first && self.pending.is_empty() && self.filled.is_empty() {
+            if self.recent.is_empty() {
+                return Ok(None);
+            }
+            for again in recent::compare(ctx, retries, std::mem::take(&mut self.recent)).await? {
+                self.plan(ctx, again, &mut plan);
+            }
         }
+        self.plan_named(ctx, &mut plan);
         while !self.pending.is_empty() && plan.entries < self.options.batch_entries {
             let (mut compared, failures) = self.compare_next(ctx, retries).await?;
             plan.summary.failures.extend(failures);
-            self.decide(ctx, retries, &mut compared, &mut plan.summary).await?;
+            plan.summary.trusted += pair::decide(ctx, retries, &mut compared).await?;
+            if !self.options.dry_run {
+                folds::distinguish(ctx, retries, &mut compared, self.extras.target()).await?;
+            }
             for one in compared.into_iter().rev() {
                 self.plan(ctx, one, &mut plan);
             }
@@ -346,8 +361,7 @@ impl Transfer for PushTransfer<'_> {
         let mut candidates = CopyCandidates::default();
         if !self.options.dry_run {
             candidates = self.listed.find(ctx, retries, &plan.sizes).await?;
-            let (_, failures) = delete::remove(ctx, retries, &plan.in_the_way).await?;
-            plan.summary.failures.extend(failures);
+            plan.make_room(ctx, retries, self.backup.as_deref()).await?;
         }
         let Load { files, bytes, .. } = plan.load;
         match is_first {

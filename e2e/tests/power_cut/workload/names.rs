@@ -129,6 +129,28 @@ impl Actor<'_> {
         }
     }
 
+    /// Keeps the version of a file and replaces it. The old version survives before the new one is sent.
+    pub(super) fn back_up(&mut self) -> Result<()> {
+        let Some(from) = self.existing() else { return Ok(()) };
+        let (to, exists) = self.link_name("o");
+        // Otherwise it is unknown which version is kept.
+        if self.unsynced.contains(&from) || self.uncertain.contains(&from) {
+            self.sync()?;
+        }
+        self.linked.extend([from.clone(), to.clone()]);
+        let entry = self.names.get(&from).cloned().unwrap_or(Entry::Absent);
+        self.operate(format!("back up {from} to {to}"), Promise::Survives, |actor| {
+            let done = actor.session.back_up(&from, &to)?;
+            // An older version is removed first.
+            let removed = exists.then(|| (to.clone(), Entry::Absent));
+            let kept = done.then_some((to, entry));
+            Ok(removed.into_iter().chain(kept).collect())
+        })?;
+        let length = self.random.random_range(0..20_000);
+        let source = self.source(from, length);
+        self.put(&[source])
+    }
+
     /// Gives a file a second name.
     pub(super) fn hard_link(&mut self) -> Result<()> {
         let (Some(from), (to, false)) = (self.existing(), self.link_name("h")) else { return Ok(()) };

@@ -14,7 +14,8 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::Mkdir { .. }
         | Request::Symlink { .. }
         | Request::Mv { .. }
-        | Request::Cp { .. } => Some(ChangeKind::Stores),
+        | Request::Cp { .. }
+        | Request::BackUp { .. } => Some(ChangeKind::Stores),
         Request::Rm { .. } | Request::Rmdir { .. } => Some(ChangeKind::Removes),
         Request::Pwd
         | Request::Cd { .. }
@@ -39,6 +40,11 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::InstallKey { .. }
         | Request::RemoveKey { .. }
         | Request::StoredDigests { .. }
-        | Request::SetAttributes { .. } => None,
+        | Request::SetAttributes { .. }
+        | Request::Reserved35(_)
+        | Request::Reserved36(_)
+        | Request::Reserved37(_)
+        | Request::Reserved38(_)
+        | Request::Reserved39(_) => None,
     }
 }

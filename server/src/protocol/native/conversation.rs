@@ -89,7 +89,7 @@ pub(super) struct NativeConversation {
     outstanding: u32,
     /// What the first request of the queue, or the job, waits for, and how long.
     waiting: Option<(Wait, Duration)>,
-    greeted: bool,
+    pub(super) greeted: bool,
     /// The optional features of the client.
     pub(super) features: Features,
 }
@@ -354,7 +354,7 @@ impl NativeConversation {
     }
 
     fn greet(&mut self, hello: &Hello) -> Result<(), Reply> {
-        if std::mem::replace(&mut self.greeted, true) {
+        if self.greeted {
             return Err(violation("a second hello"));
         }
         if hello.version != PROTOCOL_VERSION {
@@ -363,8 +363,7 @@ impl NativeConversation {
                 "protocol version {version} is not spoken here, {PROTOCOL_VERSION} is"
             )));
         }
-        self.features = hello.features;
-        self.output.announce(hello);
+        self.greeted_by(hello);
         tracing::debug!(user = self.user.name(), client = ?hello.message, "hello");
         Ok(())
     }

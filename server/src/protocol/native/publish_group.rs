@@ -30,6 +30,11 @@ impl PublishGroup {
         self.waiting.is_empty()
     }
 
+    /// Whether it contains files.
+    pub(super) fn has_files(&self) -> bool {
+        self.files > 0
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.files + self.made.len() + self.directories >= MAX_GROUP_FILES
     }

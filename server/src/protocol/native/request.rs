@@ -7,8 +7,8 @@ use super::job::{GetJob, NativeJob};
 use super::publish_group::refusal;
 use super::range::RangeJob;
 use crate::service::{
-    self, BlockRange, BlockRun, Copy, Describing, Download, Hashing, Listing, PutUpload, RangeDownload,
-    RecursiveRemoval, VerifiedUpload,
+    self, Backup, BlockRange, BlockRun, Copy, Describing, Download, Hashing, Listing, PutUpload,
+    RangeDownload, RecursiveRemoval, VerifiedUpload,
 };
 use sshome_delta::ChunkKey;
 use sshome_store::{EntryRef, MakeDirectory};
@@ -120,6 +120,11 @@ impl NativeConversation {
             Request::Rmdir { path } => self.begin(Ends, "rmdir", &path).remove_directory(&path),
             Request::Mv { from, to } => self.begin(Ends, "mv", &from).rename(&from, &to),
             Request::Cp { from, to, recursive } => self.begin(Ends, "cp", &from).copy(&from, &to, recursive),
+            Request::BackUp { from, to, remove } => {
+                // It keeps the version that the files before it have made.
+                let grouping = if self.group.has_files() { Ends } else { Joins };
+                self.begin(grouping, "back-up", &from).back_up(&from, &to, remove)
+            }
             Request::Hash { path, verify } => self.begin(Ends, "hash", &path).hash(&path, verify),
             Request::Df => self.begin(Ends, "df", b"").usage(),
             Request::Sync => self.begin(Ends, "sync", b"").sync(),
@@ -269,6 +274,17 @@ impl NativeConversation {
     fn copy(&self, from: &[u8], to: &[u8], recursive: bool) -> NativeResult {
         let copy = Copy::begin(&self.user, &self.at(from)?, &self.at(to)?, recursive)?;
         Ok(NativeOutcome::Job(Box::new(copy)))
+    }
+
+    fn back_up(&mut self, from: &[u8], to: &[u8], remove: bool) -> NativeResult {
+        match service::back_up(&self.user, &self.at(from)?, &self.at(to)?, remove)? {
+            Backup::Named(names) => Ok(NativeOutcome::Made(names)),
+            Backup::Copying(copy) => {
+                // Its output comes before the replies of the group.
+                self.publish();
+                Ok(NativeOutcome::Job(copy))
+            }
+        }
     }
 
     fn hash(&self, path: &[u8], verify: bool) -> NativeResult {

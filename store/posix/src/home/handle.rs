@@ -6,9 +6,10 @@ use super::staging::StagingFolder;
 use super::{
     DescriptorPermit, HomeRoot, Location, NamespaceLock, PartialUploads, Result, StreamLeases, WritebackEpoch,
 };
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, StatVfs};
 use sshome_store::quota::{FileId, Ledger};
+use sshome_wire::RemotePath;
 use std::sync::Arc;
 
 /// Descriptors that a channel holds: the home's top, its staging folder, and two for the current request.
@@ -17,7 +18,10 @@ const CHANNEL_DESCRIPTORS: usize = 4;
 /// The handle to one user's files, opened for one channel.
 #[derive(Debug)]
 pub(crate) struct HomeHandle {
+    /// Where paths begin: the home's top, or that of the channel's view.
     pub(super) top: OwnedFd,
+    /// The path of the view's top in the home; `None` for the whole home.
+    view: Option<RemotePath>,
     pub(super) staging: Option<StagingFolder>,
     pub(super) shared: Arc<SharedHome>,
     pub(super) default_acls: DefaultAclCache,
@@ -32,7 +36,33 @@ impl HomeHandle {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(&shared.top, c".", flags, Mode::empty())?;
         let staging = StagingFolder::open(&top, writable)?;
-        Ok(HomeHandle { top, staging, shared, default_acls: DefaultAclCache::default(), _descriptors: None })
+        let (view, default_acls) = (None, DefaultAclCache::default());
+        Ok(HomeHandle { top, view, staging, shared, default_acls, _descriptors: None })
+    }
+
+    /// The same, seen from this folder on. It is resolved now, links followed, and held.
+    ///
+    /// # Errors
+    /// If it is not a directory, or cannot be opened.
+    pub(crate) fn within(self, folder: &RemotePath) -> Result<HomeHandle> {
+        let top = self.open_directory(folder)?;
+        let view = self.path_of(top.as_fd())?;
+        Ok(HomeHandle { top, view: Some(view), ..self })
+    }
+
+    /// The path in the home of a path in the view.
+    pub(crate) fn path_in_home(&self, path: &RemotePath) -> RemotePath {
+        let below = path.as_bytes().strip_prefix(b"/").unwrap_or(path.as_bytes());
+        // A path that becomes too long leads to no file after a restart.
+        self.view.as_ref().and_then(|view| view.join(below).ok()).unwrap_or_else(|| path.clone())
+    }
+
+    /// The path in the view of a path in the home; `None` if it is outside.
+    pub(crate) fn path_in_view(&self, path: &RemotePath) -> Option<RemotePath> {
+        let Some(view) = &self.view else { return Some(path.clone()) };
+        let view = view.as_bytes().strip_suffix(b"/").unwrap_or(view.as_bytes());
+        let below = path.as_bytes().strip_prefix(view)?;
+        if below.starts_with(b"/") { RemotePath::root().join(below).ok() } else { None }
     }
 
     /// The same for a channel, whose descriptors count against the user's budget.

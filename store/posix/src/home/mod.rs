@@ -56,7 +56,7 @@ pub(crate) use mode::permissions;
 pub(crate) use namespace::NamespaceLock;
 pub(crate) use partial_file::{PartialFile, UploadRecord};
 pub(crate) use partial_uploads::{PartialUpload, PartialUploads};
-pub use prepare::examine_home;
+pub use prepare::{examine_folder, examine_home};
 pub(crate) use root::{HomeRoot, RootProblem};
 pub(crate) use sshome_store::{StreamLease, StreamLeases};
 pub(crate) use staging::StagedFile;

@@ -1,12 +1,14 @@
 //! Opening one home, and the reasons why one cannot be served.
 
 use super::access::{lacking, reason};
+use super::resolve::AS_IN_CHROOT;
 use super::settings::required_access;
 use super::{Error, Result};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use sshome_store::{HomeSettings, PrepareError};
+use sshome_wire::RemotePath;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -72,6 +74,16 @@ pub fn examine_home(settings: &HomeSettings) -> Option<String> {
         Some(Errno::NOENT) if settings.make_root && !root.exists() => None,
         found => found.map(|error| reason(root, access, error.into())),
     }
+}
+
+/// Why a view of a home cannot begin at a folder; `None` if it can, or if the home itself cannot be opened.
+#[must_use]
+pub fn examine_folder(settings: &HomeSettings, folder: &RemotePath) -> Option<String> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let home = fs::open(&settings.root, flags, Mode::empty()).ok()?;
+    let below = folder.as_bytes().strip_prefix(b"/").filter(|below| !below.is_empty()).unwrap_or(b".");
+    let found = fs::openat2(&home, below, flags, Mode::empty(), AS_IN_CHROOT).err()?;
+    Some(format!("its folder {folder} cannot be opened: {found}"))
 }
 
 fn errno(error: &std::io::Error) -> Errno {

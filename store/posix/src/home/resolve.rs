@@ -10,7 +10,7 @@ use sshome_wire::RemotePath;
 use std::sync::{Arc, OnceLock};
 
 /// Resolves as in a chroot, and never through the magic links of `/proc`, which can lead outside.
-const AS_IN_CHROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+pub(super) const AS_IN_CHROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 /// Retries after `EAGAIN`: the kernel cannot resolve `..` safely during a rename.
 const MAX_RESOLVE_RETRIES: u32 = 64;

@@ -19,7 +19,8 @@ pub(super) struct NewName {
 }
 
 impl NewName {
-    fn hold(home: &PosixHome, location: Location) -> EntryRef {
+    /// Holds a new name until it is synced.
+    pub(super) fn hold(home: &PosixHome, location: Location) -> EntryRef {
         let permit = home.dir.descriptors(1).ok();
         let is_over_budget = permit.is_none();
         EntryRef::new(NewName { location, _descriptor: permit }, is_over_budget)

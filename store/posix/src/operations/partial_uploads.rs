@@ -15,11 +15,9 @@ use std::sync::Arc;
 /// See [`Home::partial_uploads`](sshome_store::Home::partial_uploads).
 pub(crate) fn partial_uploads(home: &PosixHome) -> Vec<PartialUploadInfo> {
     let all = home.dir.partial_uploads().list().into_iter();
-    let info = all.map(|file| PartialUploadInfo {
-        path: file.path(),
-        length: file.length,
-        source: file.source(),
-        since: file.since,
+    let info = all.filter_map(|file| {
+        let path = home.dir.path_in_view(&file.path())?;
+        Some(PartialUploadInfo { path, length: file.length, source: file.source(), since: file.since })
     });
     info.collect()
 }
@@ -28,10 +26,11 @@ pub(crate) fn partial_uploads(home: &PosixHome) -> Vec<PartialUploadInfo> {
 pub(crate) fn discard(home: &PosixHome, path: Option<&RemotePath>) -> usize {
     let target = path.and_then(|path| target_id(home, path));
     home.dir.discard(|partial| {
+        let known = home.dir.path_in_view(&partial.file.path());
         let is_of = |path: &RemotePath| {
-            partial.file.path() == *path || target.as_ref().is_some_and(|target| partial.file.is_of(target))
+            known.as_ref() == Some(path) || target.as_ref().is_some_and(|target| partial.file.is_of(target))
         };
-        path.is_none_or(is_of)
+        path.map_or(known.is_some(), is_of)
     })
 }
 

@@ -70,7 +70,7 @@ impl PosixUpload {
         let replaces = replaced.is_some();
         // The canonical path: links may change before the upload is resumed.
         let logged = home.logged(&target, path);
-        let record = record(spec, &logged);
+        let record = record(spec, &home.dir.path_in_home(&logged));
         let stream = match spec.source {
             Some(UploadSource::Stream(id)) => Some(id),
             _ => None,

@@ -7,7 +7,7 @@ use super::handles::{
 use crate::quota::FileId;
 use crate::{
     BlockSink, Cause, CheckedPartial, Counting, DirectoryReader, DiskSpace, EntryId, EntryRef, FileHandle,
-    FileInfo, Home, HomeUsage, MadeDirectories, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
+    FileInfo, Home, HomeUsage, MadeDirectories, MadeLink, MakeDirectory, OnRemoved, OpenMode, PartialCheck,
     PartialUploadInfo, PublishItem, PublishResult, Published, Renamed, Replace, SetAttributes, StoreError,
     StoreResult, Takeover, TreeRemoval, TreeWalk, Upload, UploadSpec,
 };
@@ -99,7 +99,7 @@ impl Home for FaultyHome {
         self.call(CallKind::Make, path, |home| home.make_symlink(path, target))
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<(RemotePath, RemotePath)> {
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
         self.call(CallKind::Rename, from, |home| home.hard_link(from, to))
     }
 

@@ -105,6 +105,16 @@ impl UnixDirectory {
         Ok(rustix::fs::readlinkat(&self.handle, name, Vec::new())?.into_bytes())
     }
 
+    /// Gives a file or a link a second name, in any directory of the disk.
+    pub(in crate::transfer) fn link(&self, name: &[u8], to: &UnixDirectory, new: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.handle, name, &to.handle, new, AtFlags::empty())?)
+    }
+
+    /// Renames a file or a link, to any directory of the disk, and replaces a file of that name.
+    pub(in crate::transfer) fn rename(&self, name: &[u8], to: &UnixDirectory, new: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.handle, name, &to.handle, new)?)
+    }
+
     /// Removes a file.
     pub(in crate::transfer) fn remove(&self, name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.handle, name, AtFlags::empty())?)

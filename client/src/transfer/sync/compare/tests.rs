@@ -29,6 +29,7 @@ fn compared(
         direction,
         relative: Path::new(""),
         source: b"/top",
+        now: None,
         is_same_time: &is_same_time,
     };
     let found = comparison.compare(source, destination.as_deref());

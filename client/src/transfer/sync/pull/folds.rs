@@ -1,15 +1,18 @@
 //! Names that differ on the server and are one on a disk that ignores case or normalises names.
 
+use super::super::alike::alike;
 use super::super::joined;
 use super::super::local::LocalListing;
 use crate::transfer::Failure;
+use crate::transfer::local::LocalDirectory;
+use crate::transfer::names::unguessable_part;
 use sshome_wire::display::Escaped;
 use sshome_wire::{Entry, RemotePath};
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 /// Gives local entries the names that the server has for them, if the disk takes both for the same: then they are compared,
-/// and not deleted. `look` tells which file a name means. Of two names that mean one file, the second fails; two that are
-/// both new are distinguished when they are published.
+/// and not deleted. `look` tells which file a name means. Of two names that mean one file, the second fails.
 pub(super) fn resolve(
     source: &mut Vec<Entry>,
     local: &mut LocalListing,
@@ -43,6 +46,56 @@ pub(super) fn resolve(
         true
     });
     failures
+}
+
+/// Of new names of one directory that the disk takes for the same, the second fails before its data is fetched. Only names
+/// that look alike are tried, with empty files in a directory of their own. Any others are distinguished when they are
+/// published.
+pub(super) fn distinguish(
+    source: &mut Vec<Entry>,
+    local: &LocalListing,
+    directory: &RemotePath,
+    disk: &LocalDirectory,
+) -> Vec<Failure> {
+    let listed: HashSet<&[u8]> = local.entries.iter().map(|entry| &*entry.name).collect();
+    let names = source.iter().map(|entry| &*entry.name).filter(|name| !listed.contains(name));
+    let Ok(same) = folded(alike(names), disk) else { return Vec::new() };
+    let mut failures = Vec::new();
+    source.retain(|entry| match same.get(&entry.name) {
+        Some(other) => {
+            let why = format!("this disk takes its name for that of {}; rename one of them", Escaped(other));
+            failures.push(Failure::of(&joined(directory.as_bytes(), &entry.name), why));
+            false
+        }
+        None => true,
+    });
+    failures
+}
+
+/// The names that the disk takes for earlier ones of their group, with those.
+fn folded(groups: Vec<Vec<&[u8]>>, disk: &LocalDirectory) -> io::Result<HashMap<Vec<u8>, Vec<u8>>> {
+    let mut same = HashMap::new();
+    if groups.is_empty() {
+        return Ok(same);
+    }
+    let (name, before) = (unguessable_part(b"names"), disk.mtime()?);
+    disk.make(&name)?;
+    let probe = disk.subdirectory(&name)?;
+    for group in groups {
+        let mut made: Vec<&[u8]> = Vec::new();
+        for name in group {
+            // A name that cannot be tried is taken for its own.
+            match probe.look(name, false) {
+                Ok(Some(_)) => drop(same.insert(name.to_vec(), made.first().unwrap_or(&name).to_vec())),
+                Ok(None) if probe.make(name).is_ok() => made.push(name),
+                _ => {}
+            }
+        }
+        made.into_iter().try_for_each(|name| probe.remove_directory(name))?;
+    }
+    disk.remove_directory(&name)?;
+    disk.finish(None, before)?;
+    Ok(same)
 }
 
 /// Gives the entry that is this file another name. If a file has several names, the disk does not tell which of them is

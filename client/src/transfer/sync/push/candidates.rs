@@ -57,11 +57,12 @@ impl ListedFiles {
         self.count += 1;
     }
 
-    /// Remembers a directory that exists only on the server.
-    pub(super) fn add_extra(&mut self, directory: RemotePath) {
-        if self.extra.len() < MAX_REMEMBERED_DIRECTORIES {
-            self.extra.push(directory);
-        }
+    /// Remembers the directories among these entries of a directory, which exist only on the server.
+    pub(super) fn add_extra(&mut self, directory: &RemotePath, entries: &[Entry]) {
+        let directories = entries.iter().filter(|entry| entry.kind == FileKind::Directory);
+        let paths = directories.filter_map(|entry| directory.join(&entry.name).ok());
+        let room = MAX_REMEMBERED_DIRECTORIES.saturating_sub(self.extra.len());
+        self.extra.extend(paths.take(room));
     }
 
     /// The remembered files with one of these lengths and a stored digest.

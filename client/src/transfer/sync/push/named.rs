@@ -1,6 +1,7 @@
 //! Files that the user named.
 
-use super::PushTransfer;
+use super::candidates::is_worth_copying;
+use super::{BatchPlan, PushTransfer};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::delta::OldVersion;
@@ -17,6 +18,9 @@ use std::path::Path;
 
 impl PushTransfer<'_> {
     /// Adds a file that was named, unless the server has the same.
+    ///
+    /// # Errors
+    /// Those of the conversation.
     pub(super) async fn add_file(
         &mut self,
         ctx: &mut TransferContext<'_>,
@@ -34,6 +38,7 @@ impl PushTransfer<'_> {
             direction: Direction::Push,
             relative: Path::new(""),
             source: path_bytes(from),
+            now: None,
             is_same_time: &is_same_time,
         };
         let is_same = match comparison.judge(&entry(Vec::new(), metadata, Vec::new()), found.as_ref()) {
@@ -54,11 +59,29 @@ impl PushTransfer<'_> {
             self.named.unchanged += 1;
             return Ok(());
         }
+        if self.options.adds_only && action == SyncAction::Update {
+            self.kept += 1;
+            return Ok(());
+        }
         report(ctx, action, &to, false);
         if let Some(found) = &found {
             self.listed.add_file(to.clone(), found);
         }
         self.files.push((PlannedUpload::File { from: from.to_owned(), to, old }, metadata.len(), old));
         Ok(())
+    }
+
+    /// Plans the uploads of these files.
+    pub(super) fn plan_named(&mut self, ctx: &TransferContext<'_>, plan: &mut BatchPlan) {
+        plan.summary.add(std::mem::take(&mut self.named));
+        let files = std::mem::take(&mut self.files);
+        for (file, size, old) in files.into_iter().filter(|_| !self.options.dry_run) {
+            plan.load = self.and_file(ctx, plan.load, size, old);
+            plan.sizes.extend(Some(size).filter(|size| is_worth_copying(*size)));
+            if let PlannedUpload::File { to, old: OldVersion::Exists, .. } = &file {
+                plan.replaced.push(to.clone());
+            }
+            plan.uploads.push(file);
+        }
     }
 }

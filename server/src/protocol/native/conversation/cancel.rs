@@ -31,10 +31,7 @@ impl NativeConversation {
             match frame {
                 Frame::Request(_) => self.answer(Reply::new(Status::Cancelled, "")),
                 // The client cancelled right after its hello.
-                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => {
-                    (self.greeted, self.features) = (true, hello.features);
-                    self.output.announce(&hello);
-                }
+                Frame::Hello(hello) if hello.version == PROTOCOL_VERSION => self.greeted_by(&hello),
                 _ => {}
             }
         }

@@ -1,0 +1,38 @@
+//! Files that were the same, but were changed just before: they are compared again at the end, by their digests.
+
+use super::super::compare::{Differences, SourceEntry};
+use super::super::digests::{self, DigestResult};
+use super::pair::{ComparedPull, PullPair};
+use crate::conversation::ConversationError;
+use crate::transfer::TransferContext;
+use crate::transfer::retries::Retries;
+use sshome_wire::Entry;
+
+/// The directories in which some differ after all.
+///
+/// # Errors
+/// Those of the conversation.
+pub(super) async fn compare(
+    ctx: &mut TransferContext<'_>,
+    retries: &mut Retries,
+    recent: Vec<(PullPair, Vec<Entry>)>,
+) -> Result<Vec<ComparedPull>, ConversationError> {
+    let mut pairs = Vec::new();
+    for (pair, files) in &recent {
+        for entry in files {
+            pairs.push(pair.file(entry)?);
+        }
+    }
+    let mut results = digests::compare(ctx, retries, pairs, false, None).await?.results.into_iter();
+    let mut compared = Vec::new();
+    for (pair, files) in recent {
+        let differs = |_: &Entry| !matches!(results.next(), Some(DigestResult::Same) | None);
+        let changed = |entry| SourceEntry { entry, exists: true };
+        let (count, transfer) =
+            (files.len(), files.into_iter().filter(differs).map(changed).collect::<Vec<_>>());
+        let unchanged = (count - transfer.len()) as u64;
+        let differences = Differences { transfer, unchanged, ..Differences::default() };
+        compared.push(ComparedPull { pair, differences, has_other_time: false });
+    }
+    Ok(compared)
+}
