@@ -1,6 +1,7 @@
 //! The client's requests.
 
 use crate::{Digest, End, FileVersion, StreamId, Time, UploadId};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -235,8 +236,9 @@ pub enum Request {
     },
     /// Store a file with the content of another file, which the server copies and verifies. One reply, as for `Put`.
     PutCopy {
-        /// The file, with its size. `source` and `resume` are ignored.
-        put: Put,
+        /// The file, with its size. `source` and `resume` are ignored. A request is moved often, so it is not made longer by
+        /// this one.
+        put: Box<Put>,
         /// The file that has the content.
         from: Vec<u8>,
         /// The BLAKE3 of the content: 407 if it has a different one.

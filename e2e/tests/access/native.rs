@@ -187,7 +187,7 @@ async fn run(peer: &mut Peer, scene: &Scene, step: Step) -> Became {
             let (path, size) = (scene.path(name).into_bytes(), Some(3));
             let put = Put { path, size, mtime: None, source: None, mode: None, resume: 0 };
             let (from, digest) = (scene.path("old").into(), end_of(b"old").digest);
-            of(peer.ask(Request::PutCopy { put, from, digest }).await.unwrap())
+            of(peer.ask(Request::PutCopy { put: Box::new(put), from, digest }).await.unwrap())
         }
         Stream(name) => {
             let path = scene.path(name).into_bytes();

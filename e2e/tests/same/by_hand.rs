@@ -43,7 +43,7 @@ async fn look_up(peer: &mut Peer, directory: &str, names: &[&str]) -> (Vec<Vec<S
 fn copy(name: &str, size: usize, from: &str, digest: Digest) -> Request {
     let (path, size) = (name.into(), Some(size as u64));
     let put = Put { path, size, mtime: Some(TIME), source: None, mode: Some(0o640), resume: 0 };
-    Request::PutCopy { put, from: from.into(), digest }
+    Request::PutCopy { put: Box::new(put), from: from.into(), digest }
 }
 
 #[tokio::test(flavor = "multi_thread")]

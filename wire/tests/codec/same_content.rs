@@ -45,7 +45,7 @@ fn put_copy() {
         0, // resume
         1, b'g', // from
     ];
-    let copy = Request::PutCopy { put, from: b"g".to_vec(), digest: Digest([7; 32]) };
+    let copy = Request::PutCopy { put: Box::new(put), from: b"g".to_vec(), digest: Digest([7; 32]) };
     is(&Frame::Request(copy), &[&head[..], &[7; 32]].concat());
 }
 

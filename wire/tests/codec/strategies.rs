@@ -136,7 +136,11 @@ fn request() -> impl Strategy<Value = Request> {
             mode,
             mtime
         }),
-        (put(), name(), digest()).prop_map(|(put, from, digest)| Request::PutCopy { put, from, digest }),
+        (put(), name(), digest()).prop_map(|(put, from, digest)| Request::PutCopy {
+            put: Box::new(put),
+            from,
+            digest
+        }),
         (name(), name(), flag()).prop_map(|(from, to, remove)| Request::BackUp { from, to, remove }),
     ]
 }

@@ -51,7 +51,11 @@ impl UploadReader {
         }
         let asked = SentRequest::new(number, to.clone(), RequestKind::Copied { size: source.size, digest });
         let put = source.copied(to, self.manner.preserve);
-        self.small(from, Request::PutCopy { put, from: path.as_bytes().to_vec(), digest }, asked)?;
+        self.small(
+            from,
+            Request::PutCopy { put: Box::new(put), from: path.as_bytes().to_vec(), digest },
+            asked,
+        )?;
         Ok(true)
     }
 }
