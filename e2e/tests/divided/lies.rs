@@ -126,7 +126,7 @@ async fn ranges_that_are_not_what_was_asked_for_are_not_stored() {
         ),
     ];
     for (what, lie, why, code) in lies {
-        let hello = Hello { features: Features::ALL, ..hello() };
+        let hello = Hello { features: Features::ALL.without(Features::SESSION), ..hello() };
         let liar = Liar::start_with(hello, move |frame| match frame {
             Frame::Request(Request::Stat { .. }) => vec![Frame::Reply(Reply::with(Payload::Stat(entry())))],
             Frame::Request(Request::GetRange { blocks: 0, .. }) => vec![Frame::RangeHeader(header()), end()],
@@ -149,7 +149,8 @@ async fn ranges_that_are_not_what_was_asked_for_are_not_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_know_ranges_is_asked_for_the_file_over_one_connection() {
     let asked = Arc::<Mutex<Vec<Request>>>::default();
-    let hello = Hello { features: Features::ALL.without(Features::RANGES), ..hello() };
+    let hello =
+        Hello { features: Features::ALL.without(Features::RANGES).without(Features::SESSION), ..hello() };
     let log = Arc::clone(&asked);
     let liar = Liar::start_with(hello, move |frame| {
         let Frame::Request(request) = frame else { return Vec::new() };

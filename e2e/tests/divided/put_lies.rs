@@ -67,7 +67,7 @@ async fn a_server_that_lies_gets_no_success() {
         ("a refusal", refused(Status::PermissionDenied, "never"), (none(), none(), none()), "never", 1),
     ];
     for (what, open, (begin, end, finish), why, code) in lies {
-        let hello = Hello { features: Features::ALL, ..hello() };
+        let hello = Hello { features: Features::ALL.without(Features::SESSION), ..hello() };
         let finishes = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&finishes);
         let liar = Liar::start_with(hello, move |frame| match frame {
@@ -99,7 +99,10 @@ async fn a_server_that_lies_gets_no_success() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_know_blocks_gets_the_file_over_one_connection() {
     let asked = Arc::<Mutex<Vec<Request>>>::default();
-    let hello = Hello { features: Features::ALL.without(Features::BLOCK_UPLOADS), ..hello() };
+    let hello = Hello {
+        features: Features::ALL.without(Features::BLOCK_UPLOADS).without(Features::SESSION),
+        ..hello()
+    };
     let log = Arc::clone(&asked);
     let liar = Liar::start_with(hello, move |frame| {
         let Frame::Request(request) = frame else { return Vec::new() };
