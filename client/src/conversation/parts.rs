@@ -40,14 +40,7 @@ impl Conversation {
         cancel: &CancellationToken,
     ) -> Result<Option<Vec<Digest>>, ConversationError> {
         let mut digests = Vec::new();
-        let mut each = |frame| match frame {
-            Frame::Blocks(blocks) if digests.len() < MAX_DIGESTS => {
-                digests.extend(blocks.digests);
-                Ok(())
-            }
-            Frame::Progress(_) => Ok(()),
-            frame => Err(unexpected(&frame)),
-        };
+        let mut each = |frame| collect(&mut digests, frame);
         let request = Request::StreamStatus { path: path.as_bytes().to_vec(), id };
         let reply = self.answer(request, cancel, &mut each).await?;
         Ok((reply.status == Status::Resuming).then_some(digests))
@@ -64,14 +57,7 @@ impl Conversation {
         cancel: &CancellationToken,
     ) -> Result<(UploadId, Vec<Digest>), ConversationError> {
         let mut digests = Vec::new();
-        let mut each = |frame| match frame {
-            Frame::Blocks(blocks) if digests.len() < MAX_DIGESTS => {
-                digests.extend(blocks.digests);
-                Ok(())
-            }
-            Frame::Progress(_) => Ok(()),
-            frame => Err(unexpected(&frame)),
-        };
+        let mut each = |frame| collect(&mut digests, frame);
         match self.answer(Request::OpenUpload(put), cancel, &mut each).await?.payload {
             Payload::Upload(id) => Ok((id, digests)),
             _ => Err(ConversationError::Protocol("an upload was opened without an id".into())),
@@ -131,6 +117,18 @@ impl Conversation {
             self.send(blocks, 0, cancel).await?;
         }
         Ok(())
+    }
+}
+
+/// Adds the digests of a frame before the reply.
+fn collect(digests: &mut Vec<Digest>, frame: Frame) -> Result<(), ConversationError> {
+    match frame {
+        Frame::Blocks(blocks) if digests.len() < MAX_DIGESTS => {
+            digests.extend(blocks.digests);
+            Ok(())
+        }
+        Frame::Progress(_) => Ok(()),
+        frame => Err(unexpected(&frame)),
     }
 }
 

@@ -59,7 +59,7 @@ impl KnownSession {
         Time { seconds, nanoseconds: u32::try_from(nanoseconds.rem_euclid(NANOS_PER_SECOND)).unwrap_or(0) }
     }
 
-    /// By how much the server's clock is certainly wrong by ours, or ours by it.
+    /// The least difference between both clocks that explains the times.
     fn clock_difference(&self) -> Duration {
         let server = in_nanoseconds(self.session.time);
         let apart = (self.asked - server).max(server - self.told).max(0);

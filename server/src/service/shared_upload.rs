@@ -5,13 +5,10 @@
 //! a client whose connections were lost comes back before the server has noticed. What has arrived is then a partial
 //! upload.
 
-use super::{Error, PartCheck, Result, StepLimit, User, VerifiedUpload};
+use super::{Error, PartCheck, PutUpload, Result, StepLimit, User, VerifiedUpload};
 use crate::audit::Transfer;
 use crate::metrics::TransferDirection;
-use sshome_store::{
-    BlockUpload, BlockWriter, CheckedPartial, EntryId, NEW_FILE_MODE, StoreError, UploadPermissions,
-    UploadSource, UploadSpec,
-};
+use sshome_store::{BlockUpload, BlockWriter, CheckedPartial, EntryId, StoreError, UploadSource, UploadSpec};
 use sshome_wire::{BlockHasher, Digest, End, Put, RemotePath, Time, UploadId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -193,11 +190,8 @@ impl OpeningUpload {
 
     fn open(&self, user: &User, partial: Option<CheckedPartial>) -> Result<OpenedUpload> {
         let SharedSource { size, mtime, .. } = self.source;
-        let source = Some(UploadSource::File { size, mtime });
-        let permissions =
-            self.put.mode.map_or(UploadPermissions::Inherited(NEW_FILE_MODE), UploadPermissions::Exact);
-        let (mtime, exclusive) = (self.put.mtime, user.is_restricted());
-        let spec = UploadSpec { size: Some(size), mtime, source, permissions, resume: 0, exclusive };
+        let (source, exclusive) = (Some(UploadSource::File { size, mtime }), user.is_restricted());
+        let spec = UploadSpec { source, exclusive, ..PutUpload::spec(&self.put) };
         let kept = partial.as_ref().map(|partial| partial.digests.clone()).unwrap_or_default();
         let begun = user.recorded(user.home.begin_block_upload(&self.path, &spec, partial));
         let sink = begun.map_err(|error| user.or_protected(&self.path, error))?;

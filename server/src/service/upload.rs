@@ -57,7 +57,7 @@ impl PutUpload {
     }
 
     /// The upload of a put that leaves no partial upload.
-    fn spec(put: &Put) -> UploadSpec {
+    pub(super) fn spec(put: &Put) -> UploadSpec {
         let inherited = UploadPermissions::Inherited(NEW_FILE_MODE);
         UploadSpec {
             size: put.size,

@@ -92,6 +92,14 @@ impl Differences {
             }
         }
     }
+
+    /// The differences of files that exist on both sides and were compared again. Their results come in the same order.
+    pub(super) fn again(files: Vec<Entry>, results: &mut impl Iterator<Item = DigestResult>) -> Differences {
+        let undecided = files.into_iter().map(|entry| SourceEntry { entry, exists: true }).collect();
+        let mut differences = Differences { undecided, ..Differences::default() };
+        differences.decide(results);
+        differences
+    }
 }
 
 impl DirectoryComparison<'_> {

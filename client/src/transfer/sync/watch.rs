@@ -100,7 +100,14 @@ impl TreeWatcher {
             let quiet_at = self.changed.quiet_at().unwrap_or(self.full_at);
             tokio::select! {
                 biased;
-                event = self.events.recv() => if let Some(event) = event { self.note(&event) },
+                event = self.events.recv() => {
+                    // Everything that waits is noted at once: what follows looks at all entries.
+                    let mut next = event;
+                    while let Some(event) = next {
+                        self.note(&event);
+                        next = self.events.try_recv().ok();
+                    }
+                }
                 () = sleep_until(quiet_at.min(self.full_at)) => {}
             }
             let now = Instant::now();

@@ -33,7 +33,7 @@ pub(super) fn refusal(why: &str) -> Bytes {
 }
 
 impl NativeConversation {
-    /// Records what the client's hello announces, and sends what it takes beside ours.
+    /// Records what the client's hello announces, and sends a session to a client that knows it.
     pub(super) fn greeted_by(&mut self, hello: &Hello) {
         (self.greeted, self.features) = (true, hello.features);
         self.output.announce(hello);

@@ -1,4 +1,4 @@
-//! UploadOpening an upload on the server.
+//! Opening an upload on the server.
 
 use super::SplitOptions;
 use super::file::SplitUpload;

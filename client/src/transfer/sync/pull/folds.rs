@@ -49,7 +49,7 @@ pub(super) fn resolve(
 }
 
 /// Of new names of one directory that the disk takes for the same, the second fails before its data is fetched. Only names
-/// that look alike are tried, with empty files in a directory of their own. Any others are distinguished when they are
+/// that look alike are tried, with empty directories in one of their own. Any others are distinguished when they are
 /// published.
 pub(super) fn distinguish(
     source: &mut Vec<Entry>,

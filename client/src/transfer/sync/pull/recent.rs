@@ -1,7 +1,7 @@
 //! Files that were the same, but were changed just before: they are compared again at the end, by their digests.
 
-use super::super::compare::{Differences, SourceEntry};
-use super::super::digests::{self, DigestResult};
+use super::super::compare::Differences;
+use super::super::digests;
 use super::pair::{ComparedPull, PullPair};
 use crate::conversation::ConversationError;
 use crate::transfer::TransferContext;
@@ -26,12 +26,7 @@ pub(super) async fn compare(
     let mut results = digests::compare(ctx, retries, pairs, false, None).await?.results.into_iter();
     let mut compared = Vec::new();
     for (pair, files) in recent {
-        let differs = |_: &Entry| !matches!(results.next(), Some(DigestResult::Same) | None);
-        let changed = |entry| SourceEntry { entry, exists: true };
-        let (count, transfer) =
-            (files.len(), files.into_iter().filter(differs).map(changed).collect::<Vec<_>>());
-        let unchanged = (count - transfer.len()) as u64;
-        let differences = Differences { transfer, unchanged, ..Differences::default() };
+        let differences = Differences::again(files, &mut results);
         compared.push(ComparedPull { pair, differences, has_other_time: false });
     }
     Ok(compared)

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 /// Shorter files are sent, which takes no longer than to look for them. In bytes.
 const MIN_COPY_BYTES: u64 = 16 << 10;
 
-/// The largest number of files that are remembered: about as many as a batch has.
+/// The largest number of files that are remembered: about those of two batches.
 const MAX_REMEMBERED_FILES: usize = 50_000;
 
 /// The largest number of directories that exist only on the server and are remembered.

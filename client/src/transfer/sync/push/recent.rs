@@ -1,7 +1,7 @@
 //! Files that were the same, but were changed just before: they are compared again at the end, by their digests.
 
-use super::super::compare::{Differences, SourceEntry};
-use super::super::digests::{self, DigestResult};
+use super::super::compare::Differences;
+use super::super::digests;
 use super::pair::{ComparedPair, PendingPair};
 use crate::conversation::ConversationError;
 use crate::transfer::TransferContext;
@@ -29,13 +29,7 @@ pub(super) async fn compare(
     let mut results = digests::compare(ctx, retries, pairs.collect(), false, None).await?.results.into_iter();
     let mut compared = Vec::new();
     for RecentDirectory { pair, metadata, files } in recent {
-        // Whoever reads a file again finds out why it cannot be read.
-        let differs = |_: &Entry| !matches!(results.next(), Some(DigestResult::Same) | None);
-        let changed = |entry| SourceEntry { entry, exists: true };
-        let (count, transfer) =
-            (files.len(), files.into_iter().filter(differs).map(changed).collect::<Vec<_>>());
-        let unchanged = (count - transfer.len()) as u64;
-        let differences = Differences { transfer, unchanged, ..Differences::default() };
+        let differences = Differences::again(files, &mut results);
         let pair = PendingPair { within: None, ..pair };
         compared.push(ComparedPair { pair, metadata, differences, alike: Vec::new(), has_other_time: false });
     }
