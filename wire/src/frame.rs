@@ -64,7 +64,7 @@ pub enum FrameKind {
     /// Files that exist, with their stored digests.
     StoredFiles = 18,
     /// What the server says about the login, after the client's hello.
-    Session = 40,
+    Session = 19,
 }
 
 impl TryFrom<u8> for FrameKind {

@@ -44,7 +44,7 @@ impl Features {
     pub const SESSION: Features = Features(512);
 
     /// What the other side already has is not sent: the requests `StoredDigests`, `SetAttributes` and `PutCopy`.
-    pub const SAME_CONTENT: Features = Features(4096);
+    pub const SAME_CONTENT: Features = Features(1024);
 
     /// All features that this crate supports.
     pub const ALL: Features = Features(

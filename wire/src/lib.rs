@@ -36,7 +36,7 @@ pub use hello::{Features, Hello, PROTOCOL_VERSION, Session};
 pub use listing::{Entries, Entry, FileKind, Time};
 pub use path::{MAX_PATH, PathError, RemotePath};
 pub use reply::{CreditedUsage, Hashed, Key, Payload, Progress, Reply, Usage};
-pub use request::{Put, Request, Reserved};
+pub use request::{Put, Request};
 pub use status::Status;
 pub use transfer::{
     Blocks, CHUNK_DIGEST_BYTES, Chunk, CopyRange, Description, Digest, End, FileVersion, Header, MAX_CHUNKS,

@@ -244,16 +244,6 @@ pub enum Request {
         /// The BLAKE3 of the content: 407 if it has a different one.
         digest: Digest,
     },
-    /// A number without a request: it cannot be decoded.
-    Reserved35(Reserved),
-    /// A number without a request: it cannot be decoded.
-    Reserved36(Reserved),
-    /// A number without a request: it cannot be decoded.
-    Reserved37(Reserved),
-    /// A number without a request: it cannot be decoded.
-    Reserved38(Reserved),
-    /// A number without a request: it cannot be decoded.
-    Reserved39(Reserved),
     /// Keep an old version of a file or of a symbolic link: give it `to` as a second name, so that a put can replace it
     /// under its own. Without hard links it is copied. An existing file `to` is replaced; missing directories above it are
     /// made. A link at the end of either path is not followed. Announced by `Features::BACKUP`.
@@ -267,10 +257,6 @@ pub enum Request {
     },
 }
 
-/// The body of a request that does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reserved {}
-
 impl Request {
     /// The paths in the request.
     pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
@@ -283,12 +269,7 @@ impl Request {
             | Request::InstallKey { .. }
             | Request::RemoveKey { .. }
             | Request::PutBlocks { .. }
-            | Request::FinishUpload { .. }
-            | Request::Reserved35(_)
-            | Request::Reserved36(_)
-            | Request::Reserved37(_)
-            | Request::Reserved38(_)
-            | Request::Reserved39(_) => (None, None),
+            | Request::FinishUpload { .. } => (None, None),
             Request::Cd { path }
             | Request::Ls { path, .. }
             | Request::Stat { path, .. }

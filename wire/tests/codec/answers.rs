@@ -357,7 +357,7 @@ fn session() {
         &Frame::Session(Session { reads: true, adds: true, changes: false, time }),
         &[
             0, 0, 0, 7,  // length
-            40, // kind: session
+            19, // kind: session
             1, 1, 0, // reads, adds, does not change
             0xd8, 0x04, // seconds
             5,    // nanoseconds

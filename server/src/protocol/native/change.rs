@@ -40,11 +40,6 @@ pub(super) fn change_of(request: &Request) -> Option<ChangeKind> {
         | Request::InstallKey { .. }
         | Request::RemoveKey { .. }
         | Request::StoredDigests { .. }
-        | Request::SetAttributes { .. }
-        | Request::Reserved35(_)
-        | Request::Reserved36(_)
-        | Request::Reserved37(_)
-        | Request::Reserved38(_)
-        | Request::Reserved39(_) => None,
+        | Request::SetAttributes { .. } => None,
     }
 }

@@ -360,7 +360,7 @@ impl NativeConversation {
         if hello.version != PROTOCOL_VERSION {
             let version = hello.version;
             return Err(violation(&format!(
-                "protocol version {version} is not spoken here, {PROTOCOL_VERSION} is"
+                "protocol version {version} is not supported; the server uses {PROTOCOL_VERSION}"
             )));
         }
         self.greeted_by(hello);
