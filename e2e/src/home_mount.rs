@@ -183,7 +183,7 @@ impl Filesystem for MountedHome {
 
     fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let paths = self.path(ino).and_then(|from| Ok((from, self.below(parent, name)?)));
-        let made = paths.and_then(|(from, to)| self.home.hard_link(&from, &to).map_err(failed));
+        let made = paths.and_then(|(from, to)| self.home.hard_link(&from, &to, false).map_err(failed));
         entry(reply, made.and_then(|_| self.find(parent, name)));
     }
 

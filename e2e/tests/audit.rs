@@ -98,6 +98,28 @@ async fn aborted_and_abandoned_uploads_are_logged() {
     until("it is logged", || lines(&host).iter().any(|line| line["path"] == "/g"));
 }
 
+/// Mode and times that are set through a handle, not only those set by a path. Those of a new file are a part of its upload.
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_set_through_a_handle_are_logged() {
+    let (host, _program) = host("", "sftp-uploads = \"atomic\"");
+    let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
+    for name in ["f", "g"] {
+        assert!(peer.put(name, b"1").await.unwrap().is_none());
+    }
+    let attributes = SftpAttributes { permissions: Some(0o640), ..SftpAttributes::default() };
+    let new = peer.open("new", ANEW).await.unwrap().unwrap();
+    peer.done(sftp::SftpRequest::Fsetstat { handle: new.clone(), attributes: attributes.clone() })
+        .await
+        .unwrap();
+    peer.close(new).await.unwrap();
+    let handle = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    peer.done(sftp::SftpRequest::Fsetstat { handle, attributes: attributes.clone() }).await.unwrap();
+    peer.done(sftp::SftpRequest::Setstat { path: "g".into(), attributes }).await.unwrap();
+    line(&host, "attributes set", "/g");
+    line(&host, "attributes set", "/f");
+    assert!(!lines(&host).iter().any(|line| line["message"] == "attributes set" && line["path"] == "/new"));
+}
+
 /// Over SFTP, in place and staged: an upload that is closed, one that is refused in part, and one that is cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sftp_upload_is_logged_as_done_failed_or_cut() {

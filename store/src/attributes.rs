@@ -22,6 +22,12 @@ impl SetAttributes {
     pub fn is_owner_only(&self) -> bool {
         self.size.is_none() && self.mode.is_none() && self.times.is_none()
     }
+
+    /// Whether at most the size is to be set.
+    #[must_use]
+    pub fn is_size_only(&self) -> bool {
+        self.owner.is_none() && self.mode.is_none() && self.times.is_none()
+    }
 }
 
 /// The permissions that an uploaded file gets.

@@ -56,6 +56,8 @@ pub struct MadeLink {
     pub from: RemotePath,
     /// The path of the link.
     pub to: RemotePath,
+    /// Whether it replaced a different file.
+    pub replaced: bool,
     /// The new name, to be [published](crate::Home::publish).
     pub name: EntryRef,
 }

@@ -105,11 +105,11 @@ pub trait Home: fmt::Debug + Send + Sync {
     fn make_symlink(&self, path: &RemotePath, target: &[u8]) -> StoreResult<(RemotePath, EntryRef)>;
 
     /// Creates a hard link. It needs one entry and no bytes. If `from` ends in a symbolic link, the second name is that
-    /// of the link itself.
+    /// of the link itself. With `replaces`, a file or link `to` is replaced atomically; a second name of `from` is left.
     ///
     /// # Errors
-    /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink>;
+    /// If `from` is neither a regular file nor a link, `to` exists and is not replaced, or a new entry would exceed the quota.
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath, replaces: bool) -> StoreResult<MadeLink>;
 
     /// Renames `from` to exactly `to`.
     ///

@@ -60,18 +60,12 @@ fn file(path: &RemotePath, info: StoreResult<FileInfo>) -> Result<FileInfo> {
     }
 }
 
-/// Makes a hard link, which replaces a file of its name. After a power cut in between, that file may be missing; the one
-/// that it would be replaced by never is.
+/// Makes a hard link, which replaces a file of its name.
 fn link(user: &User, from: &RemotePath, to: &RemotePath) -> StoreResult<EntryRef> {
-    let made = match user.home.hard_link(from, to) {
-        Err(error) if error.cause() == Some(&Cause::Exists) => {
-            let removed = user.home.remove_file(to)?;
-            user.audit.removed(&removed);
-            user.home.hard_link(from, to)
-        }
-        made => made,
-    };
-    let MadeLink { from, to, name } = made?;
+    let MadeLink { from, to, replaced, name } = user.home.hard_link(from, to, true)?;
+    if replaced {
+        user.audit.removed(&to);
+    }
     user.audit.hard_link_made(&from, &to);
     Ok(name)
 }

@@ -68,7 +68,7 @@ pub fn make_symlink(user: &User, path: &RemotePath, target: &[u8]) -> Result<Ent
 /// # Errors
 /// If `from` is neither a regular file nor a link, `to` exists, or a new entry would exceed the quota.
 pub fn hard_link(user: &User, from: &RemotePath, to: &RemotePath) -> Result<()> {
-    let MadeLink { from, to, .. } = user.change(from, |home| home.hard_link(from, to))?;
+    let MadeLink { from, to, .. } = user.change(from, |home| home.hard_link(from, to, false))?;
     user.audit.hard_link_made(&from, &to);
     Ok(())
 }

@@ -75,8 +75,8 @@ impl Home for PosixHome {
         operations::make_symlink(self, path, target)
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
-        operations::hard_link(self, from, to)
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath, replaces: bool) -> StoreResult<MadeLink> {
+        operations::hard_link(self, from, to, replaces)
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {

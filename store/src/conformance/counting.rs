@@ -33,7 +33,7 @@ pub fn an_uncounted_home_serves_reads_and_removals_and_stores_nothing(host: NewH
     assert!(is_refused(user.begin("f", &spec_of(None))));
     assert!(is_refused(user.home.make_directory(&path("h"), MakeDirectory::default())));
     assert!(is_refused(user.home.make_symlink(&path("h"), b"f")));
-    assert!(is_refused(user.home.hard_link(&path("f"), &path("h"))));
+    assert!(is_refused(user.home.hard_link(&path("f"), &path("h"), false)));
     assert!(is_refused(user.home.rename(&path("f"), &path("h"), Replace::Always)));
     for mode in [
         WRITE_OR_CREATE,

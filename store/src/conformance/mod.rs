@@ -88,6 +88,7 @@ macro_rules! conformance_tests {
             names {
                 a_rename_targets_exactly_the_given_name [],
                 files_and_symbolic_links_can_have_hard_links [hard_links],
+                a_hard_link_can_replace_a_file [hard_links],
                 a_canonical_path_contains_no_links [],
                 a_missing_directory_is_reported [],
                 links_are_resolved_as_in_a_chroot [],

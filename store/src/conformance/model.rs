@@ -45,7 +45,7 @@ enum Step {
     Write { slot: usize, offset: u64, length: usize },
     SetLength { slot: usize, length: u64 },
     SetLengthAt { name: usize, length: u64 },
-    HardLink { from: usize, to: usize },
+    HardLink { from: usize, to: usize, replaces: bool },
     Rename { from: usize, to: usize, replace: Replace },
     Remove { name: usize },
     Put { name: usize, length: usize },
@@ -78,7 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(slot, offset, length)| Step::Write { slot, offset, length: length as usize }),
         1 => (slot, length.clone()).prop_map(|(slot, length)| Step::SetLength { slot, length }),
         1 => (name.clone(), length.clone()).prop_map(|(name, length)| Step::SetLengthAt { name, length }),
-        2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::HardLink { from, to }),
+        2 => (name.clone(), name.clone(), any::<bool>())
+            .prop_map(|(from, to, replaces)| Step::HardLink { from, to, replaces }),
         3 => (name.clone(), name.clone(), replace)
             .prop_map(|(from, to, replace)| Step::Rename { from, to, replace }),
         2 => name.clone().prop_map(|name| Step::Remove { name }),
@@ -134,7 +135,9 @@ impl Handles {
                 }
             }
             Step::SetLengthAt { name, length } => user.set_size(PATHS[name], length)?,
-            Step::HardLink { from, to } => drop(user.home.hard_link(&at(from), &at(to))?),
+            Step::HardLink { from, to, replaces } => {
+                drop(user.home.hard_link(&at(from), &at(to), replaces)?)
+            }
             Step::Rename { from, to, replace } => drop(user.home.rename(&at(from), &at(to), replace)?),
             Step::Remove { name } => drop(user.home.remove_file(&at(name))?),
             Step::Put { name, length } => other.put(PATHS[name], &vec![2; length])?,

@@ -38,7 +38,7 @@ pub fn files_and_symbolic_links_can_have_hard_links(host: NewHost<'_>) {
     let world = World::new(host);
     let user = world.user();
     let link = |from: &str, to: &str| {
-        user.home.hard_link(&path(from), &path(to)).map(|MadeLink { from, to, .. }| (from, to))
+        user.home.hard_link(&path(from), &path(to), false).map(|MadeLink { from, to, .. }| (from, to))
     };
     user.make_directory("dir");
     user.make_symlink("link", "dir");
@@ -64,6 +64,33 @@ pub fn files_and_symbolic_links_can_have_hard_links(host: NewHost<'_>) {
     assert!(!user.exists("f"));
     user.home.rename(&path("other"), &path("dir/g"), Replace::Always).unwrap();
     user.remove("link").unwrap();
+    world.assert_accounting(0);
+}
+
+pub fn a_hard_link_can_replace_a_file(host: NewHost<'_>) {
+    let world = World::new(host);
+    let user = world.user();
+    let link = |from: &str, to: &str| user.home.hard_link(&path(from), &path(to), true);
+    user.put("new", b"new").unwrap();
+    user.put("old", b"the old one").unwrap();
+    user.put("old2", b"2").unwrap();
+    user.make_directory("dir");
+    assert_eq!(cause(link("new", "dir")), Cause::IsDirectory);
+    for (from, to) in [("none", "old"), ("dir", "old"), ("new", "old/")] {
+        assert!(link(from, to).is_err(), "{from} {to}");
+    }
+    assert_eq!(user.content("old"), b"the old one");
+    assert!(link("new", "old").unwrap().replaced);
+    world.assert_accounting(0);
+    // Its own second name, and its own name.
+    assert!(!link("new", "old").unwrap().replaced);
+    assert!(!link("new", "new").unwrap().replaced);
+    assert!(!link("new", "dir/other").unwrap().replaced);
+    assert_eq!((user.info("new").unwrap().links, user.content("old")), (3, b"new".to_vec()));
+    // A link is replaced, not its target.
+    user.make_symlink("link", "old2");
+    assert!(link("new", "link").unwrap().replaced);
+    assert_eq!((user.content("link"), user.content("old2")), (b"new".to_vec(), b"2".to_vec()));
     world.assert_accounting(0);
 }
 
@@ -282,7 +309,7 @@ pub fn calls_that_need_a_missing_capability_are_refused(host: NewHost<'_>) {
     let capabilities = world.store().capabilities();
     user.put("f", b"content").unwrap();
     if !capabilities.hard_links {
-        assert_eq!(cause(user.home.hard_link(&path("f"), &path("g"))), Cause::Unsupported);
+        assert_eq!(cause(user.home.hard_link(&path("f"), &path("g"), false)), Cause::Unsupported);
     }
     if !capabilities.append {
         assert_eq!(cause(user.try_open("f", APPEND_OR_CREATE)), Cause::Unsupported);

@@ -156,7 +156,7 @@ pub fn renaming_a_file_ends_its_credit(host: NewHost<'_>) {
     upload.write(&zeros(8)).unwrap();
     assert!(matches!(rename("f", "g"), Err(StoreError::BeingReplaced { .. })));
     if world.store().capabilities().hard_links {
-        assert!(is_over_quota(user.home.hard_link(&path("f"), &path("g"))));
+        assert!(is_over_quota(user.home.hard_link(&path("f"), &path("g"), false)));
     }
     // A partial upload is discarded.
     drop(upload);

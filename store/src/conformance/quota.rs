@@ -130,8 +130,8 @@ pub fn a_hard_link_takes_an_entry_and_no_bytes(host: NewHost<'_>) {
     let world = World::with_limits(host, QuotaLimits { bytes: Some(100), entries: Some(2) });
     let user = world.user();
     user.put("f", &[1; 60]).unwrap();
-    user.home.hard_link(&path("f"), &path("g")).unwrap();
-    assert!(is_over_quota(user.home.hard_link(&path("f"), &path("h"))));
+    user.home.hard_link(&path("f"), &path("g"), false).unwrap();
+    assert!(is_over_quota(user.home.hard_link(&path("f"), &path("h"), false)));
     assert_eq!(user.used(), 60);
     world.assert_accounting(0);
     // Replacing one of two names frees nothing.

@@ -113,7 +113,7 @@ fn act_at_random(user: &Channel, seed: u64, quota: u64) {
             6 => user.remove(&name).map(drop),
             7 => user.put(&name, &vec![2; length]),
             8 => user.home.rename(&path(&name), &path(&other), Replace::Always).map(drop),
-            9 => user.home.hard_link(&path(&name), &path(&other)).map(drop),
+            9 => user.home.hard_link(&path(&name), &path(&other), false).map(drop),
             10 => user.set_size(&name, offset),
             _ => user.try_open(&name, READ_ONLY).map(|file| {
                 // Closes the oldest.

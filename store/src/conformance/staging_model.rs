@@ -48,7 +48,7 @@ enum Step {
     RemoveTree { name: usize },
     MakeDirectory,
     Rename { from: usize, to: usize },
-    HardLink { from: usize, to: usize },
+    HardLink { from: usize, to: usize, replaces: bool },
     Symlink { name: usize, length: usize },
     Restart,
 }
@@ -80,7 +80,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name.clone().prop_map(|name| Step::RemoveTree { name }),
         2 => Just(Step::MakeDirectory),
         4 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename { from, to }),
-        2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::HardLink { from, to }),
+        2 => (name.clone(), name.clone(), any::<bool>())
+            .prop_map(|(from, to, replaces)| Step::HardLink { from, to, replaces }),
         1 => (name, 1..4000_usize).prop_map(|(name, length)| Step::Symlink { name, length }),
         1 => Just(Step::Restart),
     ]
@@ -171,7 +172,9 @@ impl Run {
                 drop(user.home.make_directory(&path("d/e/f"), how)?);
             }
             Step::Rename { from, to } => self.rename(from, to)?,
-            Step::HardLink { from, to } => drop(user.home.hard_link(&at(from), &at(to))?),
+            Step::HardLink { from, to, replaces } => {
+                drop(user.home.hard_link(&at(from), &at(to), replaces)?)
+            }
             Step::Symlink { name, length } => {
                 drop(user.home.make_symlink(&at(name), &vec![b'x'; length])?);
             }

@@ -116,9 +116,9 @@ impl Home for MemoryHome {
         Ok((path, EntryRef::new(directories::MemoryNewName, false)))
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
-        let (from, to) = names::hard_link(self.counted(from)?, from, to)?;
-        Ok(MadeLink { from, to, name: EntryRef::new(directories::MemoryNewName, false) })
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath, replaces: bool) -> StoreResult<MadeLink> {
+        let (from, to, replaced) = names::hard_link(self.counted(from)?, &self.ctx, (from, to), replaces)?;
+        Ok(MadeLink { from, to, replaced, name: EntryRef::new(directories::MemoryNewName, false) })
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {

@@ -6,7 +6,7 @@ use super::reserve::end_credit;
 use super::resolve::MemoryLocation;
 use super::shared::MemorySharedHome;
 use super::tree::Tree;
-use crate::quota::UsageChange;
+use crate::quota::{FreedSpace, UsageChange};
 use crate::{Cause, Ctx, EntryChange, FileType, Renamed, Replace, StoreError, StoreResult};
 use sshome_wire::{MAX_PATH, RemotePath};
 
@@ -48,12 +48,13 @@ pub(super) fn make_symlink(
     Ok(logged(&tree, &at, path))
 }
 
-/// Creates a hard link. Returns both paths.
+/// Creates a hard link, which may replace a file. Returns both paths, and whether it did.
 pub(super) fn hard_link(
     home: &MemorySharedHome,
-    from: &RemotePath,
-    to: &RemotePath,
-) -> StoreResult<(RemotePath, RemotePath)> {
+    ctx: &Ctx,
+    (from, to): (&RemotePath, &RemotePath),
+    replaces: bool,
+) -> StoreResult<(RemotePath, RemotePath, bool)> {
     if !home.capabilities.hard_links {
         return Err(Cause::Unsupported).of_file(from);
     }
@@ -64,12 +65,31 @@ pub(super) fn hard_link(
     if tree.node(id).of_file(from)?.file_type() == FileType::Directory {
         return Err(Cause::IsDirectory).of_file(from);
     }
-    let entry = home.ledger.reserve(0, 1).map_err(over_quota(to))?;
+    let replaced = tree.lookup(&target).filter(|_| replaces);
+    let paths = (logged(&tree, &source, from), logged(&tree, &target, to));
+    if replaced == Some(id) {
+        return Ok((paths.0, paths.1, false));
+    }
+    let entries = u64::from(replaced.is_none());
+    let entry = home.ledger.reserve(0, entries).map_err(over_quota(to))?;
     end_credit(home, &tree, from, id)?;
+    let freed = match replaced {
+        Some(old) => {
+            check_replaceable(&tree, old, false, to)?;
+            if target.slash {
+                return Err(Cause::NotDirectory).of_file(to);
+            }
+            check_change(ctx, &tree, EntryChange::Remove, old, &target).of_file(to)?;
+            let freed = home.freed(&tree, old).of_file(to)?;
+            tree.unlink(&target).of_file(to)?;
+            freed
+        }
+        None => FreedSpace::Nothing,
+    };
     check_free(&tree, &target).of_file(to)?;
     tree.link(&target, id).of_file(to)?;
-    entry.commit(UsageChange { bytes: 0, entries: 1 });
-    Ok((logged(&tree, &source, from), logged(&tree, &target, to)))
+    entry.commit_replacing(UsageChange { bytes: 0, entries: entries.cast_signed() }, freed);
+    Ok((paths.0, paths.1, replaced.is_some()))
 }
 
 /// Fails unless a file or a link can be made at a location.

@@ -132,7 +132,8 @@ impl Actor<'_> {
     /// Keeps the version of a file and replaces it. The old version survives before the new one is sent.
     pub(super) fn back_up(&mut self) -> Result<()> {
         let Some(from) = self.existing() else { return Ok(()) };
-        let (to, exists) = self.link_name("o");
+        // An older version may have that name.
+        let (to, _) = self.link_name("o");
         // Otherwise it is unknown which version is kept.
         if self.unsynced.contains(&from) || self.uncertain.contains(&from) {
             self.sync()?;
@@ -141,10 +142,7 @@ impl Actor<'_> {
         let entry = self.names.get(&from).cloned().unwrap_or(Entry::Absent);
         self.operate(format!("back up {from} to {to}"), Promise::Survives, |actor| {
             let done = actor.session.back_up(&from, &to)?;
-            // An older version is removed first.
-            let removed = exists.then(|| (to.clone(), Entry::Absent));
-            let kept = done.then_some((to, entry));
-            Ok(removed.into_iter().chain(kept).collect())
+            Ok(done.then_some((to, entry)).into_iter().collect())
         })?;
         let length = self.random.random_range(0..20_000);
         let source = self.source(from, length);

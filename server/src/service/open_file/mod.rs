@@ -119,14 +119,25 @@ impl OpenFile {
             }
             let set =
                 || Ok(self.file.set_attributes(&SetAttributes { owner: None, size: None, ..*wanted })?);
-            return restricted::set_attributes_of(user, &self.path, || self.info(), set);
+            restricted::set_attributes_of(user, &self.path, || self.info(), set)?;
+            self.audit_attributes(user, wanted);
+            return Ok(());
         }
         if let Some(size) = wanted.size {
             self.check_open_for_writing()?;
             let set = self.file.set_length(size);
             self.changed(set, 0)?;
         }
-        Ok(self.file.set_attributes(wanted)?)
+        self.file.set_attributes(wanted)?;
+        self.audit_attributes(user, wanted);
+        Ok(())
+    }
+
+    /// Those of a new file are a part of its upload, which has a record.
+    fn audit_attributes(&self, user: &User, set: &SetAttributes) {
+        if !set.is_size_only() && !self.exclusive && !self.publishes_at_close() {
+            user.audit.attributes_set(self.file.logged_path());
+        }
     }
 
     /// Fails if the file was not opened for writing, or an earlier change failed.

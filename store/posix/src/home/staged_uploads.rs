@@ -1,7 +1,9 @@
 //! Uploads to a home: staging, resuming and discarding partial uploads.
 
 use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
-use super::{Error, HomeHandle, Location, PartialFile, PartialUpload, Result, StagedFile, UploadRecord};
+use super::{
+    Error, HomeHandle, Location, NamespaceLock, PartialFile, PartialUpload, Result, StagedFile, UploadRecord,
+};
 use rustix::io::Errno;
 use std::fs::File;
 
@@ -14,6 +16,14 @@ impl HomeHandle {
     pub(crate) fn stage(&self, target: &Location, record: Option<&UploadRecord>) -> Result<StagedFile> {
         let permit = self.descriptors(STAGED_DESCRIPTORS)?;
         self.staging()?.stage(target, record, self.writeback_epoch(), permit)
+    }
+
+    /// Gives a file a second name in place of another file, which has that name until then. A link is not followed.
+    ///
+    /// # Errors
+    /// The kernel's, `link(2)` and `rename(2)`.
+    pub(crate) fn link_over(&self, from: &Location, to: &Location, lock: &NamespaceLock<'_>) -> Result<()> {
+        self.staging()?.link_over(from, to, lock)
     }
 
     /// Opens a partial upload to read it.

@@ -178,6 +178,17 @@ impl StagingFolder {
         Ok(staged)
     }
 
+    /// Links a file here under a random name, and renames that to `to`. The next start removes one that is left.
+    pub(super) fn link_over(&self, from: &Location, to: &Location, _lock: &NamespaceLock<'_>) -> Result<()> {
+        let name = format!("{:032x}", rand::random::<u128>());
+        rustix::fs::linkat(from.dir(), from.name(), &self.dir, &name, AtFlags::empty())?;
+        let renamed = rustix::fs::renameat(&self.dir, &name, to.dir(), &*to.spelled());
+        if renamed.is_err() {
+            let _ = rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty());
+        }
+        Ok(renamed?)
+    }
+
     /// Opens a partial upload to read it.
     pub(super) fn open_partial(&self, partial: &PartialFile) -> Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -2,16 +2,21 @@
 
 use super::error::{Context, of_parent, over_quota};
 use super::folders::NewName;
-use super::{PosixHome, StoreError, StoreResult, check_counted, other_mount, reserve_space};
-use crate::home::{self, regular};
-use rustix::fs::FileType;
+use super::{PosixHome, StoreError, StoreResult, check_counted, freed, other_mount, reserve_space};
+use crate::home::{self, Location, NamespaceLock, file_id, regular};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
-use sshome_store::MadeLink;
-use sshome_store::quota::UsageChange;
+use sshome_store::quota::{FreedSpace, UsageChange};
+use sshome_store::{EntryChange, MadeLink};
 use sshome_wire::RemotePath;
 
 /// See [`Home::hard_link`](sshome_store::Home::hard_link).
-pub(crate) fn hard_link(home: &PosixHome, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
+pub(crate) fn hard_link(
+    home: &PosixHome,
+    from: &RemotePath,
+    to: &RemotePath,
+    replaces: bool,
+) -> StoreResult<MadeLink> {
     check_counted(home, to)?;
     let source = home.dir.locate_entry(from).of_file(from)?;
     let target = home.dir.locate(to).map_err(of_parent(home, to))?;
@@ -20,14 +25,59 @@ pub(crate) fn hard_link(home: &PosixHome, from: &RemotePath, to: &RemotePath) ->
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         regular(&stat).of_file(from)?;
     }
-    let entry = home.ledger().reserve(0, 1).map_err(over_quota(to))?;
-    reserve_space::end_credit(home, from, &stat)?;
-    source.hard_link(&target, &namespace).map_err(|error| match error {
-        home::Error::Os(Errno::XDEV) => other_mount(home, &target, to),
-        error => StoreError::file(to, error.into()),
-    })?;
-    entry.commit(UsageChange { bytes: 0, entries: 1 });
+    let replaced = match replaces {
+        true => target.stat_if_any().of_file(to)?,
+        false => None,
+    };
+    if !replaced.is_some_and(|replaced| file_id(&replaced) == file_id(&stat)) {
+        let link = Link { from, to, source: &source, target: &target };
+        link.make(home, &stat, replaced.as_ref(), &namespace)?;
+    }
+    let is_replaced = replaced.is_some_and(|replaced| file_id(&replaced) != file_id(&stat));
     drop(namespace);
     let (from, to) = (home.logged(&source, from), home.logged(&target, to));
-    Ok(MadeLink { from, to, name: NewName::hold(home, target) })
+    Ok(MadeLink { from, to, replaced: is_replaced, name: NewName::hold(home, target) })
+}
+
+/// A link that is to be made.
+struct Link<'a> {
+    from: &'a RemotePath,
+    to: &'a RemotePath,
+    source: &'a Location,
+    target: &'a Location,
+}
+
+impl Link<'_> {
+    /// Makes it, in place of a different file if there is one.
+    fn make(
+        &self,
+        home: &PosixHome,
+        stat: &Stat,
+        replaced: Option<&Stat>,
+        namespace: &NamespaceLock<'_>,
+    ) -> StoreResult<()> {
+        let freed = match replaced {
+            Some(old) if FileType::from_raw_mode(old.st_mode) == FileType::Directory => {
+                return Err(StoreError::IsDirectory { path: self.to.clone(), hint: "" });
+            }
+            Some(old) => {
+                home.check_change(EntryChange::Remove, old, self.target, self.to)?;
+                freed(&home.dir, self.target, old, namespace).of_file(self.to)?
+            }
+            None => FreedSpace::Nothing,
+        };
+        let entries = u64::from(replaced.is_none());
+        let entry = home.ledger().reserve(0, entries).map_err(over_quota(self.to))?;
+        reserve_space::end_credit(home, self.from, stat)?;
+        let made = match replaced {
+            Some(_) => home.dir.link_over(self.source, self.target, namespace),
+            None => self.source.hard_link(self.target, namespace),
+        };
+        made.map_err(|error| match error {
+            home::Error::Os(Errno::XDEV) => other_mount(home, self.target, self.to),
+            error => StoreError::file(self.to, error.into()),
+        })?;
+        entry.commit_replacing(UsageChange { bytes: 0, entries: entries.cast_signed() }, freed);
+        Ok(())
+    }
 }

@@ -99,8 +99,8 @@ impl Home for FaultyHome {
         self.call(CallKind::Make, path, |home| home.make_symlink(path, target))
     }
 
-    fn hard_link(&self, from: &RemotePath, to: &RemotePath) -> StoreResult<MadeLink> {
-        self.call(CallKind::Rename, from, |home| home.hard_link(from, to))
+    fn hard_link(&self, from: &RemotePath, to: &RemotePath, replaces: bool) -> StoreResult<MadeLink> {
+        self.call(CallKind::Rename, from, |home| home.hard_link(from, to, replaces))
     }
 
     fn rename(&self, from: &RemotePath, to: &RemotePath, replace: Replace) -> StoreResult<Renamed> {
