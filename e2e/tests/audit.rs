@@ -101,7 +101,7 @@ async fn aborted_and_abandoned_uploads_are_logged() {
 /// Mode and times that are set through a handle, not only those set by a path. Those of a new file are a part of its upload.
 #[tokio::test(flavor = "multi_thread")]
 async fn attributes_set_through_a_handle_are_logged() {
-    let (host, _program) = host("", "sftp-uploads = \"atomic\"");
+    let (host, _program) = host("", "");
     let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
     for name in ["f", "g"] {
         assert!(peer.put(name, b"1").await.unwrap().is_none());
@@ -112,7 +112,7 @@ async fn attributes_set_through_a_handle_are_logged() {
         .await
         .unwrap();
     peer.close(new).await.unwrap();
-    let handle = peer.open("f", OpenFlags::READ).await.unwrap().unwrap();
+    let handle = peer.open("f", OpenFlags::WRITE).await.unwrap().unwrap();
     peer.done(sftp::SftpRequest::Fsetstat { handle, attributes: attributes.clone() }).await.unwrap();
     peer.done(sftp::SftpRequest::Setstat { path: "g".into(), attributes }).await.unwrap();
     line(&host, "attributes set", "/g");

@@ -4,7 +4,7 @@ use sshome_e2e::siege::{
     SECRET, STAGING, assert_untouched, attacks, besieged, besieged_view, finds, replaced,
 };
 use sshome_e2e::{Host, Peer};
-use sshome_wire::{FileKind, Frame, Payload, Put, Reply, Request, Status};
+use sshome_wire::{FileKind, Frame, Payload, Put, Reply, Request, Status, Time};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
@@ -26,6 +26,16 @@ fn requests(path: &[u8]) -> Vec<Request> {
         Request::Cp { from: b"/made".to_vec(), to: path.clone(), recursive: false },
         Request::Mv { from: path.clone(), to: name.clone() },
         Request::Mv { from: b"/real".to_vec(), to: path.clone() },
+        Request::BackUp { from: path.clone(), to: name.clone(), remove: false },
+        Request::BackUp { from: b"/real".to_vec(), to: path.clone(), remove: false },
+        Request::SetAttributes {
+            path: path.clone(),
+            mode: Some(0o777),
+            mtime: Some(Time { seconds: 1, nanoseconds: 0 }),
+        },
+        Request::Describe { path: path.clone(), key: [0; 32] },
+        Request::StoredDigests { directory: path.clone(), paths: b"secret\0passwd\0".to_vec() },
+        Request::StoredDigests { directory: b"/".to_vec(), paths: [path.as_slice(), b"\0"].concat() },
         Request::Rmdir { path: path.clone() },
         Request::Rm { path: path.clone(), recursive: false },
         Request::Rm { path: path.clone(), recursive: true },
@@ -67,7 +77,7 @@ async fn attack_with(folder: &str, besiege: impl AsyncFn() -> (Host, TempDir)) {
         }
         for request in requests(&attack) {
             let name = format!("{request:?}");
-            let reply: Reply = peer.ask(request).await.unwrap();
+            let reply = ask(&mut peer, request).await;
             if let Payload::Hash(hashed) = &reply.payload {
                 assert_ne!(hashed.digest.0, *secret_digest.as_bytes(), "{name}");
             }
@@ -80,6 +90,21 @@ async fn attack_with(folder: &str, besiege: impl AsyncFn() -> (Host, TempDir)) {
         assert!(!finds(&home, SECRET), "{shown}: the secret was copied in");
     }
     assert_untouched(outside.path());
+}
+
+/// Sends a request. No answer may tell of a file that is as long as the secret.
+async fn ask(peer: &mut Peer, request: Request) -> Reply {
+    peer.send(&Frame::Request(request.clone())).await.unwrap();
+    loop {
+        let sizes: Vec<u64> = match peer.next().await.unwrap() {
+            Frame::Reply(reply) => return reply,
+            Frame::Progress(_) => continue,
+            Frame::Description(told) => told.chunks.iter().map(|chunk| chunk.length.into()).collect(),
+            Frame::StoredFiles(files) => files.iter().map(|file| file.size).collect(),
+            other => panic!("{request:?} is answered with {other:?}"),
+        };
+        assert!(!sizes.contains(&(SECRET.len() as u64)), "{request:?} tells of {sizes:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

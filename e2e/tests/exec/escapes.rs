@@ -1,8 +1,11 @@
 //! Escapes from a home through commands and scp.
 
-use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
-use sshome_e2e::{Commands, Exec, command};
+use sshome_e2e::siege::{
+    SECRET, STAGING, assert_untouched, attacks, besieged, besieged_view, finds, replaced,
+};
+use sshome_e2e::{Commands, Exec, Host, command};
 use sshome_wire::display::Escaped;
+use tempfile::TempDir;
 
 /// Commands that take this path, the operands before it, and those after it.
 const COMMANDS: [(&str, &[&str], &[&str]); 20] = [
@@ -48,12 +51,22 @@ async fn send_tree(ann: &Commands, path: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_on_any_command() {
-    let (_, outside) = besieged().await;
+    attack_with("", besieged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out_of_the_folder_of_a_key_on_any_command() {
+    attack_with("view", besieged_view).await;
+}
+
+/// Tries every attack on a host of its own. Its user's files are in this folder of the home.
+async fn attack_with(folder: &str, besiege: impl AsyncFn() -> (Host, TempDir)) {
+    let (_, outside) = besiege().await;
     let digest = blake3::hash(SECRET).to_string();
     for attack in attacks(outside.path()) {
         let shown = Escaped(&attack).to_string();
         // A new home for each: an attack must not be prevented by what an earlier one removed.
-        let (host, here) = besieged().await;
+        let (host, here) = besiege().await;
         let ann = Commands::login(&host, "ann").await.unwrap();
         let attack = replaced(&attack, outside.path(), here.path());
         for row in COMMANDS {
@@ -68,7 +81,7 @@ async fn no_path_leads_out_on_any_command() {
         }
         send_tree(&ann, &attack).await;
         assert_untouched(here.path());
-        assert!(!finds(&host.home("ann"), SECRET), "{shown}: the secret was copied in");
+        assert!(!finds(&host.home("ann").join(folder), SECRET), "{shown}: the secret was copied in");
     }
     assert_untouched(outside.path());
 }

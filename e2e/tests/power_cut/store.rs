@@ -1,6 +1,9 @@
 //! The server's operations as this test uses them. Only this module calls the server.
 
 mod blocks;
+mod delta;
+
+pub(crate) use delta::Piece;
 
 use anyhow::{Context, Result, bail};
 use russh::keys::parse_public_key_base64;

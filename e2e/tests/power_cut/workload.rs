@@ -1,6 +1,7 @@
 //! Concurrent sessions with random operations on a recorded disk, each with its own names.
 
 mod blocks;
+mod delta;
 mod names;
 
 use crate::history::{Content, Entry, History, Operation, Promise};
@@ -116,7 +117,7 @@ impl<'a> Actor<'a> {
         if std::mem::take(&mut self.has_moved_directory) {
             return if self.random.random_bool(0.7) { self.sync() } else { self.remove_tree() };
         }
-        match self.random.random_range(0..34) {
+        match self.random.random_range(0..38) {
             0..5 => self.put_few(),
             5 => self.put_many(),
             6 => self.put_medium(),
@@ -131,6 +132,7 @@ impl<'a> Actor<'a> {
             27..29 => self.rename_directory(),
             29 => self.remove_directory(),
             30..33 => self.back_up(),
+            33..37 => self.put_delta(),
             _ => self.sync(),
         }
     }
@@ -176,8 +178,12 @@ impl<'a> Actor<'a> {
 
     fn source(&mut self, path: String, length: usize) -> Source {
         let number = self.sources.len() + 1;
-        let content = Arc::new(noise(length, format!("{} {number}", self.number)));
-        let is_small = length < MIB;
+        self.source_of(path, noise(length, format!("{} {number}", self.number)))
+    }
+
+    fn source_of(&mut self, path: String, content: Vec<u8>) -> Source {
+        let (number, content) = (self.sources.len() + 1, Arc::new(content));
+        let is_small = content.len() < MIB;
         let mode = if is_small { 0o640 } else { 0o440 };
         if is_small {
             self.contents.insert(blake3::hash(&content), Arc::clone(&content));

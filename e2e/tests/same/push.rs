@@ -45,6 +45,19 @@ async fn a_file_that_was_renamed_or_copied_is_copied_on_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_copy_on_the_server_replaces_is_kept() {
+    let world = pushed().await;
+    rename(&world, "a", "b");
+    let (line, sent) = world.run(&["push", "--delete", "--backup-dir", "old", "t", "t"]);
+    assert!(line.contains(", 195.3 KiB of it copied on the server, 2 unchanged, 1 deleted"), "{line}");
+    assert!(sent < 100_000, "{sent} bytes");
+    world.assert_same();
+    for name in ["a", "b"] {
+        assert_eq!(fs::read(world.remote("../old").join(name)).unwrap(), noise(SIZE, name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_was_renamed_is_copied_with_everything_in_it() {
     let world = pushed().await;
     rename(&world, "d", "renamed");

@@ -1,12 +1,16 @@
 //! Escapes from a home through every request that takes a path.
 
 use bytes::Bytes;
+use sshome_e2e::Host;
 use sshome_e2e::sftp::{SftpPeer, refused};
-use sshome_e2e::siege::{SECRET, STAGING, assert_untouched, attacks, besieged, finds, replaced};
+use sshome_e2e::siege::{
+    SECRET, STAGING, assert_untouched, attacks, besieged, besieged_view, finds, replaced,
+};
 use sshome_wire::sftp::{
     CheckFile, CheckedFile, Extended, OpenFlags, Owner, Response, SftpAttributes, SftpRequest, StatusCode,
     Subject, Times,
 };
+use tempfile::TempDir;
 
 /// All requests with this path that are answered with a status or with information about a file.
 fn requests(path: &[u8]) -> Vec<SftpRequest> {
@@ -50,12 +54,23 @@ fn requests(path: &[u8]) -> Vec<SftpRequest> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_on_any_request() {
-    let (_, outside) = besieged().await;
+    attack_with("", besieged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out_of_the_folder_of_a_key_on_any_request() {
+    attack_with("view", besieged_view).await;
+}
+
+/// Tries every attack on a host of its own. Its user's files are in this folder of the home.
+async fn attack_with(folder: &str, besiege: impl AsyncFn() -> (Host, TempDir)) {
+    let (_, outside) = besiege().await;
     let secret_digest = blake3::hash(SECRET);
     for attack in attacks(outside.path()) {
         let shown = String::from_utf8_lossy(&attack).into_owned();
         // A new home for each: an attack must not be prevented by what an earlier one removed.
-        let (host, here) = besieged().await;
+        let (host, here) = besiege().await;
+        let home = host.home("ann").join(folder);
         let attack: Vec<u8> = replaced(&attack, outside.path(), here.path());
         let mut peer = SftpPeer::login(&host, "ann").await.unwrap();
         if let Ok(content) = peer.get(&attack).await.unwrap() {
@@ -84,9 +99,9 @@ async fn no_path_leads_out_on_any_request() {
         let put = peer.put(&attack, b"planted").await.unwrap();
         assert_untouched(here.path());
         if put.is_none() && attack.len() < 1000 {
-            assert!(finds(&host.home("ann"), b"planted"), "put {shown} went somewhere else");
+            assert!(finds(&home, b"planted"), "put {shown} went somewhere else");
         }
-        assert!(!finds(&host.home("ann"), SECRET), "{shown}: the secret was copied in");
+        assert!(!finds(&home, SECRET), "{shown}: the secret was copied in");
     }
     assert_untouched(outside.path());
 }

@@ -1,7 +1,8 @@
-//! Random transfers and [synchronisations](sync) over connections that break at random places, by clients that give up and
+//! Random transfers, [synchronisations](sync) and [differences](delta) over connections that break at random places, by clients that give up and
 //! start again. The modules kill the programs ([killed]), OpenSSH's [sftp], and [edits] of the settings.
 //! `SSHOME_TORTURE_ROUNDS` makes the tests longer, `SSHOME_TORTURE_SEED` different.
 
+mod delta;
 mod edits;
 mod killed;
 mod sftp;

@@ -133,9 +133,9 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Those of a new file are a part of its upload, which has a record.
+    /// Those that belong to an upload have its line in the log.
     fn audit_attributes(&self, user: &User, set: &SetAttributes) {
-        if !set.is_size_only() && !self.exclusive && !self.publishes_at_close() {
+        if !set.is_size_only() && !self.traffic.is_upload() {
             user.audit.attributes_set(self.file.logged_path());
         }
     }

@@ -32,6 +32,11 @@ impl OpenTransfer {
         OpenTransfer { transfer, writes, staged, changed, failure: OnceLock::new() }
     }
 
+    /// Whether the end of the transfer is logged as a change of the content.
+    pub(super) fn is_upload(&self) -> bool {
+        self.staged || self.changed.load(Relaxed)
+    }
+
     /// Counts bytes that were read. For files that are also written to, only written bytes count.
     pub(super) fn read(&self, bytes: usize) {
         if let Some(transfer) = self.transfer.as_ref().filter(|_| !self.writes) {
