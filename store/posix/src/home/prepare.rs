@@ -82,7 +82,10 @@ pub fn examine_folder(settings: &HomeSettings, folder: &RemotePath) -> Option<St
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let home = fs::open(&settings.root, flags, Mode::empty()).ok()?;
     let below = folder.as_bytes().strip_prefix(b"/").filter(|below| !below.is_empty()).unwrap_or(b".");
-    let found = fs::openat2(&home, below, flags, Mode::empty(), AS_IN_CHROOT).err()?;
+    // A rename at this moment may prevent the kernel from resolving a link with `..` in it.
+    let found = fs::openat2(&home, below, flags, Mode::empty(), AS_IN_CHROOT)
+        .err()
+        .filter(|why| *why != Errno::AGAIN)?;
     Some(format!("its folder {folder} cannot be opened: {found}"))
 }
 
