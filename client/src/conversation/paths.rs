@@ -1,7 +1,7 @@
 //! Paths on the server.
 
-use super::{Conversation, ConversationError};
-use sshome_wire::{Features, PathError, Payload, RemotePath, Reply, Request};
+use super::{Conversation, ConversationError, batch, unexpected};
+use sshome_wire::{Features, Frame, PathError, Payload, RemotePath, Reply, Request};
 use tokio_util::sync::CancellationToken;
 
 impl Conversation {
@@ -34,21 +34,33 @@ impl Conversation {
     }
 
     /// The answer to a stat that follows links, and the canonical path, in one round trip. The path is `None` if the server
-    /// refuses it; the path itself if the server is too old for that request.
+    /// refuses it; the path itself if the server is too old for that request. `then` is sent with them, if the server accepts
+    /// that many requests, and remains [outstanding](Self::outstanding).
     ///
     /// # Errors
     /// `Cancelled` after a cancellation, or if the conversation is over.
     pub(crate) async fn stat_with_real_path(
         &mut self,
         path: &RemotePath,
+        then: Option<Request>,
         cancel: &CancellationToken,
     ) -> Result<(Reply, Option<RemotePath>), ConversationError> {
         let bytes = || path.as_bytes().to_vec();
         let mut requests = vec![Request::Stat { path: bytes(), follow: true }];
         let has_real_path = self.hello.features.has(Features::REAL_PATH);
         requests.extend(has_real_path.then(|| Request::RealPath { path: bytes() }));
-        let mut replies = Vec::new();
-        self.ask_all(requests.into_iter(), cancel, &mut |_, reply| replies.push(reply)).await?;
+        let asked = requests.len();
+        requests.extend(then.filter(|_| asked < self.max_outstanding()));
+        let (bytes, count) = batch(requests.into_iter().map(Frame::Request))?;
+        self.send(bytes, count, cancel).await?;
+        let mut replies = Vec::with_capacity(asked);
+        while replies.len() < asked {
+            match self.receive(cancel).await? {
+                Frame::Reply(reply) => replies.push(reply),
+                Frame::Progress(_) => {}
+                frame => return Err(unexpected(&frame)),
+            }
+        }
         let mut replies = replies.into_iter();
         let missing = || ConversationError::Protocol("a stat was not answered".to_owned());
         let stat = replies.next().ok_or_else(missing)?;

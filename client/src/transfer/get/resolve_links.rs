@@ -3,7 +3,7 @@
 use super::plan::DirectoryAttributes;
 use crate::conversation::ConversationError;
 use crate::transfer::TransferContext;
-use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Status};
+use sshome_wire::{Entry, FileKind, Payload, RemotePath, Reply, Request, Status};
 
 /// The target of a path, with links followed.
 pub(super) enum LinkTarget {
@@ -23,7 +23,37 @@ pub(super) async fn resolve(
     ctx: &mut TransferContext<'_>,
     path: &RemotePath,
 ) -> Result<LinkTarget, ConversationError> {
-    let (stat, real) = ctx.conversation.stat_with_real_path(path, ctx.cancel).await?;
+    let (stat, real) = ctx.conversation.stat_with_real_path(path, None, ctx.cancel).await?;
+    evaluate(path, stat, real)
+}
+
+/// As [`resolve`], for the only source, which is likely to be a directory: its listing is requested at the same time. If it is a
+/// directory that is not behind a link, the listing remains outstanding.
+pub(super) async fn resolve_and_list(
+    ctx: &mut TransferContext<'_>,
+    path: &RemotePath,
+) -> Result<LinkTarget, ConversationError> {
+    let listing = Request::Ls { path: path.as_bytes().to_vec(), recursive: true };
+    let (stat, real) = ctx.conversation.stat_with_real_path(path, Some(listing), ctx.cancel).await?;
+    let target = evaluate(path, stat, real)?;
+    match &target {
+        LinkTarget::Directory(real, _) if real == path => {}
+        LinkTarget::Directory(..) => ctx.conversation.settle().await?,
+        _ => {
+            // The answer is short, and arrives now.
+            while !ctx.conversation.is_idle() {
+                ctx.conversation.receive(ctx.cancel).await?;
+            }
+        }
+    }
+    Ok(target)
+}
+
+fn evaluate(
+    path: &RemotePath,
+    stat: Reply,
+    real: Option<RemotePath>,
+) -> Result<LinkTarget, ConversationError> {
     match stat.payload {
         _ if matches!(stat.status, Status::NoSuchFile | Status::NoSuchDirectory) => Ok(LinkTarget::Missing),
         _ if stat.status.is_error() => Ok(LinkTarget::Refused(stat)),

@@ -30,7 +30,7 @@ pub(super) async fn walk(
         if !before.insert(source) {
             plan.skipped.push(Failure::of(source.as_bytes(), NAMED_TWICE));
         } else if options.recursive {
-            tops.extend(add_source(ctx, &mut plan, source, target, options).await?);
+            tops.extend(add_source(ctx, &mut plan, source, target, (options, sources.len() == 1)).await?);
         } else {
             add_file(&mut plan, source, target, options);
         }
@@ -61,10 +61,14 @@ async fn add_source(
     plan: &mut Plan,
     source: &RemotePath,
     target: &Path,
-    options: TransferOptions,
+    (options, is_only): (TransferOptions, bool),
 ) -> Result<Option<PlannedDirectory>, ConversationError> {
     // A link that the user named is always followed, unlike one in a tree.
-    match resolve_links::resolve(ctx, source).await? {
+    let resolved = match is_only {
+        true => resolve_links::resolve_and_list(ctx, source).await?,
+        false => resolve_links::resolve(ctx, source).await?,
+    };
+    match resolved {
         LinkTarget::Directory(remote, attributes) => {
             let (base, below) = tree_target(source.file_name().or(remote.file_name()), target);
             return Ok(Some(PlannedDirectory {
@@ -75,10 +79,15 @@ async fn add_source(
                 link_parents: Arc::default(),
             }));
         }
-        // The error is reported when it is requested.
-        LinkTarget::File(_) | LinkTarget::Special | LinkTarget::Missing => {
-            add_file(plan, source, target, options)
+        LinkTarget::File(size) => {
+            let number = plan.files.len();
+            add_file(plan, source, target, options);
+            if let Some(file) = plan.files.get_mut(number) {
+                file.size = Some(size);
+            }
         }
+        // The error is reported when it is requested.
+        LinkTarget::Special | LinkTarget::Missing => add_file(plan, source, target, options),
         LinkTarget::Refused(reply) => {
             plan.failures.push(Failure::refused(source.as_bytes(), reply.status, &reply.message));
         }
@@ -158,6 +167,9 @@ async fn ask_sizes(ctx: &mut TransferContext<'_>, plan: &mut Plan) -> Result<(),
         .collect();
     let stat =
         |(_, path): &(usize, RemotePath)| Request::Stat { path: path.as_bytes().to_vec(), follow: true };
+    if asked.is_empty() {
+        return Ok(());
+    }
     let mut each = |index: usize, reply: Reply| {
         let file = asked.get(index).and_then(|(number, _)| plan.files.get_mut(*number));
         if let (Some(file), Payload::Stat(entry)) = (file, reply.payload) {

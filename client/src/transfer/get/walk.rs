@@ -166,7 +166,9 @@ async fn list(
     batch_entries: usize,
 ) -> Result<ListedBatch, ConversationError> {
     let ahead = MAX_PIPELINED_LISTINGS.min(ctx.conversation.max_outstanding());
-    let (mut listed, mut unasked) = (ListedBatch::default(), pending.iter().rev());
+    // The listing of the first one may have been requested when its path was resolved.
+    let asked = ctx.conversation.outstanding();
+    let (mut listed, mut unasked) = (ListedBatch::default(), pending.iter().rev().skip(asked));
     for next in pending.iter().rev() {
         let before = plan.mark();
         let mut tree = TreeListing::begin(plan, next.place()?);

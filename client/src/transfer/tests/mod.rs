@@ -2,6 +2,7 @@ mod deltas;
 mod getting;
 mod model;
 mod putting;
+mod resolving;
 mod same;
 mod streaming;
 
