@@ -90,6 +90,12 @@ impl BlockUpload {
         BlockHasher::count(self.size)
     }
 
+    /// Whether it has neither been finished nor ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sink().is_some()
+    }
+
     /// Begins a block at its first byte. If it is being written, that writer can write no more. If it has arrived, the data
     /// are compared and not written.
     ///

@@ -16,6 +16,9 @@ const BYTES_PER_CONNECTION: u64 = 64 << 20;
 /// A file of this many bytes may be divided between connections.
 pub(super) const SPLIT_BYTES: u64 = 2 * BYTES_PER_CONNECTION;
 
+/// Cores from which a file to or from a server on the same machine is divided: two connections keep four busy.
+const MIN_LOCAL_CORES: usize = 4;
+
 /// Files that justify one more connection: the server processes the files of a connection one after the other.
 const FILES_PER_CONNECTION: usize = 4096;
 
@@ -64,6 +67,15 @@ impl Load {
 impl Jobs {
     /// A single connection.
     pub const ONE: Jobs = Jobs::Exactly(NonZeroUsize::MIN);
+
+    /// Whether one file may be divided between connections. By default not if the server is on the same machine and both have
+    /// few cores: one connection keeps two of them busy.
+    pub(super) fn may_divide_files(self, is_local: bool, cores: usize) -> bool {
+        match self {
+            Jobs::Exactly(number) => number.get() > 1,
+            Jobs::Auto => !is_local || cores >= MIN_LOCAL_CORES,
+        }
+    }
 
     /// The number of connections that this load is worth, on a machine with this many cores.
     pub(super) fn connections(self, load: Load, cores: usize) -> usize {
@@ -128,6 +140,20 @@ mod tests {
             let jobs: Jobs = jobs.parse().unwrap();
             let made = jobs.connections(Load { files, bytes, parts: files }, cores);
             assert_eq!(made, connections, "{jobs} for {files} files of {bytes} bytes on {cores} cores");
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_divided_where_one_connection_keeps_all_cores_busy() {
+        for (jobs, is_local, cores, divides) in [
+            ("auto", true, 2, false),
+            ("auto", true, 4, true),
+            ("auto", false, 1, true),
+            ("2", true, 1, true),
+            ("1", false, 64, false),
+        ] {
+            let jobs: Jobs = jobs.parse().unwrap();
+            assert_eq!(jobs.may_divide_files(is_local, cores), divides, "{jobs} {is_local} {cores}");
         }
     }
 

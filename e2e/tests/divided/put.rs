@@ -64,6 +64,26 @@ async fn a_file_is_sent_over_three_connections() {
     assert_eq!(peer.ask(hash).await.unwrap().status, Status::Done);
 }
 
+/// While a connection sends the last blocks of one file, the others go on to the next files.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_large_files_are_sent_once_each() {
+    const SIZE: usize = 17 * MIB;
+    let mut world = World::new(&[]).await;
+    world.proxy.await_connections(3);
+    let contents: Vec<Vec<u8>> = (0..8).map(|file| noise(SIZE, file)).collect();
+    for (file, content) in contents.iter().enumerate() {
+        world.client.write(&format!("t/{file}"), content);
+    }
+    let options = TransferOptions { recursive: true, ..over("3") };
+    let summary = world.client.put(&["t"], "/", options).await.unwrap();
+    assert_eq!((summary.files, summary.failures.len(), summary.resumed.len()), (8, 0, 0), "{summary:?}");
+    for (file, content) in contents.iter().enumerate() {
+        assert!(fs::read(world.host.home("ann").join(format!("t/{file}"))).unwrap() == *content, "{file}");
+    }
+    let carried: u64 = world.proxy.carried_each().iter().sum();
+    assert!(carried < 8 * SIZE as u64 + 2 * MIB as u64, "{carried}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn others_send_what_a_lost_connection_leaves() {
     // The second connection is cut, and further ones are closed.

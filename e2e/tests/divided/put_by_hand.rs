@@ -282,23 +282,54 @@ async fn a_new_upload_of_the_source_takes_an_older_one_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_leaves_with_a_cancel_or_any_other_request() {
+async fn a_connection_leaves_with_a_cancel() {
     let (_host, mut one, mut other, content) = world().await;
-    for cancels in [true, false] {
-        let (id, kept) = open(&mut one, put(&content)).await.unwrap();
-        assert_eq!(kept.len(), usize::from(!cancels));
-        assert_eq!(send_block(&mut one, id, &content, 0).await, Status::Done);
-        if cancels {
-            one.send(&Frame::Request(Request::PutBlocks { id, block: 1, blocks: 1 })).await.unwrap();
-            one.send(&Frame::Cancel).await.unwrap();
-            assert_eq!(one.reply().await.unwrap().status, Status::Cancelled);
-            assert_eq!(one.reply().await.unwrap().status, Status::Done);
-        } else {
-            assert_eq!(one.ask(Request::Pwd).await.unwrap().status, Status::Done);
-        }
-        assert_eq!(usage(&mut other).await.reserved, BLOCK_BYTES, "{cancels}");
-        assert_eq!(send_block(&mut other, id, &content, 1).await, Status::Failed);
+    let (id, _) = open(&mut one, put(&content)).await.unwrap();
+    assert_eq!(send_block(&mut one, id, &content, 0).await, Status::Done);
+    one.send(&Frame::Request(Request::PutBlocks { id, block: 1, blocks: 1 })).await.unwrap();
+    one.send(&Frame::Cancel).await.unwrap();
+    assert_eq!(one.reply().await.unwrap().status, Status::Cancelled);
+    assert_eq!(one.reply().await.unwrap().status, Status::Done);
+    assert_eq!(usage(&mut other).await.reserved, BLOCK_BYTES);
+    assert_eq!(send_block(&mut other, id, &content, 1).await, Status::Failed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_takes_part_in_several_uploads_and_does_other_things_meanwhile() {
+    let (host, mut one, mut other, content) = world().await;
+    let second = noise(SIZE, 7);
+    let (id, _) = open(&mut one, put(&content)).await.unwrap();
+    assert_eq!(send_block(&mut one, id, &content, 0).await, Status::Done);
+    let (second_id, _) = open(&mut one, Put { path: b"/second".to_vec(), ..put(&second) }).await.unwrap();
+    assert_eq!(one.put("small", b"small").await.unwrap().status, Status::Done);
+    for number in 0..4 {
+        assert_eq!(send_block(&mut one, second_id, &second, number).await, Status::Done);
     }
+    assert_eq!(finish(&mut one, second_id, end_of(&second)).await.status, Status::Done);
+    for number in 1..4 {
+        assert_eq!(send_block(&mut one, id, &content, number).await, Status::Done);
+    }
+    assert_eq!(finish(&mut one, id, end_of(&content)).await.status, Status::Done);
+    assert_stored(&host, &content);
+    assert!(fs::read(host.home("ann").join("second")).unwrap() == second);
+    let usage = usage(&mut other).await;
+    assert_eq!((usage.used, usage.reserved), (2 * SIZE as u64 + 5, 0));
+}
+
+/// A client that begins uploads and forgets them does not hold them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_leaves_the_oldest_of_too_many_uploads() {
+    let host = Host::with_user("ann", "").await.unwrap();
+    let mut one = Peer::login(&host, "ann").await.unwrap();
+    let mut other = Peer::login(&host, "ann").await.unwrap();
+    let content = noise(BLOCK + 1, 6);
+    let mut ids = Vec::new();
+    for number in 0..65 {
+        let path = format!("/{number}").into_bytes();
+        ids.push(open(&mut one, Put { path, ..put(&content) }).await.unwrap().0);
+    }
+    assert_eq!(send_block(&mut other, ids[0], &content, 0).await, Status::Failed);
+    assert_eq!(send_block(&mut other, ids[1], &content, 0).await, Status::Done);
 }
 
 #[tokio::test(flavor = "multi_thread")]

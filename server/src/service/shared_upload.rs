@@ -86,6 +86,12 @@ impl SharedUpload {
         self.id
     }
 
+    /// Whether blocks can still arrive.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.blocks.is_open()
+    }
+
     /// Ends the upload: verifies the file, and prepares it for publishing.
     ///
     /// # Errors

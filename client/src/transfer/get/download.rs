@@ -60,7 +60,10 @@ impl DownloadWork {
         folders: Vec<(usize, bool)>,
         summary: TransferSummary,
     ) -> Result<DownloadWork, ConversationError> {
-        let may_split = ctx.reconnect.is_some() && ctx.conversation.has_ranges();
+        let cores = available_cores();
+        let may_split = ctx.reconnect.is_some()
+            && ctx.conversation.has_ranges()
+            && options.jobs.may_divide_files(ctx.conversation.is_local(), cores);
         let size = |number: &usize| plan.files.get(*number).and_then(|file| file.size);
         let sizes = || files.iter().map(size);
         let and = |load: Load, bytes: u64| match may_split {
@@ -69,7 +72,7 @@ impl DownloadWork {
         };
         let load = sizes().map(Option::unwrap_or_default).fold(Load::default(), and);
         let bytes = sizes().all(|size| size.is_some()).then_some(load.bytes);
-        let connections = options.jobs.connections(load, available_cores());
+        let connections = options.jobs.connections(load, cores);
         let delta = options.delta.limits(ctx.conversation);
         let is_split = |number: &usize| {
             let is_long = size(number).is_some_and(|size| size >= options.split_bytes);

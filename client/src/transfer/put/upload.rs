@@ -8,8 +8,8 @@ use super::split::{self, FileDivider, SplitOptions, SplitUploads};
 use super::stored::SkipRules;
 use super::walk::{self, FilledQueue, PlannedUpload, UploadWalk};
 use crate::conversation::ConversationError;
-use crate::transfer::jobs::{Jobs, Load};
-use crate::transfer::parallel::SharedWork;
+use crate::transfer::jobs::Load;
+use crate::transfer::parallel::{SharedWork, available_cores};
 use crate::transfer::pool::{WorkPool, WorkShare};
 use crate::transfer::retries::Retries;
 use crate::transfer::{ProgressDisplay, TransferContext, TransferOptions, TransferSummary, blocking};
@@ -201,7 +201,8 @@ impl UploadWork {
 
 /// The length from which files are divided between connections, in bytes; `u64::MAX` if none is.
 pub(in crate::transfer) fn divided_bytes(ctx: &TransferContext<'_>, options: TransferOptions) -> u64 {
-    let has_others = ctx.reconnect.is_some() && options.jobs != Jobs::ONE;
+    let is_local = ctx.conversation.is_local();
+    let has_others = ctx.reconnect.is_some() && options.jobs.may_divide_files(is_local, available_cores());
     match has_others && ctx.conversation.has_block_uploads() {
         true => options.split_bytes,
         false => u64::MAX,

@@ -8,9 +8,10 @@ use super::delta::HeldDescription;
 use super::frame_cost::cost;
 use super::hello::{MAX_OUTSTANDING, greeting, hello};
 use super::job::{JobAnswer, NativeJob};
+use super::joined_uploads::JoinedUploads;
 use super::output::NativeOutput;
 use super::publish_group::PublishGroup;
-use crate::service::{BlockRun, ChangeKind, DescribedFile, PutUpload, SharedUpload, User};
+use crate::service::{BlockRun, ChangeKind, DescribedFile, PutUpload, User};
 use sshome_ssh::LinkMeter;
 use sshome_store::{CheckedPartial, EntryId, EntryRef, Wait};
 use sshome_wire::{
@@ -73,8 +74,8 @@ pub(super) struct NativeConversation {
     pub(super) description: Option<HeldDescription>,
     /// The file that was described to the client.
     pub(super) described: Option<DescribedFile>,
-    /// The upload over several connections that this one takes part in.
-    pub(super) joined: Option<Arc<SharedUpload>>,
+    /// The uploads over several connections that this one takes part in.
+    pub(super) joined: JoinedUploads,
     /// Partial uploads that were checked and are leased for puts on this channel.
     pub(super) leased: HashMap<EntryId, CheckedPartial>,
     /// The name and start time of the current request, for the metrics.
@@ -109,7 +110,7 @@ impl NativeConversation {
             known: Vec::new(),
             description: None,
             described: None,
-            joined: None,
+            joined: JoinedUploads::default(),
             leased: HashMap::new(),
             timed: None,
             group: PublishGroup::default(),
@@ -258,7 +259,7 @@ impl NativeConversation {
             JobAnswer::Opened(opened) => {
                 self.output.blocks(&opened.kept);
                 self.output.reply(Reply::with(Payload::Upload(opened.upload.id())));
-                self.joined = Some(opened.upload);
+                self.joined.join(opened.upload);
             }
             JobAnswer::Sent => {}
         }

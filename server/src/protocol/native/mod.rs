@@ -7,6 +7,7 @@ mod entry;
 mod frame_cost;
 mod hello;
 mod job;
+mod joined_uploads;
 mod output;
 mod publish_group;
 mod put;

@@ -99,9 +99,6 @@ impl NativeConversation {
     /// The request table: a row for each request with its grouping, its name, its path, and its handler, which executes
     /// the request, or begins it if it takes long. The service checks the permission.
     fn dispatch(&mut self, request: Request) -> NativeResult {
-        if !matches!(request, Request::PutBlocks { .. } | Request::FinishUpload { .. }) {
-            self.joined = None;
-        }
         match request {
             Request::Pwd => self.begin(Ends, "pwd", b"").working_directory(),
             Request::Cd { path } => self.begin(Ends, "cd", &path).change_directory(&path),

@@ -58,16 +58,18 @@ impl NativeConversation {
     }
 
     pub(super) fn finish_upload(&mut self, id: UploadId, end: &End) -> NativeResult {
-        let file = self.join(id)?.finish(end)?;
-        self.joined = None;
-        Ok(NativeOutcome::Verified(file))
+        let upload = self.join(id)?;
+        let finished = upload.finish(end);
+        if !upload.is_open() {
+            self.joined.leave(id);
+        }
+        Ok(NativeOutcome::Verified(finished?))
     }
 
-    /// Takes part in an upload, and in no other one.
+    /// Takes part in an upload.
     fn join(&mut self, id: UploadId) -> Result<Arc<SharedUpload>, service::Error> {
-        let joined = self.joined.take().filter(|upload| upload.id() == id);
-        let upload = joined.map_or_else(|| service::find_upload(&self.user, id), Ok)?;
-        self.joined = Some(Arc::clone(&upload));
+        let upload = service::find_upload(&self.user, id)?;
+        self.joined.join(Arc::clone(&upload));
         Ok(upload)
     }
 

@@ -24,7 +24,7 @@ impl NativeConversation {
             }
             ReceiveState::Nothing | ReceiveState::Refused => {}
         }
-        self.joined = None;
+        self.joined.leave_all();
         self.timed = None;
         self.queued = 0;
         for frame in std::mem::take(&mut self.queue) {
