@@ -19,7 +19,6 @@ use sshome_wire::{
     Payload, RemotePath, Reply, Request, Status,
 };
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time after which a slice ends, so that a cancel is noticed.
