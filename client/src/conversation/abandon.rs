@@ -2,6 +2,11 @@
 
 use super::{Conversation, ConversationError, encoded};
 use sshome_wire::Frame;
+use std::time::Duration;
+
+/// Limit on the time without traffic while requests are cancelled. Someone waits for it who wants to be gone, and a server
+/// answers a cancel at once.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Conversation {
     /// Whether no answer is outstanding.
@@ -22,8 +27,20 @@ impl Conversation {
     /// is idle. It may be dropped and called again.
     ///
     /// # Errors
-    /// If the conversation is over.
+    /// If the conversation is over, also if nothing moves for [`CANCEL_TIMEOUT`].
     pub(crate) async fn abandon(
+        &mut self,
+        each: &mut (dyn FnMut(Frame) + Send),
+    ) -> Result<(), ConversationError> {
+        let idle_timeout = self.incoming.idle_timeout.as_ref().map(|usual| usual.at_most(CANCEL_TIMEOUT));
+        let answered = self.await_cancelled(each);
+        match idle_timeout {
+            Some(idle_timeout) => idle_timeout.wait(answered).await?,
+            None => answered.await,
+        }
+    }
+
+    async fn await_cancelled(
         &mut self,
         each: &mut (dyn FnMut(Frame) + Send),
     ) -> Result<(), ConversationError> {

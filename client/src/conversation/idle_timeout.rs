@@ -20,6 +20,11 @@ impl IdleTimeout {
         IdleTimeout { limit, throttle }
     }
 
+    /// The same with a limit of at most `limit`.
+    pub(super) fn at_most(&self, limit: Duration) -> IdleTimeout {
+        IdleTimeout { limit: self.limit.min(limit), throttle: self.throttle.clone() }
+    }
+
     /// Waits for `work`, which depends on the server.
     ///
     /// # Errors

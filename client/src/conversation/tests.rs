@@ -58,6 +58,24 @@ async fn a_listing_arrives_in_pieces() {
     assert_eq!(seen, [b"".to_vec(), b"d".to_vec()]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_over_a_dead_link_takes_five_seconds() {
+    let cancel = CancellationToken::new();
+    let raising = cancel.clone();
+    let talk = connect(hello(4096), |mut peer| async move {
+        peer.hear_request().await;
+        raising.cancel();
+        std::future::pending::<()>().await;
+    });
+    let mut talk = talk.await.unwrap();
+    let two_minutes = IdleTimeout::new(Duration::from_secs(120), crate::throttle::Throttle::default());
+    talk.conversation.set_idle_timeout(two_minutes);
+    let begun = tokio::time::Instant::now();
+    let error = talk.conversation.request(Request::Pwd, &cancel).await.unwrap_err();
+    assert_eq!(error.to_string(), "the connection is lost: no traffic for 5 s");
+    assert_eq!(begun.elapsed().as_secs(), 5);
+}
+
 #[tokio::test]
 async fn a_cancellation_stops_the_request_and_keeps_the_conversation() {
     let cancel = CancellationToken::new();

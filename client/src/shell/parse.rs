@@ -65,6 +65,8 @@ impl CommandSpec {
                         rest = if takes { &[] } else { behind };
                     }
                 }
+                // It would be the current directory, or the home: what a script with an unset variable does not mean.
+                [] => return Err(self.misused("an argument is empty")),
                 _ => invocation.operands.push(word.clone()),
             }
         }
@@ -80,7 +82,11 @@ impl CommandSpec {
                 return stream_usage::check(&invocation).map(|()| invocation);
             }
         };
-        Err(CommandError::Operands { command: self.name, problem, usage: self.synopsis() })
+        Err(self.misused(problem))
+    }
+
+    fn misused(&self, problem: &'static str) -> CommandError {
+        CommandError::Operands { command: self.name, problem, usage: self.synopsis() }
     }
 
     fn no_flag(&self, word: &Word) -> CommandError {
@@ -152,6 +158,9 @@ mod tests {
         assert_eq!(said("sl"), "unknown command sl: try \"help\"");
         assert!(said("ls -lx").starts_with("ls: unknown option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("mv: missing argument"), "{}", said("mv a"));
+        for empty in ["push --delete '' b", "pull a \"\"", "put -- ''", "rm -r ''", "cd ''"] {
+            assert!(said(empty).contains(": an argument is empty"), "{empty}: {}", said(empty));
+        }
         assert!(said("pwd x").starts_with("pwd: too many arguments"), "{}", said("pwd x"));
         assert!(said("key instal").starts_with("key: unknown action"), "{}", said("key instal"));
         assert!(said("key list x").starts_with("key: too many arguments"));
