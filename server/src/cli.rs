@@ -1,8 +1,8 @@
 //! The command line of `sshomed`.
 
+use crate::admin::{KeySettings, UserSettings};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use sshomed::admin::{KeySettings, UserSettings};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,21 +11,24 @@ use std::path::PathBuf;
 /// Works in one folder, which holds etc/users.toml, keys/ and home/.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-pub(crate) struct ServerCli {
+pub struct ServerCli {
     /// The folder to work in
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
     /// The configuration, if it is not DIR/etc/users.toml
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
+    /// The addresses for the default command
     #[command(flatten)]
-    pub(crate) listen: Listen,
+    pub listen: Listen,
+    /// The command
     #[command(subcommand)]
-    pub(crate) command: Option<AdminCommand>,
+    pub command: Option<AdminCommand>,
 }
 
+/// A command; without one, the server serves.
 #[derive(Debug, Subcommand)]
-pub(crate) enum AdminCommand {
+pub enum AdminCommand {
     /// Serve until Ctrl-C or SIGTERM; the default command
     Serve(Listen),
     /// Add, change and remove users
@@ -70,8 +73,9 @@ pub(crate) enum AdminCommand {
     Reload,
 }
 
+/// A command of `quota`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum QuotaCommand {
+pub enum QuotaCommand {
     /// Scan homes, compare the usage with the accounting, and correct the accounting
     Scan {
         /// The user; all users by default
@@ -82,8 +86,9 @@ pub(crate) enum QuotaCommand {
     },
 }
 
+/// A command of `home`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum HomeCommand {
+pub enum HomeCommand {
     /// Reopen a home that is unavailable or was replaced while the server runs; ends its sessions
     Reopen {
         /// The user
@@ -91,15 +96,17 @@ pub(crate) enum HomeCommand {
     },
 }
 
+/// The addresses to listen on.
 #[derive(Debug, Args)]
-pub(crate) struct Listen {
+pub struct Listen {
     /// Listen on this address instead of the configured ones; may be given several times
     #[arg(id = "listen", long = "listen", value_name = "ADDR", value_parser = crate::config::parse_address)]
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub addresses: Vec<SocketAddr>,
 }
 
+/// A command of `user`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum UserCommand {
+pub enum UserCommand {
     /// Add a user
     Add {
         /// The user's name: 1 to 32 of a-z, 0-9, ".", "_" and "-"
@@ -129,6 +136,7 @@ pub(crate) enum UserCommand {
     Set {
         /// The user
         name: String,
+        /// The settings
         #[command(flatten)]
         settings: Box<UserSettings>,
     },
@@ -154,6 +162,7 @@ pub(crate) enum UserCommand {
     Key {
         /// The user
         name: String,
+        /// What to do
         #[command(subcommand)]
         command: KeyCommand,
     },
@@ -166,12 +175,14 @@ pub(crate) enum UserCommand {
     },
 }
 
+/// A command of `user key`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
+pub enum KeyCommand {
     /// Add the keys of a public key file
     Add {
         /// The file, usually ending in .pub
         file: PathBuf,
+        /// The permissions of the keys
         #[command(flatten)]
         settings: KeySettings,
     },
@@ -196,7 +207,7 @@ fn penalty_source(text: &str) -> Result<String, String> {
 
 impl ServerCli {
     /// Exits with a usage error if an option would be ignored silently.
-    pub(crate) fn checked(self) -> ServerCli {
+    pub fn checked(self) -> ServerCli {
         let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
         if !serves && !self.listen.addresses.is_empty() {
             let message = "--listen is for `serve` and `check`";

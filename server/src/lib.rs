@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod admin;
 pub mod audit;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod confine;
 pub mod control;

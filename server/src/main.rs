@@ -1,12 +1,10 @@
 //! `sshomed`: the server, and the administrator's commands.
 
-mod cli;
-
 use anyhow::Context;
 use clap::Parser;
-use cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, UserCommand};
 use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
+use sshomed::cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, UserCommand};
 use sshomed::config;
 use sshomed::control::{self, ClientError, ControlRequest, ControlResponse};
 use sshomed::invocation::{self, Role};

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 /// An event. Fields that do not apply are omitted; new fields may be added.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum OutputEvent<'a> {
     /// A command begins.
@@ -18,18 +19,22 @@ pub(super) enum OutputEvent<'a> {
     Link(LinkEvent<'a>),
     /// A change that a synchronisation makes, or would make with a dry run: `create`, `update` or `delete`.
     Change {
+        #[cfg_attr(feature = "schema", schemars(extend("enum" = ["create", "update", "delete"])))]
         action: &'static str,
         #[serde(flatten)]
         name: NameFields<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         local: Option<String>,
+        #[cfg_attr(feature = "schema", schemars(extend("enum" = ["file", "directory"])))]
         kind: &'static str,
     },
     /// A difference that a comparison has found: `only-local`, `only-remote` or `differs`.
     Difference {
+        #[cfg_attr(feature = "schema", schemars(extend("enum" = ["only-local", "only-remote", "differs"])))]
         difference: &'static str,
         #[serde(flatten)]
         name: NameFields<'a>,
+        #[cfg_attr(feature = "schema", schemars(extend("enum" = ["file", "directory"])))]
         kind: &'static str,
     },
     /// A partial file is resumed.
@@ -91,6 +96,7 @@ pub(super) enum OutputEvent<'a> {
     },
     /// A key of the account: `listed`, `installed`, `unchanged` if it was installed before, or `removed`.
     Key {
+        #[cfg_attr(feature = "schema", schemars(extend("enum" = ["listed", "installed", "unchanged", "removed"])))]
         action: &'static str,
         fingerprint: &'a str,
         #[serde(rename = "type")]
@@ -106,6 +112,7 @@ pub(super) enum OutputEvent<'a> {
 
 /// The side of a name.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Side {
     /// The server.
@@ -116,6 +123,7 @@ pub(super) enum Side {
 
 /// The operation that an event belongs to.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OperationKind {
     /// A transfer from the server.
@@ -136,6 +144,7 @@ pub(super) enum OperationKind {
 
 /// A name as text, and its bytes in hexadecimal if they are not UTF-8; the text is then an approximation.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct NameFields<'a> {
     name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +153,7 @@ pub(super) struct NameFields<'a> {
 
 /// The progress of a transfer, in files and in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct ProgressEvent {
     pub(super) direction: OperationKind,
     pub(super) files: u64,
@@ -154,6 +164,7 @@ pub(super) struct ProgressEvent {
 
 /// A finished file.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct FileEvent<'a> {
     #[serde(flatten)]
     pub(super) name: NameFields<'a>,
@@ -168,6 +179,7 @@ pub(super) struct FileEvent<'a> {
 
 /// A finished symbolic link.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct LinkEvent<'a> {
     #[serde(flatten)]
     pub(super) name: NameFields<'a>,
@@ -181,6 +193,7 @@ pub(super) struct LinkEvent<'a> {
 
 /// The target of a symbolic link, as text and bytes like a name.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct TargetFields<'a> {
     target: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,10 +202,12 @@ pub(super) struct TargetFields<'a> {
 
 /// A name in a listing.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct EntryEvent<'a> {
     side: Side,
     #[serde(flatten)]
     name: NameFields<'a>,
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["file", "directory", "symlink", "special"])))]
     kind: &'static str,
     size: u64,
     mtime: i64,
@@ -204,6 +219,7 @@ pub(super) struct EntryEvent<'a> {
 
 /// The totals of all commands.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct SummaryEvent {
     pub(super) files: u64,
     pub(super) bytes: u64,
@@ -288,6 +304,15 @@ impl<'a> OutputEvent<'a> {
         let size = (part.size > 0).then_some(part.size);
         OutputEvent::Part { name, length: part.length, size, since: part.since.seconds }
     }
+}
+
+/// The JSON Schema of an event.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn event_schema() -> schemars::Schema {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let settings = settings.with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<OutputEvent<'_>>()
 }
 
 /// Bytes as text, and in hexadecimal if they are not UTF-8.

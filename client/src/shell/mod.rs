@@ -39,6 +39,8 @@ mod usage;
 mod value;
 
 pub use error::ShellError;
+#[cfg(feature = "schema")]
+pub use event::event_schema;
 pub use interpreter::{Flow, Shell};
 pub use invocation::Invocation;
 pub use output::ShellOutput;

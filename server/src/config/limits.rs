@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 /// The largest count of a setting.
-const MAX_COUNT: usize = 1_000_000;
+pub(super) const MAX_COUNT: u64 = 1_000_000;
 
 pub(super) fn read(server: &Section<'_>, mistakes: &mut Diagnostics) -> ConnectionLimits {
     let mut limits = ConnectionLimits::default();
@@ -64,7 +64,8 @@ fn time_or_none(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
 fn count(value: &DeValue<'_>) -> Result<usize, String> {
     let want = format!("a number from 1 to {MAX_COUNT}");
     let number = integer(value).ok_or_else(|| is_not(value, &want))?;
-    let fitting = usize::try_from(number).ok().filter(|number| (1..=MAX_COUNT).contains(number));
+    let fitting = u64::try_from(number).ok().filter(|number| (1..=MAX_COUNT).contains(number));
+    let fitting = fitting.and_then(|number| usize::try_from(number).ok());
     fitting.ok_or_else(|| format!("{number} is not {want}"))
 }
 

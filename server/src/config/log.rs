@@ -12,7 +12,7 @@ use toml::de::DeValue;
 const MIN_FILE_BYTES: u64 = 4 << 10;
 
 /// The largest number of rotated files.
-const MAX_KEPT_FILES: i64 = 1000;
+pub(super) const MAX_KEPT_FILES: u64 = 1000;
 
 /// The settings of `[server.log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,7 @@ fn max_size(value: &DeValue<'_>) -> Result<u64, String> {
 fn keep(value: &DeValue<'_>) -> Result<usize, String> {
     let want = format!("a number of files from 1 to {MAX_KEPT_FILES}");
     let number = integer(value).ok_or_else(|| is_not(value, &want))?;
-    let fitting = usize::try_from(number).ok().filter(|_| (1..=MAX_KEPT_FILES).contains(&number));
+    let fitting = u64::try_from(number).ok().filter(|number| (1..=MAX_KEPT_FILES).contains(number));
+    let fitting = fitting.and_then(|number| usize::try_from(number).ok());
     fitting.ok_or_else(|| format!("{number} is not {want}"))
 }

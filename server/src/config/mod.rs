@@ -24,7 +24,7 @@ pub use address::parse_address;
 pub use diagnostics::{ConfigError, Diagnostic};
 pub use log::{LogFormat, LogSettings};
 pub use options::{Algorithms, Confine, Kex};
-pub use settings::{SETTING_TABLES, Setting};
+pub use settings::{SETTING_TABLES, Setting, SettingKind};
 pub use size::{SizeError, parse_limit};
 
 pub(crate) use location::ConfigLocation;

@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use toml::de::DeValue;
 
-/// The longest grace period, in seconds: a day.
-const MAX_GRACE: u64 = 86_400;
+/// The largest number of seconds of a setting: a day.
+pub(super) const MAX_SECONDS: u64 = 86_400;
 
 /// The lowest rate, in bytes a second: a cancelled transfer waits for its bytes in flight.
 const MIN_RATE: u64 = 64 << 10;
 
 /// The largest `part-expiry`, in days.
-const MAX_DAYS: u64 = 3650;
+pub(super) const MAX_DAYS: u64 = 3650;
 
 pub(super) fn string<'a>(value: &'a DeValue<'a>) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| is_not(value, "a string: \"…\""))
@@ -155,13 +155,13 @@ pub(super) fn confine(value: &DeValue<'_>) -> Result<Confine, String> {
 
 /// A number of seconds: `10`, `"10 s"`.
 pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, String> {
-    let want = format!("a number of seconds up to {MAX_GRACE}: 10 or \"10 s\"");
+    let want = format!("a number of seconds up to {MAX_SECONDS}: 10 or \"10 s\"");
     let number = match value.as_str() {
         Some(text) => text.strip_suffix('s').map_or(text, str::trim_end).parse().ok(),
         None => integer(value).and_then(|number| u64::try_from(number).ok()),
     };
     match (number, value.as_str()) {
-        (Some(number), _) if number <= MAX_GRACE => Ok(Duration::from_secs(number)),
+        (Some(number), _) if number <= MAX_SECONDS => Ok(Duration::from_secs(number)),
         (_, Some(text)) => Err(format!("\"{text}\" is not {want}")),
         _ => Err(is_not(value, &want)),
     }
