@@ -9,6 +9,7 @@ pub mod foreign;
 mod fuse;
 mod home_mount;
 mod host;
+pub mod json_schema;
 mod liar;
 mod mount;
 mod peer;

@@ -8,6 +8,7 @@ use cron::{Cron, CronOutput};
 use proxy::Proxy;
 use serde_json::{Value, json};
 use sshome_e2e::Host;
+use sshome_e2e::json_schema::{UnknownProperties, violations};
 use sshome_e2e::tree::noise;
 use std::os::unix::ffi::OsStrExt;
 
@@ -17,7 +18,7 @@ async fn host() -> Host {
     Host::with_user("ann", "quota = \"1 MiB\"").await.unwrap()
 }
 
-/// The events of a run. Every line of standard output must be one.
+/// The events of a run. Every line of standard output must be one, and have the fields of the schema only.
 fn events(ended: &CronOutput) -> Vec<Value> {
     let events: Vec<Value> = ended
         .out
@@ -25,6 +26,11 @@ fn events(ended: &CronOutput) -> Vec<Value> {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect();
     assert!(events.iter().all(|event| event["event"].is_string()), "{events:?}");
+    let schema: Value = serde_json::from_str(include_str!("../../docs/schema/events.json")).unwrap();
+    for event in &events {
+        let violations = violations(&schema, event, UnknownProperties::Refused);
+        assert!(violations.is_empty(), "{event} violates the schema: {violations:#?}");
+    }
     let last = events.last().expect("no event at all");
     assert_eq!((&last["event"], &last["exit_code"]), (&json!("summary"), &json!(ended.code)));
     assert_eq!(events.iter().filter(|event| event["event"] == "summary").count(), 1);
