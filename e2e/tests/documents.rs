@@ -5,8 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders of the repository. A name in a document that begins with one of them is a path.
-const FOLDERS: [&str; 11] =
-    ["xtask/", "packaging/", "wire/", "ssh/", "server/", "client/", "e2e/", "bench/", "fuzz/", "docs/", "scripts/"];
+const FOLDERS: [&str; 11] = [
+    "xtask/",
+    "packaging/",
+    "wire/",
+    "ssh/",
+    "server/",
+    "client/",
+    "e2e/",
+    "bench/",
+    "fuzz/",
+    "docs/",
+    "scripts/",
+];
 
 /// The pages whose invariants and guarantees name tests.
 const WITH_TESTS: [&str; 2] = ["ARCHITECTURE.md", "docs/guarantees.md"];
