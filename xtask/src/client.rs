@@ -2,6 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, Resettable};
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
+use clap_complete::Shell;
 use sshome::cli::ClientCli;
 use sshome::shell::COMMANDS;
 use sshome::shell::command::{CommandSpec, Operand};
@@ -29,6 +30,36 @@ pub(crate) fn options() -> Vec<Arg> {
     let options = cli.get_arguments().filter(|arg| !arg.is_positional()).cloned();
     // A conflict would name an argument that is left out.
     options.map(|arg| arg.conflicts_with(Resettable::Reset)).collect()
+}
+
+/// What fish needs to know about the host, which precedes the command.
+const FISH_HOST: &str = r#"
+function __fish_sshome_has_host
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_sshome_global_optspecs) -- $cmd 2>/dev/null
+    and set -q argv[1]
+end
+
+complete -c sshome -n "not __fish_sshome_has_host" -f -a "(__fish_print_hostnames)"
+"#;
+
+/// Completions that skip the host. Those of fish and PowerShell take the first word for the command.
+pub(crate) fn after_host(shell: Shell, completions: &str) -> anyhow::Result<String> {
+    let replaced = |text: &str, old: &str, new: &str| {
+        anyhow::ensure!(text.contains(old), "the completions of {shell} have no {old}");
+        Ok(text.replace(old, new))
+    };
+    match shell {
+        Shell::Fish => {
+            let text = replaced(completions, "if set -q argv[1]", "if set -q argv[2]")?;
+            let text = replaced(&text, "echo $argv[1]", "echo $argv[2]")?;
+            let command = "\"__fish_sshome_needs_command; and __fish_sshome_has_host\" -a ";
+            Ok(replaced(&text, "\"__fish_sshome_needs_command\" -a ", command)? + FISH_HOST)
+        }
+        Shell::PowerShell => replaced(completions, "for ($i = 1; ", "for ($i = 2; "),
+        _ => Ok(completions.to_owned()),
+    }
 }
 
 /// Whether shells can complete a command: `!` and `?` mean something to them.

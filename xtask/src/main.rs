@@ -62,6 +62,8 @@ fn generated_files() -> anyhow::Result<Vec<GeneratedFile>> {
 fn completion(shell: Shell, program: &str, command: &mut Command) -> anyhow::Result<GeneratedFile> {
     let mut text = Vec::new();
     clap_complete::generate(shell, command, program, &mut text);
+    let text = String::from_utf8(text)?;
+    let text = if program == "sshome" { client::after_host(shell, &text)? } else { text };
     let name = match shell {
         Shell::Zsh => format!("_{program}"),
         Shell::Fish => format!("{program}.fish"),
@@ -69,7 +71,7 @@ fn completion(shell: Shell, program: &str, command: &mut Command) -> anyhow::Res
         _ => program.to_owned(),
     };
     let folder = shell.to_string();
-    Ok(GeneratedFile { path: format!("docs/completions/{folder}/{name}"), text: String::from_utf8(text)? })
+    Ok(GeneratedFile { path: format!("docs/completions/{folder}/{name}"), text })
 }
 
 fn pretty(schema: &serde_json::Value) -> anyhow::Result<String> {
@@ -125,12 +127,11 @@ mod tests {
         }
     }
 
-    /// Runs a script with bash after the completions of a program.
-    fn bash(program: &str, script: &str) -> Option<String> {
-        let source = repository().join("docs/completions/bash").join(program);
-        let script = format!(". \"$0\"\n{script}");
-        let Ok(output) = process::Command::new("bash").args(["-c", &script]).arg(source).output() else {
-            eprintln!("skipped: completions of bash: no bash here");
+    /// Runs a script with a shell. `None` if there is no such shell.
+    fn run(shell: &str, script: &str) -> Option<String> {
+        let Ok(output) = process::Command::new(shell).args(["-c", script]).current_dir(repository()).output()
+        else {
+            eprintln!("skipped: completions of {shell}: no {shell} here");
             return None;
         };
         assert!(output.status.success(), "{output:?}");
@@ -147,12 +148,34 @@ mod tests {
             ("sshomed", "sshomed user key sam add --acc", "--access"),
         ] {
             let script = format!(
-                "COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+                ". docs/completions/bash/{program}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
                  _{program} {program} \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo \"${{COMPREPLY[*]}}\""
             );
-            let Some(shown) = bash(program, &script) else { return };
+            let Some(shown) = run("bash", &script) else { return };
             assert_eq!(shown.trim(), want, "{words}");
         }
+    }
+
+    #[test]
+    fn fish_completes_commands_and_their_options() {
+        for (program, words, want) in [
+            ("sshome", "sshome host pu", "pull push put"),
+            ("sshome", "sshome -P 22 host push --back", "--backup-dir"),
+            ("sshome", "sshome pul", ""),
+            ("sshome", "sshome --acc", "--accept-new"),
+            ("sshomed", "sshomed user pa", "passwd"),
+        ] {
+            let script = format!(
+                "source docs/completions/fish/{program}.fish; complete --do-complete '{words}' | string split -f1 \\t; true"
+            );
+            let Some(shown) = run("fish", &script) else { return };
+            assert_eq!(shown.split_whitespace().collect::<Vec<_>>().join(" "), want, "{words}");
+        }
+    }
+
+    #[test]
+    fn zsh_can_read_the_completions() {
+        run("zsh", "for file in docs/completions/zsh/*; do zsh -n $file || exit 1; done");
     }
 
     #[test]

@@ -9,9 +9,9 @@ function __fish_sshome_needs_command
     set -e cmd[1]
     argparse -s (__fish_sshome_global_optspecs) -- $cmd 2>/dev/null
     or return
-    if set -q argv[1]
+    if set -q argv[2]
         # Also print the command, so this can be used to figure out what it is.
-        echo $argv[1]
+        echo $argv[2]
         return 1
     end
     return 0
@@ -40,46 +40,46 @@ complete -c sshome -n "__fish_sshome_needs_command" -l json -d 'Write results to
 complete -c sshome -n "__fish_sshome_needs_command" -s v -l verbose -d 'Log each step of connecting and logging in'
 complete -c sshome -n "__fish_sshome_needs_command" -s h -l help -d 'Print help'
 complete -c sshome -n "__fish_sshome_needs_command" -s V -l version -d 'Print version'
-complete -c sshome -n "__fish_sshome_needs_command" -a "cd" -d 'change the directory on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "chdir" -d 'change the directory on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "check" -d 'compare local files with those on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "cp" -d 'copy on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "copy" -d 'copy on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "df" -d 'show the quota and its use'
-complete -c sshome -n "__fish_sshome_needs_command" -a "exit" -d 'quit'
-complete -c sshome -n "__fish_sshome_needs_command" -a "quit" -d 'quit'
-complete -c sshome -n "__fish_sshome_needs_command" -a "bye" -d 'quit'
-complete -c sshome -n "__fish_sshome_needs_command" -a "flush" -d 'flush everything to the server\'s disk'
-complete -c sshome -n "__fish_sshome_needs_command" -a "sync" -d 'flush everything to the server\'s disk'
-complete -c sshome -n "__fish_sshome_needs_command" -a "get" -d 'download files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "mget" -d 'download files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "reget" -d 'download files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "hash" -d 'compute the BLAKE3 digest of a file from its disk'
-complete -c sshome -n "__fish_sshome_needs_command" -a "help" -d 'show this help, or the help of one command'
-complete -c sshome -n "__fish_sshome_needs_command" -a "key" -d 'manage the keys that log in to your account'
-complete -c sshome -n "__fish_sshome_needs_command" -a "lcd" -d 'change the local directory'
-complete -c sshome -n "__fish_sshome_needs_command" -a "lchdir" -d 'change the local directory'
-complete -c sshome -n "__fish_sshome_needs_command" -a "lls" -d 'list local files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "lmkdir" -d 'create a local directory'
-complete -c sshome -n "__fish_sshome_needs_command" -a "ln" -d 'create a link on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "lpwd" -d 'print the local directory'
-complete -c sshome -n "__fish_sshome_needs_command" -a "ls" -d 'list files on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "dir" -d 'list files on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "mkdir" -d 'create a directory on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "mv" -d 'rename or move on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "progress" -d 'turn the progress display on or off'
-complete -c sshome -n "__fish_sshome_needs_command" -a "pull" -d 'make a local directory like one on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "push" -d 'make a directory on the server like a local one'
-complete -c sshome -n "__fish_sshome_needs_command" -a "put" -d 'upload files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "mput" -d 'upload files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "reput" -d 'upload files'
-complete -c sshome -n "__fish_sshome_needs_command" -a "pwd" -d 'print the directory on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "rename" -d 'rename a file on the server, as in sftp'
-complete -c sshome -n "__fish_sshome_needs_command" -a "rm" -d 'remove files on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "rmdir" -d 'remove empty directories on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "stat" -d 'show all attributes of a file, one per line'
-complete -c sshome -n "__fish_sshome_needs_command" -a "symlink" -d 'create a symbolic link on the server'
-complete -c sshome -n "__fish_sshome_needs_command" -a "version" -d 'print the versions of the program and the protocol'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "cd" -d 'change the directory on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "chdir" -d 'change the directory on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "check" -d 'compare local files with those on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "cp" -d 'copy on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "copy" -d 'copy on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "df" -d 'show the quota and its use'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "exit" -d 'quit'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "quit" -d 'quit'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "bye" -d 'quit'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "flush" -d 'flush everything to the server\'s disk'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "sync" -d 'flush everything to the server\'s disk'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "get" -d 'download files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "mget" -d 'download files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "reget" -d 'download files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "hash" -d 'compute the BLAKE3 digest of a file from its disk'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "help" -d 'show this help, or the help of one command'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "key" -d 'manage the keys that log in to your account'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "lcd" -d 'change the local directory'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "lchdir" -d 'change the local directory'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "lls" -d 'list local files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "lmkdir" -d 'create a local directory'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "ln" -d 'create a link on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "lpwd" -d 'print the local directory'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "ls" -d 'list files on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "dir" -d 'list files on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "mkdir" -d 'create a directory on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "mv" -d 'rename or move on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "progress" -d 'turn the progress display on or off'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "pull" -d 'make a local directory like one on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "push" -d 'make a directory on the server like a local one'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "put" -d 'upload files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "mput" -d 'upload files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "reput" -d 'upload files'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "pwd" -d 'print the directory on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "rename" -d 'rename a file on the server, as in sftp'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "rm" -d 'remove files on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "rmdir" -d 'remove empty directories on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "stat" -d 'show all attributes of a file, one per line'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "symlink" -d 'create a symbolic link on the server'
+complete -c sshome -n "__fish_sshome_needs_command; and __fish_sshome_has_host" -a "version" -d 'print the versions of the program and the protocol'
 complete -c sshome -n "__fish_sshome_using_subcommand check" -l exclude -d 'leave out names that match, as in .gitignore' -r -f
 complete -c sshome -n "__fish_sshome_using_subcommand check" -l include -d 'but not these; the last option that matches decides' -r -f
 complete -c sshome -n "__fish_sshome_using_subcommand check" -l exclude-from -d 'the same for the patterns in a file' -r -F
@@ -216,3 +216,12 @@ complete -c sshome -n "__fish_sshome_using_subcommand rename" -s l -d 'fail if T
 complete -c sshome -n "__fish_sshome_using_subcommand rm" -s r -s R -l recursive -d 'directories and their contents'
 complete -c sshome -n "__fish_sshome_using_subcommand rm" -l partial -d 'remove partial uploads'
 complete -c sshome -n "__fish_sshome_using_subcommand stat" -s L -d 'follow the link'
+
+function __fish_sshome_has_host
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_sshome_global_optspecs) -- $cmd 2>/dev/null
+    and set -q argv[1]
+end
+
+complete -c sshome -n "not __fish_sshome_has_host" -f -a "(__fish_print_hostnames)"

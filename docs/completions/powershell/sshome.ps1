@@ -8,7 +8,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
     $commandElements = $commandAst.CommandElements
     $command = @(
         'sshome'
-        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+        for ($i = 2; $i -lt $commandElements.Count; $i++) {
             $element = $commandElements[$i]
             if ($element -isnot [StringConstantExpressionAst] -or
                 $element.StringConstantType -ne [StringConstantType]::BareWord -or
