@@ -53,6 +53,8 @@ fn the_unit_is_valid_and_restrictive() {
     };
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/systemd/sshomed.service");
     let text = fs::read_to_string(unit).unwrap();
+    // It would forbid openat2.
+    assert!(!text.contains("\nRestrictSUIDSGID=yes"), "{text}");
     // The installation path may not exist.
     let text = text.replace("/usr/local/bin/sshomed", binary("sshomed").unwrap().to_str().unwrap());
     let folder = tempfile::tempdir().unwrap();
