@@ -13,6 +13,7 @@ pub(super) use file::{ConfigFile, HostQuery, read};
 pub(super) use openssh::{OpensshDefaults, OpensshFailure, OpensshQuery};
 
 use crate::names::shown;
+use sshome_wire::display::Escaped;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ pub enum SshConfigError {
         error: std::io::Error,
     },
     /// A line is invalid or not supported.
-    #[error("{}:{line}: {problem}", shown(file))]
+    #[error("{}:{line}: {}", shown(file), Escaped(problem.as_bytes()))]
     Line {
         /// The file.
         file: PathBuf,
@@ -121,7 +122,7 @@ pub enum SshConfigError {
         problem: String,
     },
     /// An option of the command line, or one that OpenSSH has resolved, is invalid or not supported.
-    #[error("{0}")]
+    #[error("{}", Escaped(.0.as_bytes()))]
     Option(String),
     /// Other users could change a file that decides which commands run.
     #[error("{} can be changed by other users, so it is not used: chmod go-w {}", shown(.0), shown(.0))]

@@ -15,12 +15,9 @@ use sshome_ssh::{LayeredStream, LinkMeter, QueuedStream};
 use std::sync::Arc;
 
 /// The receive window of a connection through a jump host, in bytes. While the connection does not read, as much waits
-/// in memory. sshd's own window for a forwarded connection is smaller.
+/// in memory (see [`EagerReader`](super::eager_reader::EagerReader)). sshd's own window for a forwarded connection is
+/// smaller.
 const WINDOW_THROUGH_JUMP_BYTES: u32 = 16 << 20;
-
-/// The number of messages that may wait on the channel of a jump host. Beyond it, that connection would stop reading, and
-/// with it what allows the other to write. [`WINDOW_THROUGH_JUMP_BYTES`] is the real limit.
-const MAX_JUMP_MESSAGES: usize = 1 << 24;
 
 /// A host to log in to, and what is kept for further logins.
 #[derive(Clone)]
@@ -137,9 +134,6 @@ async fn handshake(
         config.preferred.key = check.prefer_known(&config.preferred.key).into();
         config.preferred.host_key_certificates = check.certificate_algorithms(&config.preferred.key).into();
         (config.keepalive_interval, config.keepalive_max) = (keepalive.interval, keepalive.count);
-        if purpose == Purpose::Jump {
-            config.channel_buffer_size = MAX_JUMP_MESSAGES;
-        }
         let transport = match transport {
             Some(transport) => {
                 config.window_size = WINDOW_THROUGH_JUMP_BYTES;

@@ -1,5 +1,6 @@
 //! The stream below SSH: a TCP connection, a command, or a channel of a jump host.
 
+use super::eager_reader::EagerReader;
 use super::error::LoginError;
 use super::happy_eyeballs::{self, AddressRules};
 use super::host_key::HostCheck;
@@ -14,7 +15,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, WriteHalf};
 
 /// Cap on unsent bytes in the kernel. Later messages, such as a cancel, wait for them.
 const MAX_UNSENT_BYTES: u32 = 1 << 20;
@@ -76,12 +77,15 @@ impl HostStream {
 
     /// A channel of a connection to a jump host, which ends with the channel.
     pub(super) fn through(jump: Handle<HostCheck>, channel: ChannelStream<Msg>) -> HostStream {
-        HostStream { stream: Box::new(JumpStream { channel, _jump: jump }), is_local: false }
+        let (reading, writing) = tokio::io::split(channel);
+        let stream = JumpStream { reading: EagerReader::new(reading), writing, _jump: jump };
+        HostStream { stream: Box::new(stream), is_local: false }
     }
 }
 
 struct JumpStream {
-    channel: ChannelStream<Msg>,
+    reading: EagerReader,
+    writing: WriteHalf<ChannelStream<Msg>>,
     _jump: Handle<HostCheck>,
 }
 
@@ -91,7 +95,7 @@ impl AsyncRead for JumpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_read(cx, buf)
+        Pin::new(&mut self.reading).poll_read(cx, buf)
     }
 }
 
@@ -101,14 +105,14 @@ impl AsyncWrite for JumpStream {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        Pin::new(&mut self.channel).poll_write(cx, data)
+        Pin::new(&mut self.writing).poll_write(cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_flush(cx)
+        Pin::new(&mut self.writing).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_shutdown(cx)
+        Pin::new(&mut self.writing).poll_shutdown(cx)
     }
 }

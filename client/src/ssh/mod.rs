@@ -6,6 +6,7 @@ mod agent;
 mod ask;
 mod certificates;
 mod config;
+mod eager_reader;
 mod endpoint;
 mod error;
 mod greeting;

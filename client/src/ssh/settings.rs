@@ -128,16 +128,16 @@ pub enum SettingsError {
     #[error(transparent)]
     Config(#[from] SshConfigError),
     /// A value has an unknown `%` token.
-    #[error("{0}: unknown %{1}: %%, %d, %h, %i, %k, %L, %l, %n, %p, %r and %u are known")]
+    #[error("{}: unknown %{}: %%, %d, %h, %i, %k, %L, %l, %n, %p, %r and %u are known", Escaped(.0.as_bytes()), .1.escape_default())]
     Token(String, char),
     /// A value has an environment variable that is not set.
-    #[error("{0}: the environment has no such variable")]
+    #[error("{}: the environment has no such variable", Escaped(.0.as_bytes()))]
     Variable(String),
     /// A name would be more than a name to the shell that runs `ProxyCommand`.
     #[error("{} has characters that are special to a shell, so ProxyCommand is not run with it", Escaped(.0.as_bytes()))]
     Unsafe(String),
     /// The name of a jump host is invalid.
-    #[error("jump host {}: {why}", Escaped(.jump.as_bytes()))]
+    #[error("jump host {}: {}", Escaped(.jump.as_bytes()), Escaped(.why.as_bytes()))]
     Jump {
         /// The jump host, as it was given.
         jump: String,

@@ -10,6 +10,7 @@ use crate::names::shown;
 use crate::ssh::keywords::{Treatment, treatment};
 use crate::ssh::tokens;
 use sshome_ssh::Glob;
+use sshome_wire::display::Escaped;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -165,7 +166,10 @@ impl Reader<'_> {
             (Some(Treatment::Understood), _) => self.config.set(&keyword, &words(rest)?)?,
             (Some(Treatment::Harmless), _) => {}
             (None, _) if self.ignored.iter().any(ignored) => {}
-            (None, _) => self.notes.push(format!("{}: unknown keyword {keyword} ignored", place.origin)),
+            (None, _) => {
+                let keyword = Escaped(keyword.as_bytes());
+                self.notes.push(format!("{}: unknown keyword {keyword} ignored", place.origin));
+            }
         }
         Ok(())
     }
@@ -227,6 +231,7 @@ impl Reader<'_> {
             }
         }
         if let Some(name) = undecided.filter(|_| applies) {
+            let name = Escaped(name.as_bytes());
             self.notes.push(format!(
                 "{origin}: Match {name} skipped: only OpenSSH's ssh, which is not used, can decide it"
             ));
