@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::ssh::AddressFamily;
 use crate::transfer::{DEFAULT_RETRIES, Jobs};
 use clap::Parser;
 use sshome_ssh::CompressionMode;
@@ -28,9 +29,21 @@ pub struct ClientCli {
     /// unless its line begins with "@"; get replaces existing files; never ask
     #[arg(short = 'b', value_name = "FILE", conflicts_with = "command")]
     pub batch: Option<PathBuf>,
-    /// Use this file instead of ~/.ssh/config; "none" for no file
+    /// Use this file instead of ~/.ssh/config and the system's; "none" for no file
     #[arg(short = 'F', value_name = "CONFIG")]
     pub config: Option<PathBuf>,
+    /// Option of ssh_config, as KEYWORD=VALUE; may be repeated
+    #[arg(short = 'o', value_name = "OPTION")]
+    pub options: Vec<String>,
+    /// Connect through these hosts, as [USER@]HOST[:PORT], separated by commas; "none" for a direct connection
+    #[arg(short = 'J', value_name = "HOSTS")]
+    pub jump: Option<String>,
+    /// Use IPv4 addresses only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Use IPv6 addresses only
+    #[arg(short = '6')]
+    pub ipv6: bool,
     /// Use this file instead of ~/.ssh/known_hosts
     #[arg(long, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
@@ -71,6 +84,18 @@ pub struct ClientCli {
     /// A command as at the prompt, with its arguments
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<OsString>,
+}
+
+impl ClientCli {
+    /// The address family that was given.
+    #[must_use]
+    pub fn address_family(&self) -> Option<AddressFamily> {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Some(AddressFamily::V4),
+            (_, true) => Some(AddressFamily::V6),
+            _ => None,
+        }
+    }
 }
 
 /// A destination as it was given.

@@ -3,6 +3,8 @@
 use crate::foreign;
 use crate::liar::write_key;
 use anyhow::{Context, Result, ensure};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -33,11 +35,27 @@ impl Sshd {
         Sshd::start_for_older_clients(test, None).await
     }
 
+    /// The same, with further lines of sshd_config, which are made in its folder once its keys are there.
+    ///
+    /// # Errors
+    /// As [`Sshd::start`], or those of `lines`.
+    pub async fn start_with(test: &str, lines: impl FnOnce(&Path) -> Result<String>) -> Result<Option<Sshd>> {
+        Sshd::start_configured(test, None, lines).await
+    }
+
     /// The same, with an ECDSA and an RSA host key as well if there is a further line of authorized_keys.
     ///
     /// # Errors
     /// As [`Sshd::start`].
     pub async fn start_for_older_clients(test: &str, key: Option<&str>) -> Result<Option<Sshd>> {
+        Sshd::start_configured(test, key, |_| Ok(String::new())).await
+    }
+
+    async fn start_configured(
+        test: &str,
+        key: Option<&str>,
+        lines: impl FnOnce(&Path) -> Result<String>,
+    ) -> Result<Option<Sshd>> {
         if foreign::program(SSHD, test).is_none() {
             return Ok(None);
         }
@@ -46,6 +64,8 @@ impl Sshd {
             std::fs::create_dir(dir.path().join(folder))?;
         }
         let config = configure(dir.path(), key)?;
+        let lines = lines(dir.path())?;
+        OpenOptions::new().append(true).open(&config)?.write_all(lines.as_bytes())?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, config));

@@ -6,7 +6,6 @@ use clap::Parser;
 use libfuzzer_sys::fuzz_target;
 use sshome::cli::ClientCli;
 use sshome::ssh::{Environment, Settings, SettingsError, SshConfigError};
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
@@ -43,7 +42,7 @@ fn resolve(text: &[u8]) -> Result<Settings, SettingsError> {
     let environment = Environment {
         home: Some(HOME.path().to_owned()),
         user: Some("me".to_owned()),
-        agent: None::<PathBuf>,
+        ..Environment::default()
     };
     Settings::resolve(&cli, &environment)
 }

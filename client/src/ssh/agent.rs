@@ -6,7 +6,7 @@
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_encoding::{self, Decode, Encode};
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -32,6 +32,13 @@ const RSA_SHA2_512: u32 = 4;
 
 trait AgentStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> AgentStream for S {}
+
+/// What an agent can sign with.
+#[derive(Debug, Default)]
+pub(super) struct AgentKeys {
+    pub keys: Vec<PublicKey>,
+    pub certificates: Vec<Certificate>,
+}
 
 /// A connection to an agent.
 pub(super) struct Agent {
@@ -77,39 +84,43 @@ impl Agent {
         Agent { stream: Box::new(stream), list_limit, sign_limit }
     }
 
-    /// Its keys. Entries of unknown types, and certificates, are skipped.
+    /// Its keys and certificates. Entries of unknown types are skipped.
     ///
     /// # Errors
     /// If it does not answer with a list in time.
-    pub(super) async fn identities(&mut self) -> Result<Vec<PublicKey>, AgentError> {
+    pub(super) async fn identities(&mut self) -> Result<AgentKeys, AgentError> {
         let answer = self.ask(&[REQUEST_IDENTITIES], self.list_limit).await?;
         let mut rest = body(&answer, IDENTITIES_ANSWER)?;
         let count = u32::decode(&mut rest)?;
-        let mut keys = Vec::new();
+        let mut found = AgentKeys::default();
         for _ in 0..count {
             let (blob, comment) = (Vec::<u8>::decode(&mut rest)?, Vec::<u8>::decode(&mut rest)?);
-            if let Ok(mut key) = PublicKey::from_bytes(&blob) {
+            if let Ok(mut certificate) = Certificate::from_bytes(&blob) {
+                certificate.set_comment(comment);
+                found.certificates.push(certificate);
+            } else if let Ok(mut key) = PublicKey::from_bytes(&blob) {
                 key.set_comment(comment);
-                keys.push(key);
+                found.keys.push(key);
             }
         }
-        Ok(keys)
+        Ok(found)
     }
 
-    /// Lets it sign, and appends the signature to the signed data.
+    /// Lets it sign with the key of this blob, and appends the signature to the signed data.
     async fn sign(
         &mut self,
-        key: &PublicKey,
+        blob: &[u8],
+        algorithm: Algorithm,
         hash: Option<HashAlg>,
         mut data: Vec<u8>,
     ) -> Result<Vec<u8>, AgentError> {
-        let (flags, name) = match (key.algorithm(), hash) {
+        let (flags, name) = match (algorithm, hash) {
             (Algorithm::Rsa { .. }, Some(HashAlg::Sha256)) => (RSA_SHA2_256, "rsa-sha2-256".to_owned()),
             (Algorithm::Rsa { .. }, Some(HashAlg::Sha512)) => (RSA_SHA2_512, "rsa-sha2-512".to_owned()),
             (algorithm, _) => (0, algorithm.to_string()),
         };
         let mut request = vec![SIGN_REQUEST];
-        key.to_bytes().map_err(|_| AgentError::Nonsense)?.encode(&mut request)?;
+        blob.encode(&mut request)?;
         data.encode(&mut request)?;
         flags.encode(&mut request)?;
         let answer = self.ask(&request, self.sign_limit).await?;
@@ -159,7 +170,18 @@ impl Signer for Agent {
         hash: Option<HashAlg>,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, AgentError> {
-        self.sign(&key.public_key(), hash, data).await
+        let public = key.public_key();
+        let (algorithm, nonsense) = (public.algorithm(), |_| AgentError::Nonsense);
+        let blob = public.to_bytes().map_err(nonsense)?;
+        if let AgentIdentity::Certificate { certificate, .. } = key {
+            // An agent may have a key only together with its certificate.
+            let certificate = certificate.to_bytes().map_err(nonsense)?;
+            match self.sign(&certificate, algorithm.clone(), hash, data.clone()).await {
+                Err(AgentError::Refused) => {}
+                result => return result,
+            }
+        }
+        self.sign(&blob, algorithm, hash, data).await
     }
 }
 
@@ -188,6 +210,28 @@ mod tests {
         Agent::over(ours, None)
     }
 
+    async fn sign(agent: &mut Agent) -> Result<Vec<u8>, AgentError> {
+        agent.auth_sign(&key(b"").into(), None, Vec::new()).await
+    }
+
+    #[tokio::test]
+    async fn the_signature_of_a_hardware_key_is_passed_on_with_its_counter() {
+        let mut blob = Vec::new();
+        "sk-ssh-ed25519@openssh.com".encode(&mut blob).unwrap();
+        vec![7u8; 32].encode(&mut blob).unwrap();
+        "ssh:".encode(&mut blob).unwrap();
+        let mut agent = answering(list(&[(&blob, b"token")]));
+        let token = agent.identities().await.unwrap().keys.remove(0);
+        assert_eq!(token.algorithm(), Algorithm::SkEd25519);
+        let (mut signature, mut body) = (Vec::new(), vec![SIGN_RESPONSE]);
+        "sk-ssh-ed25519@openssh.com".encode(&mut signature).unwrap();
+        vec![9u8; 64].encode(&mut signature).unwrap();
+        signature.extend([1, 0, 0, 0, 5]);
+        signature.encode(&mut body).unwrap();
+        let signed = answering(body).auth_sign(&token.into(), None, b"data".to_vec()).await.unwrap();
+        assert_eq!(Vec::<u8>::decode(&mut &signed[4..]).unwrap(), signature);
+    }
+
     fn list(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
         let mut body = vec![IDENTITIES_ANSWER];
         (entries.len() as u32).encode(&mut body).unwrap();
@@ -211,7 +255,7 @@ mod tests {
             (b"", b""),
             (&second.to_bytes().unwrap(), b"second"),
         ]));
-        assert_eq!(agent.identities().await.unwrap(), [first, second]);
+        assert_eq!(agent.identities().await.unwrap().keys, [first, second]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -221,11 +265,11 @@ mod tests {
         let error = agent.identities().await.unwrap_err();
         assert_eq!(error.to_string(), "it does not answer within 3 s");
         let (ours, _theirs) = duplex(1 << 16);
-        let error = Agent::over(ours, None).sign(&key(b""), None, Vec::new()).await.unwrap_err();
+        let error = sign(&mut Agent::over(ours, None)).await.unwrap_err();
         assert!(matches!(error, AgentError::Silent(SIGN_LIMIT)), "{error}");
         let (ours, _theirs) = duplex(1 << 16);
         let mut agent = Agent::over(ours, Some(Duration::from_secs(3)));
-        let error = agent.sign(&key(b""), None, Vec::new()).await.unwrap_err();
+        let error = sign(&mut agent).await.unwrap_err();
         assert_eq!(error.to_string(), "it does not answer within 3 s");
     }
 
@@ -242,6 +286,6 @@ mod tests {
         let (mut signature, mut body) = (Vec::new(), vec![SIGN_RESPONSE]);
         "ssh-rsa".encode(&mut signature).unwrap();
         signature.encode(&mut body).unwrap();
-        assert!(matches!(answering(body).sign(&key(b""), None, Vec::new()).await, Err(AgentError::Nonsense)));
+        assert!(matches!(sign(&mut answering(body)).await, Err(AgentError::Nonsense)));
     }
 }

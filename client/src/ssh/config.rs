@@ -1,16 +1,24 @@
 //! ~/.ssh/config, as far as it concerns this client.
 //!
-//! The format has a dozen rules. The crates for it either ignore unknown keywords, or support `Include` and `Match`
-//! only partially. Here everything that would change a connection is obeyed or refused.
+//! Where OpenSSH is installed, [`openssh`] asks it: it resolves every keyword, `Match` and token. Elsewhere, or if that
+//! fails, [`file`] reads the files. A keyword that is unknown, or that does not concern a file transfer, never stops the
+//! client. What would change the route or the trust of the connection is obeyed or refused.
 
-use super::keywords::{Treatment, treatment};
+mod file;
+mod include;
+mod openssh;
+mod words;
+
+pub(super) use file::{ConfigFile, HostQuery, read};
+pub(super) use openssh::{OpensshDefaults, OpensshFailure, OpensshQuery};
+
 use crate::names::shown;
-use sshome_ssh::Glob;
-use std::path::{Path, PathBuf};
+use sshome_wire::display::Escaped;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// The configuration of one host. Values are as written: `%h` and `~` are not replaced yet.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The configuration of one host. `%` tokens and `~` are not replaced yet, except in the host name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HostConfig {
     /// Its real name.
     pub host_name: Option<String>,
@@ -20,12 +28,20 @@ pub(super) struct HostConfig {
     pub user: Option<String>,
     /// Files of private keys, in order.
     pub identity_files: Vec<String>,
+    /// Files of certificates for those keys, in order.
+    pub certificate_files: Vec<String>,
     /// Whether only keys in those files are used, not all keys of the agent.
     pub identities_only: Option<bool>,
     /// The agent's socket, or `none`.
     pub identity_agent: Option<String>,
-    /// Files of known hosts, in order.
+    /// The user's files of known hosts, in order.
     pub known_hosts: Option<Vec<String>>,
+    /// The system's files of known hosts, in order.
+    pub global_known_hosts: Option<Vec<String>>,
+    /// The file of revoked host keys, or `none`.
+    pub revoked_host_keys: Option<String>,
+    /// The name under which the host's key is known.
+    pub host_key_alias: Option<String>,
     /// The policy for unknown host keys.
     pub unknown_host: Option<UnknownHost>,
     /// Whether questions are forbidden.
@@ -42,6 +58,35 @@ pub(super) struct HostConfig {
     pub keepalive_interval: Option<Duration>,
     /// The number of unanswered keepalives that are tolerated.
     pub keepalive_count: Option<usize>,
+    /// Which addresses are used.
+    pub address_family: Option<AddressFamily>,
+    /// The local address of the connection.
+    pub bind_address: Option<String>,
+    /// The route to the host.
+    pub proxy: Option<ProxyConfig>,
+    /// Whether tokens in the names of known hosts files and of the agent's socket are replaced already.
+    pub is_expanded: bool,
+}
+
+/// The route to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ProxyConfig {
+    /// `ProxyCommand`: a command whose standard input and output are the connection; `none` for a direct connection.
+    Command(String),
+    /// `ProxyJump`: a list of jump hosts; `none` for a direct connection.
+    Jump(String),
+}
+
+/// The addresses that may be connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// Any.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
 }
 
 /// The policy for a host with an unknown key. A changed key is always refused.
@@ -67,7 +112,7 @@ pub enum SshConfigError {
         error: std::io::Error,
     },
     /// A line is invalid or not supported.
-    #[error("{}:{line}: {problem}", shown(file))]
+    #[error("{}:{line}: {}", shown(file), Escaped(problem.as_bytes()))]
     Line {
         /// The file.
         file: PathBuf,
@@ -76,70 +121,35 @@ pub enum SshConfigError {
         /// The problem and the remedy.
         problem: String,
     },
+    /// An option of the command line, or one that OpenSSH has resolved, is invalid or not supported.
+    #[error("{}", Escaped(.0.as_bytes()))]
+    Option(String),
+    /// Other users could change a file that decides which commands run.
+    #[error("{} can be changed by other users, so it is not used: chmod go-w {}", shown(.0), shown(.0))]
+    Exposed(PathBuf),
 }
 
 impl HostConfig {
-    /// Reads the configuration of a host from a file.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or has a line that is invalid or not supported.
-    pub(super) fn read(file: &Path, host: &str) -> Result<HostConfig, SshConfigError> {
-        let bytes =
-            std::fs::read(file).map_err(|error| SshConfigError::Read { file: file.to_owned(), error })?;
-        HostConfig::parse(&String::from_utf8_lossy(&bytes), host)
-            .map_err(|(line, problem)| SshConfigError::Line { file: file.to_owned(), line, problem })
-    }
-
-    /// Parses a configuration. An error has the number of its line, from 1.
-    fn parse(text: &str, host: &str) -> Result<HostConfig, (usize, String)> {
-        let mut config = HostConfig::default();
-        let mut applies = true;
-        let mut ignored: Vec<String> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let at = |problem: String| (index + 1, problem);
-            let Some((keyword, values)) = split(line).map_err(at)? else { continue };
-            let ignore =
-                ignored.iter().any(|pattern| Glob::host(pattern).matches(keyword.to_lowercase().as_bytes()));
-            match (treatment(&keyword), keyword.to_ascii_lowercase().as_str()) {
-                (_, "host") => applies = matches(&values, host).map_err(at)?,
-                (_, "match") => {
-                    let problem = "Match is not supported: sshome cannot tell whether the section applies. Use a file without it (-F FILE), or no file (-F none)";
-                    return Err(at(problem.to_owned()));
-                }
-                (_, "ignoreunknown") if applies => {
-                    ignored.extend(values.iter().flat_map(|value| value.split(',')).map(str::to_owned));
-                }
-                (None, _) if !ignore => {
-                    return Err(at(format!(
-                        "unknown keyword {keyword}: IgnoreUnknown {keyword}, above it, allows it"
-                    )));
-                }
-                (Some(Treatment::Refused), _) if applies && !is_off(&values) => {
-                    return Err(at(format!(
-                        "{keyword} is not supported, and ignoring it would change the connection. Use a file without it (-F FILE), or no file (-F none)"
-                    )));
-                }
-                (Some(Treatment::Understood), keyword) if applies => {
-                    config.set(keyword, &values).map_err(at)?
-                }
-                _ => {}
-            }
-        }
-        Ok(config)
-    }
-
     /// Sets a value, unless an earlier line did: the first one wins.
     fn set(&mut self, keyword: &str, values: &[String]) -> Result<(), String> {
         let Some(value) = values.first() else { return Err(format!("{keyword} needs a value")) };
         match keyword {
             "identityfile" => self.identity_files.push(value.clone()),
+            "certificatefile" => self.certificate_files.push(value.clone()),
             "userknownhostsfile" => first(&mut self.known_hosts, values.to_vec()),
+            "globalknownhostsfile" => first(&mut self.global_known_hosts, values.to_vec()),
             _ if values.len() > 1 => {
                 return Err(format!("{keyword} takes one value; quote one that has spaces"));
             }
             "hostname" => first(&mut self.host_name, value.clone()),
             "user" => first(&mut self.user, value.clone()),
             "identityagent" => first(&mut self.identity_agent, value.clone()),
+            "hostkeyalias" => first(&mut self.host_key_alias, value.clone()),
+            "revokedhostkeys" => first(&mut self.revoked_host_keys, value.clone()),
+            "bindaddress" => first(&mut self.bind_address, value.clone()),
+            "proxycommand" => first(&mut self.proxy, ProxyConfig::Command(value.clone())),
+            "proxyjump" => first(&mut self.proxy, ProxyConfig::Jump(value.clone())),
+            "addressfamily" => first(&mut self.address_family, address_family(value)?),
             "port" => {
                 let port = value.parse().ok().filter(|port| *port > 0);
                 first(&mut self.port, port.ok_or_else(|| format!("{value} is not a port (1 to 65535)"))?);
@@ -147,14 +157,8 @@ impl HostConfig {
             "connecttimeout" if value.eq_ignore_ascii_case("none") => {
                 first(&mut self.connect_timeout, Duration::ZERO)
             }
-            "connecttimeout" => {
-                let seconds = value.parse().map_err(|_| format!("{value} is not a number of seconds"))?;
-                first(&mut self.connect_timeout, Duration::from_secs(seconds));
-            }
-            "serveraliveinterval" => {
-                let seconds = value.parse().map_err(|_| format!("{value} is not a number of seconds"))?;
-                first(&mut self.keepalive_interval, Duration::from_secs(seconds));
-            }
+            "connecttimeout" => first(&mut self.connect_timeout, duration(value)?),
+            "serveraliveinterval" => first(&mut self.keepalive_interval, duration(value)?),
             "serveralivecountmax" => {
                 let count = value.parse().map_err(|_| format!("{value} is not a number"))?;
                 first(&mut self.keepalive_count, count);
@@ -179,6 +183,12 @@ impl HostConfig {
                 let bound = ["unbound", "host-bound"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
                 first(&mut self.public_key, bound || yes_or_no(value)?);
             }
+            // These would change the route of the connection.
+            "bindinterface" | "proxyusefdpass" if !is_off(value) => {
+                return Err(format!(
+                    "{keyword} is not supported, and ignoring it would change the connection. Use a file without it (-F FILE), or no file (-F none)"
+                ));
+            }
             _ => {}
         }
         Ok(())
@@ -198,121 +208,42 @@ fn yes_or_no(value: &str) -> Result<bool, String> {
 }
 
 /// Whether an unsupported keyword is switched off, and so has no effect.
-fn is_off(values: &[String]) -> bool {
-    matches!(values, [value] if ["no", "none", "any"].iter().any(|off| value.eq_ignore_ascii_case(off)))
+fn is_off(value: &str) -> bool {
+    ["no", "none", "false"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
-/// Whether one of the patterns matches the host, and none that begins with `!` does.
-fn matches(patterns: &[String], host: &str) -> Result<bool, String> {
-    if patterns.is_empty() {
-        return Err("Host needs a name or a pattern".to_owned());
+fn address_family(value: &str) -> Result<AddressFamily, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "any" => Ok(AddressFamily::Any),
+        "inet" => Ok(AddressFamily::V4),
+        "inet6" => Ok(AddressFamily::V6),
+        _ => Err(format!("{value} is not one of any, inet and inet6")),
     }
-    let host = host.to_ascii_lowercase();
-    let is = |pattern: &str| Glob::host(pattern).matches(host.as_bytes());
-    let excluded = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(is));
-    Ok(!excluded && patterns.iter().any(|pattern| is(pattern)))
 }
 
-/// The keyword and the values of a line; `None` if it is empty or a comment.
-fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
-    }
-    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
-    let (keyword, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    let mut rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let mut values = Vec::new();
-    while !rest.is_empty() && !rest.starts_with('#') {
-        let (value, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').ok_or("a quote is not closed")?,
-            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+/// A time: numbers with units, such as 90, 90s or 1m30s.
+fn duration(value: &str) -> Result<Duration, String> {
+    let wrong = || format!("{value} is not a time: 90, 90s or 1m30s");
+    let mut total: u64 = 0;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let mut after = after.chars();
+        let seconds = match after.next().map(|unit| unit.to_ascii_lowercase()) {
+            None | Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86400,
+            Some('w') => 604_800,
+            Some(_) => return Err(wrong()),
         };
-        values.push(value.to_owned());
-        rest = after.trim_start();
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        total = total.saturating_add(number.saturating_mul(seconds));
+        rest = after.as_str();
     }
-    Ok(Some((keyword.to_owned(), values)))
+    if value.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(total)) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONFIG: &str = "\
-# before any Host: for all
-IgnoreUnknown Strange*,Odd
-StrangeThing yes
-Compression yes
-
-Host nas nas.*
-    HostName nas.example.org
-    port=2200
-    User \"alex b\"   # a comment
-    IdentityFile ~/.ssh/nas
-    StrictHostKeyChecking accept-new
-
-Host other
-    ProxyJump bastion
-    Include other.conf
-
-Host * !*.example.org
-    User zcl
-    IdentityFile = %d/.ssh/%r
-    IdentitiesOnly yes
-    UserKnownHostsFile ~/a \"~/b c\"
-    ProxyJump none
-";
-
-    #[test]
-    fn the_first_value_wins_and_identity_files_accumulate() {
-        let config = HostConfig::parse(CONFIG, "NAS").unwrap();
-        assert_eq!(config.host_name.as_deref(), Some("nas.example.org"));
-        assert_eq!((config.port, config.user.as_deref()), (Some(2200), Some("alex b")));
-        assert_eq!(config.identity_files, ["~/.ssh/nas", "%d/.ssh/%r"]);
-        assert_eq!(config.identities_only, Some(true));
-        assert_eq!(config.known_hosts, Some(vec!["~/a".to_owned(), "~/b c".to_owned()]));
-        assert_eq!(config.unknown_host, Some(UnknownHost::Accept));
-    }
-
-    #[test]
-    fn a_negated_pattern_does_not_match() {
-        assert_eq!(HostConfig::parse(CONFIG, "x.example.org").unwrap(), HostConfig::default());
-        assert_eq!(HostConfig::parse(CONFIG, "elsewhere").unwrap().user.as_deref(), Some("zcl"));
-    }
-
-    #[test]
-    fn an_unsupported_option_is_refused_where_it_applies() {
-        let (line, problem) = HostConfig::parse(CONFIG, "other").unwrap_err();
-        assert!(line == 14 && problem.starts_with("ProxyJump is not supported"), "{line} {problem}");
-        for text in ["Include x", "Host nas\nHostKeyAlias x", "Match all", "Host nowhere\nMatch host nas"] {
-            let (line, problem) = HostConfig::parse(text, "nas").unwrap_err();
-            assert_eq!(line, text.lines().count(), "{problem}");
-            assert!(problem.contains("not supported") && problem.contains("-F"), "{problem}");
-        }
-    }
-
-    #[test]
-    fn errors_name_their_line() {
-        for text in [
-            "Hostnam x",
-            "Port 0",
-            "Port many",
-            "User",
-            "User a b",
-            "Host",
-            "IdentityFile \"open",
-            "StrictHostKeyChecking perhaps",
-            "IdentitiesOnly maybe",
-            "Host elsewhere\nHostnam x",
-        ] {
-            let (line, _) = HostConfig::parse(text, "nas").unwrap_err();
-            assert_eq!(line, text.lines().count(), "{text}");
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("config");
-        std::fs::write(&file, "\nPort x\n").unwrap();
-        let said = HostConfig::read(&file, "nas").unwrap_err().to_string();
-        assert!(said.ends_with("config:2: x is not a port (1 to 65535)"), "{said}");
-    }
-}
+mod tests;

@@ -18,6 +18,26 @@ pub enum LoginError {
         /// The reason.
         error: ConnectError,
     },
+    /// A jump host did not open a connection to the next host.
+    #[error(
+        "cannot connect to {place} through {via}: {error}. Is it reachable from there, and does the jump host allow forwarding?"
+    )]
+    Jump {
+        /// The host and the port.
+        place: String,
+        /// The jump host and its port.
+        via: String,
+        /// The reason.
+        error: Box<russh::Error>,
+    },
+    /// `ProxyCommand` could not be started.
+    #[error("ProxyCommand {}: {error}", Escaped(.command.as_bytes()))]
+    ProxyCommand {
+        /// The command.
+        command: String,
+        /// The reason.
+        error: std::io::Error,
+    },
     /// The host did not answer in time.
     #[error("{place} did not answer within {} s: is the address right, and is the port open in its firewall?", .limit.as_secs())]
     TimeOut {
@@ -76,6 +96,8 @@ impl LoginError {
     pub fn is_interruption(&self) -> bool {
         match self {
             LoginError::Connect { .. }
+            | LoginError::Jump { .. }
+            | LoginError::ProxyCommand { .. }
             | LoginError::TimeOut { .. }
             | LoginError::SentAway { .. }
             | LoginError::Handshake { .. }

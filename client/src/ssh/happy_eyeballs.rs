@@ -3,24 +3,45 @@
 //! The addresses are tried in the system's order, with alternating families, each shortly after the previous one. So a
 //! dead address costs a moment, and not the whole time limit.
 
+use super::config::AddressFamily;
 use sshome_wire::display::Escaped;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// The delay between two addresses (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// Which addresses may be used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AddressRules<'a> {
+    /// The family of the host's address.
+    pub family: AddressFamily,
+    /// Our own address, or a name of it.
+    pub bind_address: Option<&'a str>,
+}
+
+/// An address to connect to, and our own.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    address: SocketAddr,
+    local: Option<SocketAddr>,
+}
+
 /// Why no address of a host could be reached.
 #[derive(Debug)]
 pub enum ConnectError {
     /// The name has no address.
     Lookup(io::Error),
+    /// `BindAddress` is not an address of this machine.
+    Local(String),
+    /// The name has only addresses of other families.
+    Family(AddressFamily),
     /// No address could be connected to.
     Tried {
         /// The time limit.
@@ -42,6 +63,18 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (limit, addresses) = match self {
             ConnectError::Lookup(error) => return write!(f, "{error}"),
+            ConnectError::Local(problem) => return f.write_str(problem),
+            ConnectError::Family(family) => {
+                let family = match family {
+                    AddressFamily::Any => "IP",
+                    AddressFamily::V4 => "IPv4",
+                    AddressFamily::V6 => "IPv6",
+                };
+                return write!(
+                    f,
+                    "it has no {family} address that may be used (-4, -6, AddressFamily, BindAddress)"
+                );
+            }
             ConnectError::Tried { limit, addresses } => (limit, addresses),
         };
         for (number, (address, error)) in addresses.iter().enumerate() {
@@ -71,15 +104,56 @@ impl fmt::Display for ConnectError {
 /// Connects to the first address of a host that answers.
 ///
 /// # Errors
-/// If the name has no address, or none of them answers within `limit`.
-pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
+/// If the name has no address that may be used, or none of them answers within `limit`.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    rules: AddressRules<'_>,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
     let begun = Instant::now();
-    let found = match timeout(limit, lookup_host((host, port))).await {
-        Ok(found) => found.map_err(|error| ConnectError::Lookup(zone_explained(host, error)))?.collect(),
-        Err(_) => return Err(ConnectError::Tried { limit, addresses: Vec::new() }),
+    let Ok(found) = timeout(limit, attempts(host, port, rules)).await else {
+        return Err(ConnectError::Tried { limit, addresses: Vec::new() });
     };
     let left = limit.saturating_sub(begun.elapsed());
-    connect_any(in_turn(found), left).await.map_err(|addresses| ConnectError::Tried { limit, addresses })
+    connect_any(in_turn(found?), left).await.map_err(|addresses| ConnectError::Tried { limit, addresses })
+}
+
+/// The addresses of a host that may be used.
+async fn attempts(host: &str, port: u16, rules: AddressRules<'_>) -> Result<Vec<Attempt>, ConnectError> {
+    let found = lookup_host((host, port)).await;
+    let found = found.map_err(|error| ConnectError::Lookup(zone_explained(host, error)))?;
+    let locals: Option<Vec<SocketAddr>> = match rules.bind_address {
+        None => None,
+        Some(name) => {
+            let found = lookup_host((name, 0)).await;
+            let name = Escaped(name.as_bytes());
+            Some(
+                found.map_err(|error| ConnectError::Local(format!("BindAddress {name}: {error}")))?.collect(),
+            )
+        }
+    };
+    let attempt = |address: SocketAddr| match &locals {
+        None => Some(Attempt { address, local: None }),
+        Some(locals) => {
+            let local = locals.iter().find(|local| local.is_ipv6() == address.is_ipv6())?;
+            Some(Attempt { address, local: Some(*local) })
+        }
+    };
+    let is_wanted = |address: &SocketAddr| match rules.family {
+        AddressFamily::Any => true,
+        AddressFamily::V4 => address.is_ipv4(),
+        AddressFamily::V6 => address.is_ipv6(),
+    };
+    let attempts: Vec<_> = found.filter(is_wanted).filter_map(attempt).collect();
+    if attempts.is_empty() { Err(ConnectError::Family(rules.family)) } else { Ok(attempts) }
+}
+
+async fn connect_from(Attempt { address, local }: Attempt) -> io::Result<TcpStream> {
+    let Some(local) = local else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(local)?;
+    socket.connect(address).await
 }
 
 /// A lookup error. If the host has a zone, that is the likely reason.
@@ -94,10 +168,10 @@ fn zone_explained(host: &str, error: io::Error) -> io::Error {
 }
 
 /// Addresses with alternating families, otherwise in their order.
-fn in_turn(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+fn in_turn(attempts: Vec<Attempt>) -> VecDeque<Attempt> {
+    let first_is_v6 = attempts.first().is_some_and(|attempt| attempt.address.is_ipv6());
     let (mut first, mut other): (VecDeque<_>, VecDeque<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+        attempts.into_iter().partition(|attempt| attempt.address.is_ipv6() == first_is_v6);
     let mut all = VecDeque::new();
     while !first.is_empty() || !other.is_empty() {
         all.extend(first.pop_front());
@@ -108,17 +182,17 @@ fn in_turn(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 
 /// Connects to the first of the addresses that answers. The other attempts are dropped.
 async fn connect_any(
-    mut addresses: VecDeque<SocketAddr>,
+    mut addresses: VecDeque<Attempt>,
     limit: Duration,
 ) -> Result<TcpStream, Vec<(SocketAddr, Option<io::Error>)>> {
     let end = Instant::now().checked_add(limit);
     let mut tried: Vec<(SocketAddr, Option<io::Error>)> = Vec::new();
     let mut attempts = JoinSet::new();
     loop {
-        if let Some(address) = addresses.pop_front() {
+        if let Some(attempt) = addresses.pop_front() {
             let number = tried.len();
-            tried.push((address, None));
-            attempts.spawn(async move { (number, TcpStream::connect(address).await) });
+            tried.push((attempt.address, None));
+            attempts.spawn(async move { (number, connect_from(attempt).await) });
         }
         let next = Instant::now() + ATTEMPT_DELAY;
         let ended = tokio::select! {
@@ -155,16 +229,44 @@ mod tests {
 
     const TEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
+    fn to(address: SocketAddr) -> Attempt {
+        Attempt { address, local: None }
+    }
+
+    #[tokio::test]
+    async fn only_addresses_that_may_be_used_are_tried() {
+        let rules = |family, bind_address| AddressRules { family, bind_address };
+        let v4 = attempts("127.0.0.1", 9, rules(AddressFamily::V4, Some("127.0.0.2"))).await.unwrap();
+        assert_eq!(v4[0].local, Some("127.0.0.2:0".parse().unwrap()));
+        for rules in [rules(AddressFamily::V6, None), rules(AddressFamily::Any, Some("::1"))] {
+            let error = attempts("127.0.0.1", 9, rules).await.unwrap_err().to_string();
+            assert!(error.contains("address that may be used"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_from_the_bound_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let rules = AddressRules { bind_address: Some("127.0.0.2"), ..AddressRules::default() };
+        let port = listener.local_addr().unwrap().port();
+        let stream = connect("127.0.0.1", port, rules, TEST_TIMEOUT).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip().to_string(), "127.0.0.2");
+    }
+
     #[tokio::test]
     async fn an_unknown_zone_is_reported() {
-        let error = connect("fe80::1%nosuch", 22, TEST_TIMEOUT).await.unwrap_err().to_string();
+        let error = connect("fe80::1%nosuch", 22, AddressRules::default(), TEST_TIMEOUT)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("nosuch should be the interface of a link-local address"), "{error}");
     }
 
     #[test]
     fn address_families_alternate() {
-        let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|text| text.parse().unwrap());
-        let turns: Vec<String> = in_turn(addresses.to_vec()).iter().map(ToString::to_string).collect();
+        let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|text| to(text.parse().unwrap()));
+        let turns: Vec<String> =
+            in_turn(addresses.to_vec()).iter().map(|attempt| attempt.address.to_string()).collect();
         assert_eq!(turns, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
         assert!(in_turn(Vec::new()).is_empty());
     }
@@ -190,9 +292,9 @@ mod tests {
     async fn a_silent_address_does_not_block_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (alive, (dead, _socket, _queued)) = (listener.local_addr().unwrap(), dead());
-        let stream = connect_any([dead, alive].into(), TEST_TIMEOUT).await.unwrap();
+        let stream = connect_any([to(dead), to(alive)].into(), TEST_TIMEOUT).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), alive);
-        let tried = connect_any([dead].into(), Duration::from_millis(1)).await.unwrap_err();
+        let tried = connect_any([to(dead)].into(), Duration::from_millis(1)).await.unwrap_err();
         assert!(matches!(tried.as_slice(), [(address, None)] if *address == dead));
     }
 
@@ -201,7 +303,7 @@ mod tests {
         let refused = |listener: TcpListener| listener.local_addr().unwrap();
         let one = refused(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let other = refused(TcpListener::bind("127.0.0.2:0").await.unwrap());
-        let tried = connect_any([one, other].into(), TEST_TIMEOUT).await.unwrap_err();
+        let tried = connect_any([to(one), to(other)].into(), TEST_TIMEOUT).await.unwrap_err();
         let said = ConnectError::Tried { limit: TEST_TIMEOUT, addresses: tried }.to_string();
         let all = "127.0.0.1: connection refused; 127.0.0.2: connection refused. Is sshomed running";
         assert!(said.starts_with(all), "{said}");

@@ -3,20 +3,24 @@
 use super::ask::{AskError, Asker};
 use super::config::UnknownHost;
 use super::error::LoginError;
-use super::known_hosts::{self, KnownHost, KnownHostLine, Verdict};
+use super::known_hosts::{self, CertificateVerdict, KnownHost, KnownHostLine, Verdict};
 use super::settings::Settings;
 use crate::conversation::LossReason;
 use crate::messages::warn;
 use crate::names::shown;
 use russh::client::{self, DisconnectReason};
-use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sshome_wire::display::Escaped;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 /// The handler of a connection, which checks the host key.
 pub(super) struct HostCheck {
+    /// The name of its lines.
     name: String,
+    /// The name in a certificate.
+    host: String,
     known: KnownHost,
     unknown_host: UnknownHost,
     /// The file for new hosts.
@@ -42,19 +46,22 @@ impl HostCheck {
         asker: Asker,
         accepted: AcceptedHostKey,
     ) -> Result<HostCheck, LoginError> {
-        let name = known_hosts::name(&settings.host, settings.port);
-        let known = KnownHost::read(&settings.known_hosts, &name).map_err(|error| {
+        let (name, host) = match &settings.host_key_alias {
+            Some(alias) => (alias.to_ascii_lowercase(), alias.clone()),
+            None => (known_hosts::name(&settings.host, settings.port), settings.host.clone()),
+        };
+        let files = [settings.known_hosts.as_slice(), &settings.global_known_hosts].concat();
+        let read = KnownHost::read(&files, &name).and_then(|mut known| {
+            settings.revoked_host_keys.iter().try_for_each(|file| known.revoke(file)).map(|()| known)
+        });
+        let known = read.map_err(|error| {
             LoginError::HostKey(format!(
                 "the known hosts cannot be read, so the host cannot be checked: {error}"
             ))
         })?;
-        if settings.verbose {
-            for line in &known.authorities {
-                warn(format_args!("{line}: @cert-authority is ignored: host certificates are not supported"));
-            }
-        }
         Ok(HostCheck {
             name,
+            host,
             known,
             unknown_host: settings.unknown_host,
             file: settings.known_hosts.first().cloned(),
@@ -78,6 +85,32 @@ impl HostCheck {
         let (mut first, rest): (Vec<_>, Vec<_>) = algorithms.iter().partition(known);
         first.extend(rest);
         first.into_iter().cloned().collect()
+    }
+
+    /// The algorithms of certificates to offer: none if no authority is known, since a server would then show a
+    /// certificate that cannot be checked.
+    #[must_use]
+    pub(super) fn certificate_algorithms(&self, algorithms: &[Algorithm]) -> Vec<Algorithm> {
+        if self.known.has_authorities() { algorithms.to_vec() } else { Vec::new() }
+    }
+
+    /// Whether a certificate proves the host's key. If not, the key has to be known itself.
+    fn is_certified(&self, certificate: &Certificate) -> Result<bool, LoginError> {
+        // A clock before 1970 makes every certificate invalid.
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
+        match self.known.judge_certificate(certificate, &self.host, now) {
+            CertificateVerdict::Valid => Ok(true),
+            CertificateVerdict::Revoked(line) => {
+                Err(LoginError::HostKey(revoked(&self.name, &line.key, line)))
+            }
+            CertificateVerdict::Invalid(flaw) => {
+                if !self.quiet {
+                    let name = Escaped(self.name.as_bytes());
+                    warn(format_args!("the certificate of {name} is not used: {flaw}"));
+                }
+                Ok(false)
+            }
+        }
     }
 
     async fn check(&self, key: &PublicKey) -> Result<(), LoginError> {
@@ -148,8 +181,15 @@ impl HostCheck {
 impl client::Handler for HostCheck {
     type Error = LoginError;
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, LoginError> {
-        let key = key.public_key();
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, LoginError> {
+        let key = shown.public_key();
+        if let Some(certificate) = shown.certificate()
+            && self.is_certified(certificate)?
+        {
+            // A host may have several machines, each with a key of its own. The first is kept.
+            let _ = self.accepted.set(key);
+            return Ok(true);
+        }
         if let Some(accepted) = self.accepted.get() {
             return match accepted.key_data() == key.key_data() {
                 true => Ok(true),

@@ -1,14 +1,15 @@
 //! The keys for a login: those of the agent, and those in files.
 
-use super::agent::{Agent, AgentError};
+use super::agent::{Agent, AgentError, AgentKeys};
 use super::ask::Asker;
+use super::certificates;
 use super::key_file::{KeyFile, SignError, exposed, public_half};
 use super::private_key::{self, PrivateKeyError};
 use super::settings::{Identity, IdentitySource, Settings};
 use crate::names::shown;
 use russh::Signer;
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{HashAlg, PublicKey};
+use russh::keys::{Certificate, HashAlg, PublicKey};
 use sshome_wire::display::Escaped;
 use sshome_wire::public_key;
 use std::io::ErrorKind;
@@ -19,6 +20,8 @@ use zeroize::Zeroizing;
 pub(super) struct KeyCandidate {
     /// The public key; `None` if it is only known once the file is decrypted.
     public: Option<PublicKey>,
+    /// The certificate that is offered instead of the key.
+    pub certificate: Option<Certificate>,
     /// Its origin, safe to show.
     pub origin: String,
     /// The file, unless the agent has it.
@@ -34,20 +37,20 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn later(text: String) -> Problem {
+    pub(super) fn later(text: String) -> Problem {
         Problem { text, at_once: false }
     }
 }
 
-/// The keys to try, in OpenSSH's order: named files first, then the agent's other keys, then the usual files. If the
-/// agent has a key, it signs, also if a file was named.
+/// The keys to try, in OpenSSH's order: named files first, then the agent's other keys, then the usual files; each after
+/// its certificates. If the agent has a key, it signs, also if a file was named.
 pub(super) async fn candidates(
     settings: &Settings,
     agent: &mut Option<Agent>,
     asker: &Asker,
     problems: &mut Vec<Problem>,
 ) -> Vec<KeyCandidate> {
-    let mut held: Vec<PublicKey> = Vec::new();
+    let mut held = AgentKeys::default();
     if let Some(asked) = agent {
         match asked.identities().await {
             Ok(keys) => held = keys,
@@ -61,19 +64,36 @@ pub(super) async fn candidates(
     let mut named: Vec<KeyCandidate> = Vec::new();
     let mut usual = Vec::new();
     for identity in &settings.identities {
-        match read(identity, &held, asker) {
+        match read(identity, &held.keys, asker) {
             Ok(Some(candidate)) if identity.source != IdentitySource::Usual => named.push(candidate),
             Ok(Some(candidate)) => usual.push(candidate),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
         }
     }
-    let agents = held.into_iter().filter(|_| !settings.identities_only).map(|public| {
+    let certificates = certificates::read(settings, problems);
+    let AgentKeys { keys, certificates: agents_certificates } = held;
+    let agents = keys.into_iter().map(|public| {
         let comment = Escaped(public.comment().as_bytes()).to_string();
-        KeyCandidate { origin: format!("the agent's {comment}"), public: Some(public), file: None }
+        let origin = format!("the agent's {comment}");
+        KeyCandidate { origin, public: Some(public), certificate: None, file: None }
     });
+    // A named certificate also names its key.
+    let is_wanted = |key: &KeyCandidate| {
+        !settings.identities_only || certificates.iter().any(|(certificate, _)| key.has(certificate))
+    };
+    let agents: Vec<_> = agents.filter(is_wanted).collect();
     let mut all: Vec<KeyCandidate> = Vec::new();
+    if !settings.identities_only {
+        all.extend(agents_certificates.into_iter().map(KeyCandidate::certified_by_agent));
+    }
     for candidate in named.into_iter().chain(agents).chain(usual) {
+        let own = certificates.iter().filter(|(certificate, _)| candidate.has(certificate));
+        for certified in own.map(|(certificate, origin)| candidate.certified(certificate, origin)) {
+            if !all.iter().any(|known| known.is_same(&certified)) {
+                all.push(certified);
+            }
+        }
         if !all.iter().any(|known| known.is_same(&candidate)) {
             all.push(candidate);
         }
@@ -98,7 +118,8 @@ pub(super) async fn to_install(settings: &Settings, notes: &mut Vec<String>) -> 
         found = candidates(&only_files, &mut agent, &Asker::silent(), &mut problems).await;
     }
     notes.extend(problems.into_iter().map(|problem| problem.text));
-    found.into_iter().filter_map(|candidate| candidate.public).collect()
+    let plain = found.into_iter().filter(|candidate| candidate.certificate.is_none());
+    plain.filter_map(|candidate| candidate.public).collect()
 }
 
 /// An agent that may ask the user before it signs: for a passphrase, or to touch a token.
@@ -155,7 +176,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
         // A public key selects a key of the agent.
         return match in_agent(&public) {
-            true => Ok(Some(KeyCandidate { public: Some(public), origin, file: None })),
+            true => Ok(Some(KeyCandidate { public: Some(public), certificate: None, origin, file: None })),
             false => {
                 Err(problem(format!("{origin} is a public key, and the agent does not have the private one")))
             }
@@ -174,7 +195,7 @@ fn read(identity: &Identity, held: &[PublicKey], asker: &Asker) -> Result<Option
     };
     let held = public.as_ref().is_some_and(in_agent);
     let file = KeyFile { path: path.clone(), text, key, asker: asker.clone() };
-    Ok(Some(KeyCandidate { file: (!held).then_some(file), public, origin }))
+    Ok(Some(KeyCandidate { file: (!held).then_some(file), certificate: None, public, origin }))
 }
 
 impl KeyCandidate {
@@ -189,7 +210,30 @@ impl KeyCandidate {
         self.public.clone().ok_or_else(|| SignError::Signature("there is none".to_owned()))
     }
 
+    /// Whether a certificate is for this key.
+    fn has(&self, certificate: &Certificate) -> bool {
+        self.public.as_ref().is_some_and(|public| public.key_data() == certificate.public_key())
+    }
+
+    /// The same key with a certificate, which is in this file.
+    fn certified(&self, certificate: &Certificate, origin: &str) -> KeyCandidate {
+        KeyCandidate { certificate: Some(certificate.clone()), origin: origin.to_owned(), ..self.clone() }
+    }
+
+    /// A key that the agent has together with a certificate.
+    fn certified_by_agent(certificate: Certificate) -> KeyCandidate {
+        KeyCandidate {
+            public: Some(PublicKey::new(certificate.public_key().clone(), "")),
+            origin: format!("the agent's certificate {}", Escaped(certificate.key_id().as_bytes())),
+            certificate: Some(certificate),
+            file: None,
+        }
+    }
+
     fn is_same(&self, other: &KeyCandidate) -> bool {
+        if self.certificate != other.certificate {
+            return false;
+        }
         match (&self.public, &other.public) {
             (Some(public), Some(other)) => public.key_data() == other.key_data(),
             _ => self.origin == other.origin,

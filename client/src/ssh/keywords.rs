@@ -1,14 +1,12 @@
-//! How this client treats the keywords of ssh_config.
+//! The keywords of ssh_config that this client knows.
 
 /// The treatment of a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// It is supported.
+    /// It is supported, or refused where it is set.
     Understood,
     /// It is ignored: it has no effect on this client, or the client is stricter anyway.
     Harmless,
-    /// It is refused: it would change the route, the protocol or the trust of a connection, and is not supported.
-    Refused,
 }
 
 /// The treatment of a keyword, in any case of its letters; `None` if it is unknown.
@@ -17,26 +15,37 @@ pub(super) fn treatment(keyword: &str) -> Option<Treatment> {
     let is_in = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(keyword));
     match () {
         () if is_in(SUPPORTED_KEYWORDS) => Some(Treatment::Understood),
-        () if is_in(REFUSED_KEYWORDS) => Some(Treatment::Refused),
         () if is_in(IGNORED_KEYWORDS) => Some(Treatment::Harmless),
         () => None,
     }
 }
 
 const SUPPORTED_KEYWORDS: &[&str] = &[
+    "AddressFamily",
     "BatchMode",
+    "BindAddress",
+    "BindInterface",
+    "CertificateFile",
     "ChallengeResponseAuthentication",
     "ConnectTimeout",
+    "GlobalKnownHostsFile",
     "Host",
+    "HostKeyAlias",
     "HostName",
     "IdentitiesOnly",
     "IdentityAgent",
     "IdentityFile",
     "IgnoreUnknown",
+    "Include",
     "KbdInteractiveAuthentication",
+    "Match",
     "PasswordAuthentication",
     "Port",
+    "ProxyCommand",
+    "ProxyJump",
+    "ProxyUseFdpass",
     "PubkeyAuthentication",
+    "RevokedHostKeys",
     "ServerAliveCountMax",
     "ServerAliveInterval",
     "StrictHostKeyChecking",
@@ -44,29 +53,15 @@ const SUPPORTED_KEYWORDS: &[&str] = &[
     "UserKnownHostsFile",
 ];
 
-const REFUSED_KEYWORDS: &[&str] = &[
-    "AddressFamily",
-    "BindAddress",
-    "BindInterface",
-    "CanonicalizeHostname",
-    "CertificateFile",
-    "HostKeyAlias",
-    "Include",
-    "KnownHostsCommand",
-    "Match",
-    "ProxyCommand",
-    "ProxyJump",
-    "ProxyUseFdpass",
-    "RevokedHostKeys",
-];
-
-/// Algorithms are ignored because this client has its own short list of modern ones; global files of known hosts
-/// because without them a host is unknown, not trusted; forwarding, terminals and multiplexing because it has none.
+/// Algorithms are ignored because this client has its own short list of modern ones; commands that supply host keys, and
+/// canonical names, because without them a host is unknown, not trusted; forwarding, terminals and multiplexing because
+/// it has none.
 const IGNORED_KEYWORDS: &[&str] = &[
     "AddKeysToAgent",
     "CASignatureAlgorithms",
     "CanonicalDomains",
     "CanonicalizeFallbackLocal",
+    "CanonicalizeHostname",
     "CanonicalizeMaxDots",
     "CanonicalizePermittedCNAMEs",
     "ChannelTimeout",
@@ -95,7 +90,6 @@ const IGNORED_KEYWORDS: &[&str] = &[
     "GSSAPIKeyExchange",
     "GSSAPITrustDNS",
     "GatewayPorts",
-    "GlobalKnownHostsFile",
     "HashKnownHosts",
     "HostKeyAlgorithms",
     "HostbasedAcceptedAlgorithms",
@@ -104,6 +98,7 @@ const IGNORED_KEYWORDS: &[&str] = &[
     "IPQoS",
     "KbdInteractiveDevices",
     "KexAlgorithms",
+    "KnownHostsCommand",
     "LocalCommand",
     "LocalForward",
     "LogLevel",
@@ -151,12 +146,12 @@ mod tests {
 
     #[test]
     fn each_keyword_is_in_one_list() {
-        let mut all: Vec<_> = [SUPPORTED_KEYWORDS, REFUSED_KEYWORDS, IGNORED_KEYWORDS].concat();
+        let mut all: Vec<_> = [SUPPORTED_KEYWORDS, IGNORED_KEYWORDS].concat();
         let count = all.len();
         all.sort_by_key(|keyword| keyword.to_lowercase());
         all.dedup_by_key(|keyword| keyword.to_lowercase());
         assert_eq!(all.len(), count);
-        assert_eq!(treatment("proxyjump"), Some(Treatment::Refused));
+        assert_eq!(treatment("proxyjump"), Some(Treatment::Understood));
         assert_eq!(treatment("hostNAME"), Some(Treatment::Understood));
         assert_eq!(treatment("Hostnam"), None);
     }

@@ -5,8 +5,9 @@
 
 use crate::names::shown;
 use hmac::{Hmac, KeyInit, Mac};
-use russh::keys::PublicKey;
+use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::known_hosts::{HostPatterns, Marker};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use sha1::Sha1;
 use sshome_ssh::Glob;
 use std::fs::{DirBuilder, OpenOptions};
@@ -17,8 +18,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default)]
 pub struct KnownHost {
     lines: Vec<KnownHostLine>,
-    /// Ignored lines of certificate authorities, as `FILE:LINE`.
-    pub authorities: Vec<String>,
+    /// Lines with a key of an authority that certifies this host.
+    authorities: Vec<KnownHostLine>,
 }
 
 /// A line with a key of a host.
@@ -46,6 +47,20 @@ pub enum Verdict<'a> {
     Revoked(&'a KnownHostLine),
 }
 
+/// The verdict on a host's certificate.
+#[derive(Debug)]
+pub enum CertificateVerdict<'a> {
+    /// An authority that is trusted for this host has certified its key.
+    Valid,
+    /// It proves nothing, for this reason.
+    Invalid(String),
+    /// Its key, or that of its authority, is revoked.
+    Revoked(&'a KnownHostLine),
+}
+
+/// The beginning of a file of revoked keys in OpenSSH's binary format.
+const KRL_MAGIC: &[u8] = b"SSHKRL\n\0";
+
 /// The name of a host in the files: with its port, unless that is 22.
 #[must_use]
 pub fn name(host: &str, port: u16) -> String {
@@ -71,6 +86,77 @@ impl KnownHost {
             }
         }
         Ok(known)
+    }
+
+    /// Adds the keys of a file of revoked ones (`RevokedHostKeys`): a public key a line.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is a list in OpenSSH's binary format.
+    pub fn revoke(&mut self, file: &Path) -> io::Result<()> {
+        let fault = |error: String| io::Error::other(format!("{}: {error}", shown(file)));
+        let bytes = std::fs::read(file).map_err(|error| fault(error.to_string()))?;
+        if bytes.starts_with(KRL_MAGIC) {
+            return Err(fault("binary revocation lists are not supported: list the public keys".to_owned()));
+        }
+        for (index, text) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            if let Some(key) = public_key(text) {
+                let number = index + 1;
+                self.lines.push(KnownHostLine { file: file.to_owned(), number, key, revoked: true });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a certificate of the host could be checked.
+    #[must_use]
+    pub fn has_authorities(&self) -> bool {
+        !self.authorities.is_empty()
+    }
+
+    /// Judges the certificate of the host with this name, without a port, at a time in seconds since 1970.
+    #[must_use]
+    pub fn judge_certificate(
+        &self,
+        certificate: &Certificate,
+        host: &str,
+        now: u64,
+    ) -> CertificateVerdict<'_> {
+        let (key, authority) = (certificate.public_key(), certificate.signature_key());
+        let is_used = |line: &&KnownHostLine| [key, authority].contains(&line.key.key_data());
+        if let Some(line) = self.lines.iter().filter(|line| line.revoked).find(is_used) {
+            return CertificateVerdict::Revoked(line);
+        }
+        match self.flaw(certificate, host, now) {
+            Some(flaw) => CertificateVerdict::Invalid(flaw.to_owned()),
+            None => CertificateVerdict::Valid,
+        }
+    }
+
+    /// Why a certificate proves nothing.
+    fn flaw(&self, certificate: &Certificate, host: &str, now: u64) -> Option<&'static str> {
+        let authority = certificate.signature_key();
+        let principals = certificate.valid_principals();
+        let covers = |principal: &String| Glob::host(principal).matches(host.to_ascii_lowercase().as_bytes());
+        if !self.authorities.iter().any(|line| line.key.key_data() == authority) {
+            return Some("no @cert-authority line for this host has the key of its authority");
+        }
+        if certificate.cert_type() != CertType::Host {
+            return Some("it is not a certificate of a host");
+        }
+        if !principals.is_empty() && !principals.iter().any(covers) {
+            return Some("it is for other host names");
+        }
+        if !certificate.critical_options().is_empty() {
+            return Some("it has critical options, and none is known for hosts");
+        }
+        if matches!(certificate.signature().algorithm(), Algorithm::Rsa { hash: None } | Algorithm::Dsa) {
+            return Some("its signature uses SHA-1, which is broken");
+        }
+        if !(certificate.valid_after()..certificate.valid_before()).contains(&now) {
+            return Some("it has expired, or is not valid yet");
+        }
+        let trusted = authority.fingerprint(HashAlg::Sha256);
+        certificate.validate_at(now, [&trusted]).err().map(|_| "its signature is wrong")
     }
 
     /// Judges the host's key.
@@ -111,17 +197,22 @@ impl KnownHost {
         if !hosts.parse().is_ok_and(|hosts| covers(&hosts, name)) {
             return;
         }
-        if marker == Some(Marker::CertAuthority) {
-            self.authorities.push(format!("{}:{number}", shown(file)));
-            return;
-        }
-        let mut fields = key.split_ascii_whitespace();
-        let (Some(kind), Some(base64)) = (fields.next(), fields.next()) else { return };
-        if let Ok(key) = PublicKey::from_openssh(&format!("{kind} {base64}")) {
+        if let Some(key) = public_key(key) {
             let revoked = marker == Some(Marker::Revoked);
-            self.lines.push(KnownHostLine { file: file.to_owned(), number, key, revoked });
+            let line = KnownHostLine { file: file.to_owned(), number, key, revoked };
+            match marker {
+                Some(Marker::CertAuthority) => self.authorities.push(line),
+                _ => self.lines.push(line),
+            }
         }
     }
+}
+
+/// The public key at the beginning of a text.
+fn public_key(text: &str) -> Option<PublicKey> {
+    let mut fields = text.split_ascii_whitespace();
+    let (kind, base64) = (fields.next()?, fields.next()?);
+    PublicKey::from_openssh(&format!("{kind} {base64}")).ok()
 }
 
 /// Appends a host's key to a file. A missing file is created with mode 0600, in a folder with mode 0700.
@@ -167,118 +258,4 @@ fn covers(hosts: &HostPatterns, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use russh::keys::{Algorithm, PrivateKey};
-
-    fn key() -> PublicKey {
-        let mut rng = russh::keys::key::safe_rng();
-        PrivateKey::random(&mut rng, Algorithm::Ed25519).unwrap().public_key().clone()
-    }
-
-    /// The keys of `name` in a file with these lines; `KEY` stands for the key.
-    fn known(lines: &str, key: &PublicKey, name: &str) -> KnownHost {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("known_hosts");
-        std::fs::write(&file, lines.replace("KEY", &key.to_openssh().unwrap())).unwrap();
-        KnownHost::read(&[dir.path().join("missing"), file], name).unwrap()
-    }
-
-    fn is_known(hosts: &str, name: &str) -> bool {
-        let key = key();
-        matches!(known(&format!("{hosts} KEY a comment\n"), &key, name).judge(&key), Verdict::Known)
-    }
-
-    fn hashed(name: &str) -> String {
-        let salt = [7; 20];
-        let mac = Hmac::<Sha1>::new_from_slice(&salt).unwrap().chain_update(name.as_bytes());
-        let hash = mac.finalize().into_bytes().into();
-        HostPatterns::HashedName { salt: salt.to_vec(), hash }.to_string()
-    }
-
-    #[test]
-    fn names_patterns_and_negations_match() {
-        for (hosts, name, want) in [
-            ("host", "host", true),
-            ("host", "[host]:2222", false),
-            ("[host]:2222", "[host]:2222", true),
-            ("other,[HOST]:2222", "[host]:2222", true),
-            ("*.example.org", "www.example.org", true),
-            ("[*.example.org]:2222", "[www.example.org]:2222", true),
-            ("*.example.org,!bad.example.org", "bad.example.org", false),
-            ("!bad.example.org", "good.example.org", false),
-            ("192.0.2.?", "192.0.2.7", true),
-        ] {
-            assert_eq!(is_known(hosts, name), want, "{hosts} {name}");
-        }
-    }
-
-    #[test]
-    fn hashed_names_match() {
-        let line = hashed("[host]:2222");
-        assert!(line.starts_with("|1|"), "{line}");
-        assert!(is_known(&line, "[host]:2222"));
-        assert!(!is_known(&line, "host"));
-        // As ssh-keygen -H wrote it for the name example.com.
-        assert!(is_known("|1|O33ESRMWPVkMYIwJ1Uw+n877jTo=|nuuC5vEqXlEZ/8BXQR7m619W6Ak=", "example.com"));
-    }
-
-    #[test]
-    fn changed_and_revoked_keys_are_refused() {
-        let (old, new) = (key(), key());
-        let host = known("# comment\n\nhost KEY\n", &old, "host");
-        let Verdict::Changed(line) = host.judge(&new) else { panic!("not noticed") };
-        assert_eq!((line.number, &line.key), (3, &old));
-        let host = known("host KEY\n@revoked * KEY\n", &old, "host");
-        assert!(matches!(host.judge(&old), Verdict::Revoked(line) if line.number == 2));
-        let host = known("@revoked * KEY\n", &old, "host");
-        assert!(matches!(host.judge(&new), Verdict::Unknown));
-    }
-
-    #[test]
-    fn certificate_authorities_and_invalid_lines_are_ignored() {
-        let key = key();
-        let host = known(
-            "@cert-authority host KEY\n@unheard-of host KEY\nhost\nhost ssh-ed25519 !!!\n",
-            &key,
-            "host",
-        );
-        assert!(matches!(host.judge(&key), Verdict::Unknown));
-        assert_eq!(host.authorities.len(), 1);
-    }
-
-    #[test]
-    fn a_remembered_key_is_known() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("made/known_hosts");
-        let (first, second) = (key(), key());
-        remember(&file, "[host]:2222", &first).unwrap();
-        // Someone edits it and forgets the last line feed.
-        let mut text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(text.pop(), Some('\n'));
-        std::fs::write(&file, text).unwrap();
-        remember(&file, "other", &second).unwrap();
-        for (name, key) in [("[host]:2222", &first), ("other", &second)] {
-            let host = KnownHost::read(std::slice::from_ref(&file), name).unwrap();
-            assert!(matches!(host.judge(key), Verdict::Known), "{name}");
-        }
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
-        }
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(KnownHost::read(&[dir.path().to_owned()], "host").is_err());
-    }
-
-    #[test]
-    fn the_port_is_part_of_the_name() {
-        assert_eq!(name("Host", 22), "host");
-        assert_eq!(name("::1", 2222), "[::1]:2222");
-    }
-}
+mod tests;

@@ -1,15 +1,14 @@
 //! The login: keys, then the password, then keyboard-interactive.
 
-use super::agent::Agent;
+mod with_keys;
+
 use super::ask::{AskError, Asker, Secret};
 use super::error::LoginError;
 use super::host_key::HostCheck;
-use super::key_file::SignError;
-use super::keys::{self, Attended, KeyCandidate, Problem};
+use super::keys::{self, KeyCandidate};
 use super::settings::Settings;
 use crate::messages::warn;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
-use russh::keys::{Algorithm, HashAlg};
 use russh::{MethodKind, MethodSet};
 use sshome_wire::display::Escaped;
 
@@ -134,97 +133,6 @@ impl LoginAttempt<'_> {
             return Err(self.too_long());
         };
         self.judge(result?).map(drop)
-    }
-
-    async fn with_keys(&mut self, asker: &Asker) -> Result<Option<KeyCandidate>, LoginError> {
-        let mut problems = Vec::new();
-        let mut agent = keys::agent(self.settings, &mut problems).await;
-        let candidates = keys::candidates(self.settings, &mut agent, asker, &mut problems).await;
-        for Problem { text, at_once } in problems {
-            match at_once {
-                true => warn(text),
-                false => self.notes.push(text),
-            }
-        }
-        for mut candidate in candidates {
-            if !self.may(MethodKind::PublicKey) {
-                break;
-            }
-            if self.try_key(&mut candidate, agent.as_mut(), asker).await? {
-                return Ok(Some(candidate));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn try_key(
-        &mut self,
-        candidate: &mut KeyCandidate,
-        agent: Option<&mut Agent>,
-        asker: &Asker,
-    ) -> Result<bool, LoginError> {
-        let tried =
-            asker.within(self.settings.response_timeout(), self.with_key(candidate, agent, asker)).await;
-        tried.unwrap_or_else(|| Err(self.too_long()))
-    }
-
-    async fn with_key(
-        &mut self,
-        candidate: &mut KeyCandidate,
-        agent: Option<&mut Agent>,
-        asker: &Asker,
-    ) -> Result<bool, LoginError> {
-        let public = match candidate.public().await {
-            Err(SignError::Passphrase { error: AskError::Interrupted, .. }) => {
-                return Err(LoginError::Interrupted);
-            }
-            Err(error) => {
-                self.notes.push(error.to_string());
-                return Ok(false);
-            }
-            Ok(public) => public,
-        };
-        let KeyCandidate { origin, file, .. } = candidate;
-        self.offered += 1;
-        if self.settings.verbose {
-            warn(format_args!("trying {origin} ({})", public.fingerprint(HashAlg::Sha256)));
-        }
-        let hash = match public.algorithm() {
-            // A server that does not list its hashes accepts SHA-512, as every server since 2016.
-            Algorithm::Rsa { .. } => {
-                self.handle.best_supported_rsa_hash().await?.unwrap_or(Some(HashAlg::Sha512))
-            }
-            _ => None,
-        };
-        if hash.is_none() && matches!(public.algorithm(), Algorithm::Rsa { .. }) {
-            self.notes.push(format!("{origin}: the server takes RSA only with SHA-1, which is broken"));
-            return Ok(false);
-        }
-        let user = self.settings.user.clone();
-        let result = match (file, agent) {
-            (Some(file), _) => {
-                match self.handle.authenticate_publickey_with(user, public, hash, file).await {
-                    Err(SignError::Passphrase { error: AskError::Interrupted, .. }) => {
-                        return Err(LoginError::Interrupted);
-                    }
-                    result => result.map_err(|error| error.to_string()),
-                }
-            }
-            (None, Some(agent)) => {
-                let mut agent = Attended { agent, asker };
-                let result = self.handle.authenticate_publickey_with(user, public, hash, &mut agent).await;
-                result.map_err(|error| format!("{origin}: {error}"))
-            }
-            (None, None) => return Ok(false),
-        };
-        match result {
-            Ok(result) => self.judge(result),
-            Err(note) => {
-                self.notes.push(note);
-                self.connected()?;
-                Ok(false)
-            }
-        }
     }
 
     async fn with_password(&mut self, asker: &Asker) -> Result<Option<Secret>, LoginError> {

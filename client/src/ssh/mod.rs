@@ -4,42 +4,43 @@ pub mod known_hosts;
 
 mod agent;
 mod ask;
+mod certificates;
 mod config;
+mod eager_reader;
+mod endpoint;
 mod error;
 mod greeting;
 mod happy_eyeballs;
 mod host_key;
+mod host_stream;
 mod key_file;
 mod keys;
 mod keywords;
 mod liveness;
 mod login;
 mod private_key;
+mod proxy_command;
+mod resolve;
 mod settings;
+mod tokens;
 
-pub use config::{SshConfigError, UnknownHost};
+pub use config::{AddressFamily, SshConfigError, UnknownHost};
 pub use error::LoginError;
 pub use happy_eyeballs::ConnectError;
 pub use liveness::Keepalive;
-pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Settings, SettingsError};
+pub use settings::{DEFAULT_PORT, Environment, Identity, IdentitySource, Proxy, Settings, SettingsError};
 
-use crate::conversation::{self, Conversation, ConversationError, IdleTimeout, LossReason};
-use crate::messages::warn;
+use crate::conversation::{Conversation, ConversationError, IdleTimeout};
 use crate::transfer::{Closing, Reconnect, ReconnectError, Reconnecting, SecondConversation};
 use ask::Asker;
-use greeting::{BannerFilter, BannerText};
-use host_key::{AcceptedHostKey, HostCheck};
-use liveness::LossMonitor;
-use login::LoginCredential;
+use endpoint::{Endpoint, LoggedIn};
+use host_key::HostCheck;
 use russh::client::Handle;
 use russh::keys::PublicKey;
-use sshome_ssh::{CompressionMode, LayeredStream, LinkMeter, TcpOptions};
+use sshome_ssh::{CompressionMode, LinkMeter};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// Cap on unsent bytes in the kernel. Later messages, such as a cancel, wait for them.
-const MAX_UNSENT_BYTES: u32 = 1 << 20;
 
 /// The time limit for a disconnect.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,46 +52,32 @@ pub struct Connection {
     handle: Option<Arc<Handle<HostCheck>>>,
     /// Whether the server is on this machine.
     is_local: bool,
-    settings: Settings,
-    accepted: AcceptedHostKey,
-    /// Kept for further connections, and never shown.
-    credential: LoginCredential,
+    /// The server, with what is kept for further connections.
+    endpoint: Endpoint,
 }
 
-/// Connects, checks the host, logs in and starts a conversation.
+/// Connects, checks the host, logs in and starts a conversation. Jump hosts on the way are checked and logged in to first.
 ///
 /// # Errors
 /// See [`LoginError`].
 pub async fn connect(settings: &Settings) -> Result<(Connection, Conversation), LoginError> {
-    let asker = Asker::current(settings.batch);
-    let accepted = AcceptedHostKey::default();
-    let check = HostCheck::new(settings, asker.clone(), AcceptedHostKey::clone(&accepted))?;
-    let loss = check.loss.clone();
-    let link = LinkMeter::default();
-    let (mut handle, is_local) = handshake(settings, check, &asker, &link).await?;
-    let credential = login::authenticate(&mut handle, settings, &asker).await?;
-    let (handle, mut conversation) = converse(handle, settings, loss, link).await?;
-    conversation.set_local(is_local);
-    let connection = Connection {
-        handle: Some(Arc::new(handle)),
-        is_local,
-        settings: settings.clone(),
-        accepted,
-        credential,
-    };
-    Ok((connection, conversation))
+    let mut endpoint = Endpoint::new(settings);
+    let logged_in = endpoint.log_in(&Asker::current(settings.batch)).await?;
+    let is_local = logged_in.is_local;
+    let (handle, conversation) = converse(logged_in, settings).await?;
+    Ok((Connection { handle: Some(Arc::new(handle)), is_local, endpoint }, conversation))
 }
 
 /// Starts a conversation on a connection after the login.
 async fn converse(
-    handle: Handle<HostCheck>,
+    logged_in: LoggedIn,
     settings: &Settings,
-    loss: LossReason,
-    link: LinkMeter,
 ) -> Result<(Handle<HostCheck>, Conversation), LoginError> {
+    let LoggedIn { handle, loss, link, is_local } = logged_in;
     match begin_in_time(&handle, settings, link).await {
         Ok(mut conversation) => {
             conversation.explain_loss_by(loss);
+            conversation.set_local(is_local);
             Ok((handle, conversation))
         }
         Err(error) => Err(explained(error, handle).await),
@@ -131,7 +118,7 @@ async fn begin(
 
 impl Reconnect for Connection {
     fn retries(&self) -> u32 {
-        self.settings.retries
+        self.endpoint.settings.retries
     }
 
     fn reconnect(&mut self) -> Reconnecting<'_> {
@@ -144,15 +131,13 @@ impl Reconnect for Connection {
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
-        // The server's banner was shown before.
-        let settings = Settings { quiet: true, ..self.settings.clone() };
-        let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
-        Box::new(Connection { handle: None, is_local: self.is_local, settings, accepted, credential })
+        // The servers' banners were shown before.
+        Box::new(Connection { handle: None, is_local: self.is_local, endpoint: self.endpoint.quiet() })
     }
 
     fn second_conversation(&self) -> SecondConversation {
         // What is looked up is short.
-        let settings = Settings { compression: CompressionMode::Never, ..self.settings.clone() };
+        let settings = Settings { compression: CompressionMode::Never, ..self.endpoint.settings.clone() };
         let (handle, is_local) = (self.handle.clone(), self.is_local);
         Box::pin(async move {
             let handle = handle.ok_or_else(|| ReconnectError::Interrupted("not connected".to_owned()))?;
@@ -170,14 +155,9 @@ impl Reconnect for Connection {
 
 impl Connection {
     async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
-        let asker = Asker::silent();
-        let check = HostCheck::new(&self.settings, asker.clone(), AcceptedHostKey::clone(&self.accepted))?;
-        let loss = check.loss.clone();
-        let link = LinkMeter::default();
-        let (mut handle, is_local) = handshake(&self.settings, check, &asker, &link).await?;
-        login::authenticate_again(&mut handle, &self.settings, &mut self.credential, &asker).await?;
-        let (handle, mut conversation) = converse(handle, &self.settings, loss, link).await?;
-        conversation.set_local(is_local);
+        let logged_in = self.endpoint.log_in(&Asker::silent()).await?;
+        let is_local = logged_in.is_local;
+        let (handle, conversation) = converse(logged_in, &self.endpoint.settings).await?;
         (self.handle, self.is_local) = (Some(Arc::new(handle)), is_local);
         Ok(conversation)
     }
@@ -185,14 +165,14 @@ impl Connection {
     /// The public keys to install on a server if none is named, and notes about others.
     pub async fn keys_to_install(&self) -> (Vec<PublicKey>, Vec<String>) {
         let mut notes = Vec::new();
-        let keys = keys::to_install(&self.settings, &mut notes).await;
+        let keys = keys::to_install(&self.endpoint.settings, &mut notes).await;
         (keys, notes)
     }
 
     /// Whether steps are logged.
     #[must_use]
     pub fn is_verbose(&self) -> bool {
-        self.settings.verbose
+        self.endpoint.settings.verbose
     }
 
     /// Disconnects. A server that does not react is not waited for.
@@ -205,53 +185,4 @@ impl Connection {
             let _ = timeout(DISCONNECT_TIMEOUT, handle).await;
         }
     }
-}
-
-/// Connects. Returns also whether the server is on this machine. The time limit does not include the time of a question
-/// about the host's key.
-async fn handshake(
-    settings: &Settings,
-    check: HostCheck,
-    asker: &Asker,
-    link: &LinkMeter,
-) -> Result<(Handle<HostCheck>, bool), LoginError> {
-    let (place, limit, keepalive) = (settings.place(), settings.connect_timeout, settings.keepalive);
-    let loss = check.loss.clone();
-    let connecting = async {
-        let mut config = conversation::config();
-        config.preferred.key = check.prefer_known(&config.preferred.key).into();
-        (config.keepalive_interval, config.keepalive_max) = (keepalive.interval, keepalive.count);
-        // Its own limit is a little shorter, so that it can report the addresses that did not answer.
-        let early = limit.saturating_sub(limit / 20);
-        let connected = happy_eyeballs::connect(&settings.host, settings.port, early).await;
-        let socket = connected.map_err(|error| match error.is_silence() {
-            true => LoginError::TimeOut { place: place.clone(), limit },
-            false => LoginError::Connect { place: place.clone(), error },
-        })?;
-        TcpOptions { max_unsent_bytes: MAX_UNSENT_BYTES, peer_timeout: keepalive.limit() }.apply(&socket);
-        if settings.verbose
-            && let Ok(address) = socket.peer_addr()
-        {
-            warn(format_args!("connected to {address}"));
-        }
-        let has_same_address =
-            matches!((socket.peer_addr(), socket.local_addr()), (Ok(a), Ok(b)) if a.ip() == b.ip());
-        let is_local = has_same_address && !settings.throttle.is_limited();
-        let said = BannerText::default();
-        let socket = LayeredStream::new(socket, LossMonitor::new(keepalive.limit(), loss));
-        let socket = LayeredStream::new(socket, BannerFilter::new(said.clone()));
-        let socket = settings.throttle.wrap(socket);
-        // The limit of the throttle counts as one of the link.
-        let socket = LayeredStream::new(socket, link.clone());
-        let begun = russh::client::connect_stream(Arc::new(config), socket, check).await;
-        begun.map(|handle| (handle, is_local)).map_err(|error| match error {
-            LoginError::Ssh(error) => match said.refusal() {
-                Some(said) => LoginError::SentAway { place: place.clone(), said },
-                None => LoginError::Handshake { place: place.clone(), error },
-            },
-            error => error,
-        })
-    };
-    let connected = asker.within(limit, connecting).await;
-    connected.unwrap_or_else(|| Err(LoginError::TimeOut { place: place.clone(), limit }))
 }

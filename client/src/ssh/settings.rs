@@ -1,20 +1,18 @@
 //! The settings of a connection: from the command line, then ~/.ssh/config, then defaults.
 
-use super::config::{HostConfig, SshConfigError, UnknownHost};
+use super::config::{AddressFamily, SshConfigError, UnknownHost};
 use super::liveness::Keepalive;
+use super::resolve::{HostRole, Resolver};
 use crate::cli::ClientCli;
 use crate::conversation::RESPONSE_TIMEOUT;
 use crate::throttle::Throttle;
 use sshome_ssh::CompressionMode;
 use sshome_wire::display::Escaped;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The default port.
 pub const DEFAULT_PORT: u16 = 2222;
-
-/// The default time limit for connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The settings of a connection.
 #[derive(Clone, Debug)]
@@ -31,8 +29,16 @@ pub struct Settings {
     pub identities_only: bool,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
-    /// Files of known hosts. New ones are added to the first.
+    /// Files of certificates for those keys.
+    pub certificates: Vec<PathBuf>,
+    /// The user's files of known hosts. New ones are added to the first.
     pub known_hosts: Vec<PathBuf>,
+    /// The system's files of known hosts.
+    pub global_known_hosts: Vec<PathBuf>,
+    /// The file of revoked host keys.
+    pub revoked_host_keys: Option<PathBuf>,
+    /// The name under which the host's key is known, if that is not its address.
+    pub host_key_alias: Option<String>,
     /// The policy for unknown hosts.
     pub unknown_host: UnknownHost,
     /// Whether questions are forbidden.
@@ -47,6 +53,12 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// When a server counts as dead.
     pub keepalive: Keepalive,
+    /// Which addresses are used.
+    pub address_family: AddressFamily,
+    /// The local address of the connection.
+    pub bind_address: Option<String>,
+    /// The route to the host.
+    pub proxy: Proxy,
     /// The largest number of consecutive reconnects.
     pub retries: u32,
     /// The idle timeout; `None` for no limit.
@@ -59,6 +71,17 @@ pub struct Settings {
     pub verbose: bool,
     /// Whether the server's banner is hidden.
     pub quiet: bool,
+}
+
+/// The route to a host.
+#[derive(Clone, Debug)]
+pub enum Proxy {
+    /// A connection over TCP.
+    Direct,
+    /// A command whose standard input and output are the connection.
+    Command(String),
+    /// A channel of a connection to this jump host.
+    Jump(Box<Settings>),
 }
 
 /// A file with a key.
@@ -90,6 +113,12 @@ pub struct Environment {
     pub user: Option<String>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
+    /// OpenSSH's client, which resolves the configuration.
+    pub ssh: Option<PathBuf>,
+    /// The configuration of the system.
+    pub system_config: Option<PathBuf>,
+    /// The known hosts of the system.
+    pub known_hosts: Option<PathBuf>,
 }
 
 /// Why the settings are invalid.
@@ -99,8 +128,25 @@ pub enum SettingsError {
     #[error(transparent)]
     Config(#[from] SshConfigError),
     /// A value has an unknown `%` token.
-    #[error("{0}: unknown %{1}: %%, %d, %h, %n, %p, %r and %u are known")]
+    #[error("{}: unknown %{}: %%, %d, %h, %i, %k, %L, %l, %n, %p, %r and %u are known", Escaped(.0.as_bytes()), .1.escape_default())]
     Token(String, char),
+    /// A value has an environment variable that is not set.
+    #[error("{}: the environment has no such variable", Escaped(.0.as_bytes()))]
+    Variable(String),
+    /// A name would be more than a name to the shell that runs `ProxyCommand`.
+    #[error("{} has characters that are special to a shell, so ProxyCommand is not run with it", Escaped(.0.as_bytes()))]
+    Unsafe(String),
+    /// The name of a jump host is invalid.
+    #[error("jump host {}: {}", Escaped(.jump.as_bytes()), Escaped(.why.as_bytes()))]
+    Jump {
+        /// The jump host, as it was given.
+        jump: String,
+        /// The problem.
+        why: String,
+    },
+    /// There are too many jump hosts.
+    #[error("more than {0} jump hosts in a row: do ProxyJump lines of ssh_config lead in a circle?")]
+    Jumps(usize),
     /// Two different ports are given.
     #[error("-P {option} and the address, with port {address}, name different ports: leave one of them out")]
     Ports {
@@ -121,10 +167,29 @@ impl Environment {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Environment {
             home: std::env::home_dir(),
-            user: ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| variable(name)?.into_string().ok()),
+            user: ["USER", "LOGNAME", "USERNAME"]
+                .iter()
+                .find_map(|name| variable(name)?.into_string().ok())
+                .or_else(account_name),
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
+            ssh: cfg!(unix).then(|| PathBuf::from("ssh")),
+            system_config: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_config")),
+            known_hosts: cfg!(unix).then(|| PathBuf::from("/etc/ssh/ssh_known_hosts")),
         }
     }
+}
+
+/// The name of this process's account, which cron and containers may not have in the environment.
+#[cfg(unix)]
+fn account_name() -> Option<String> {
+    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !name.is_empty()).then_some(name)
+}
+
+#[cfg(not(unix))]
+fn account_name() -> Option<String> {
+    None
 }
 
 impl Settings {
@@ -151,228 +216,9 @@ impl Settings {
         {
             return Err(SettingsError::Ports { option, address });
         }
-        let config = read_config(cli.config.as_deref(), environment, &destination.host)?;
-        let user = destination.user.clone().or(config.user).or(environment.user.clone());
-        let mut tokens = Tokens {
-            home: environment.home.as_deref(),
-            name: &destination.host,
-            host: destination.host.clone(),
-            port: cli.port.or(destination.port).or(config.port).unwrap_or(DEFAULT_PORT),
-            user: user.ok_or(SettingsError::Missing("no user name: use USER@HOST"))?,
-            local_user: environment.user.as_deref().unwrap_or_default(),
-        };
-        if let Some(host) = &config.host_name {
-            tokens.host = tokens.replace(host)?;
-        }
-        let known_hosts = match (&cli.known_hosts, &config.known_hosts) {
-            (Some(file), _) => vec![file.clone()],
-            (None, Some(files)) if files.iter().any(|file| file == "none") => Vec::new(),
-            (None, Some(files)) => files.iter().map(|file| tokens.path(file)).collect::<Result<_, _>>()?,
-            (None, None) => tokens.usual(&["known_hosts"]),
-        };
-        let agent = match config.identity_agent.as_deref() {
-            None | Some("SSH_AUTH_SOCK") => environment.agent.clone(),
-            Some("none") => None,
-            Some(socket) => Some(tokens.path(socket)?),
-        };
-        Ok(Settings {
-            identities: identities(cli, &config.identity_files, &tokens)?,
-            identities_only: config.identities_only.unwrap_or(false),
-            agent,
-            known_hosts,
-            unknown_host: match config.unknown_host {
-                _ if cli.accept_new => UnknownHost::Accept,
-                unknown_host => unknown_host.unwrap_or(UnknownHost::Ask),
-            },
-            // As with sftp, the configuration can allow questions in batch mode.
-            batch: config.batch.unwrap_or(cli.batch.is_some()),
-            public_key: config.public_key.unwrap_or(true),
-            password: config.password.unwrap_or(true),
-            keyboard_interactive: config.keyboard_interactive.unwrap_or(true),
-            timeout: cli.timeout.map(Duration::from_secs),
-            throttle: Throttle::new(cli.limit),
-            connect_timeout: match cli.timeout.map(Duration::from_secs).or(config.connect_timeout) {
-                Some(Duration::ZERO) => Duration::MAX,
-                timeout => timeout.unwrap_or(CONNECT_TIMEOUT),
-            },
-            keepalive: Keepalive {
-                interval: match config.keepalive_interval {
-                    Some(interval) => Some(interval).filter(|interval| !interval.is_zero()),
-                    None => Keepalive::default().interval,
-                },
-                count: config.keepalive_count.unwrap_or(Keepalive::default().count),
-            },
-            retries: cli.retries,
-            compression: cli.compress,
-            verbose: cli.verbose,
-            quiet: cli.quiet,
-            host: tokens.host,
-            port: tokens.port,
-            user: tokens.user,
-        })
-    }
-}
-
-/// A named file must exist; the default one need not.
-fn read_config(
-    named: Option<&Path>,
-    environment: &Environment,
-    host: &str,
-) -> Result<HostConfig, SshConfigError> {
-    let usual = environment.home.as_ref().map(|home| home.join(".ssh/config"));
-    match (named, usual) {
-        (Some(file), _) if file.as_os_str() == "none" => Ok(HostConfig::default()),
-        (Some(file), _) => HostConfig::read(file, host),
-        (None, Some(file)) if file.exists() => HostConfig::read(&file, host),
-        (None, _) => Ok(HostConfig::default()),
-    }
-}
-
-fn identities(
-    cli: &ClientCli,
-    configured: &[String],
-    tokens: &Tokens<'_>,
-) -> Result<Vec<Identity>, SettingsError> {
-    let from = |source| move |file| Identity { file, source };
-    let mut found: Vec<_> = cli.identities.iter().cloned().map(from(IdentitySource::CommandLine)).collect();
-    for file in configured.iter().filter(|file| *file != "none") {
-        found.push(from(IdentitySource::Configuration)(tokens.path(file)?));
-    }
-    if found.is_empty() && configured.is_empty() {
-        let usual = tokens.usual(&["id_ed25519", "id_ecdsa", "id_rsa"]);
-        found.extend(usual.into_iter().map(from(IdentitySource::Usual)));
-    }
-    Ok(found)
-}
-
-/// The values of `%` tokens and `~` in the configuration.
-struct Tokens<'a> {
-    home: Option<&'a Path>,
-    name: &'a str,
-    host: String,
-    port: u16,
-    user: String,
-    local_user: &'a str,
-}
-
-impl Tokens<'_> {
-    fn replace(&self, value: &str) -> Result<String, SettingsError> {
-        let mut out = String::new();
-        let mut rest = value.chars();
-        while let Some(c) = rest.next() {
-            match if c == '%' { rest.next() } else { None } {
-                None => out.push(c),
-                Some('%') => out.push('%'),
-                Some('d') => out.push_str(&self.home()?.to_string_lossy()),
-                Some('h') => out.push_str(&self.host),
-                Some('n') => out.push_str(self.name),
-                Some('p') => out.push_str(&self.port.to_string()),
-                Some('r') => out.push_str(&self.user),
-                Some('u') => out.push_str(self.local_user),
-                Some(other) => return Err(SettingsError::Token(value.to_owned(), other)),
-            }
-        }
-        Ok(out)
-    }
-
-    fn path(&self, value: &str) -> Result<PathBuf, SettingsError> {
-        let replaced = self.replace(value)?;
-        match replaced.strip_prefix("~/") {
-            Some(rest) => Ok(self.home()?.join(rest)),
-            None => Ok(PathBuf::from(replaced)),
-        }
-    }
-
-    fn home(&self) -> Result<&Path, SettingsError> {
-        self.home.ok_or(SettingsError::Missing("there is no home directory: set HOME"))
-    }
-
-    /// Files in ~/.ssh; empty without a home directory.
-    fn usual(&self, names: &[&str]) -> Vec<PathBuf> {
-        self.home
-            .map_or_else(Vec::new, |home| names.iter().map(|name| home.join(".ssh").join(name)).collect())
+        Resolver { cli, environment }.settings(destination, HostRole::Target)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    fn resolve(config: &str, arguments: &[&str]) -> Result<Settings, SettingsError> {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir(home.path().join(".ssh")).unwrap();
-        std::fs::write(home.path().join(".ssh/config"), config).unwrap();
-        let cli = ClientCli::try_parse_from([&["sshome"], arguments].concat()).unwrap();
-        let environment = Environment {
-            home: Some(home.path().to_owned()),
-            user: Some("me".to_owned()),
-            agent: Some(PathBuf::from("/run/agent")),
-        };
-        let mut settings = Settings::resolve(&cli, &environment)?;
-        // The home's name differs from run to run.
-        for file in
-            settings.identities.iter_mut().map(|identity| &mut identity.file).chain(&mut settings.known_hosts)
-        {
-            if let Ok(rest) = file.strip_prefix(home.path()) {
-                *file = Path::new("~").join(rest);
-            }
-        }
-        Ok(settings)
-    }
-
-    fn files(settings: &Settings) -> Vec<&str> {
-        settings.identities.iter().map(|identity| identity.file.to_str().unwrap()).collect()
-    }
-
-    #[test]
-    fn default_settings() {
-        let settings = resolve("", &["host"]).unwrap();
-        assert_eq!((settings.host.as_str(), settings.port, settings.user.as_str()), ("host", 2222, "me"));
-        assert_eq!(files(&settings), ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"]);
-        assert_eq!(settings.known_hosts, [Path::new("~/.ssh/known_hosts")]);
-        assert_eq!(settings.unknown_host, UnknownHost::Ask);
-        assert_eq!(settings.connect_timeout, Duration::from_secs(15));
-    }
-
-    #[test]
-    fn keepalives_are_those_of_ssh_config() {
-        let keepalive = |config: &str| resolve(config, &["host"]).unwrap().keepalive;
-        assert_eq!(keepalive(""), Keepalive::default());
-        let seconds = Some(Duration::from_secs(7));
-        let config = "ServerAliveInterval 7\nServerAliveCountMax 2\nServerAliveInterval 9\n";
-        assert_eq!(keepalive(config), Keepalive { interval: seconds, count: 2 });
-        assert_eq!(keepalive("ServerAliveInterval 0\n").interval, None);
-        assert!(resolve("ServerAliveCountMax x\n", &["host"]).is_err());
-    }
-
-    #[test]
-    fn the_command_line_overrides_the_configuration() {
-        let config = "Host nas\nHostName %h.example.org\nPort 22\nUser alex\nIdentityFile %d/.ssh/%r-%h\n\
-                      UserKnownHostsFile ~/x\nIdentityAgent none\nConnectTimeout 3\n";
-        let settings = resolve(config, &["nas"]).unwrap();
-        assert_eq!(
-            (settings.host.as_str(), settings.port, settings.user.as_str()),
-            ("nas.example.org", 22, "alex")
-        );
-        assert_eq!(files(&settings), ["~/.ssh/alex-nas.example.org"]);
-        assert_eq!((settings.agent, settings.connect_timeout), (None, Duration::from_secs(3)));
-        let settings =
-            resolve(config, &["-i", "key", "-P", "9", "--known-hosts", "k", "--accept-new", "zcl@nas:9"])
-                .unwrap();
-        assert_eq!((settings.port, settings.user.as_str()), (9, "zcl"));
-        assert_eq!(files(&settings), ["key", "~/.ssh/zcl-nas.example.org"]);
-        assert_eq!(settings.known_hosts, [Path::new("k")]);
-        assert_eq!(settings.unknown_host, UnknownHost::Accept);
-    }
-
-    #[test]
-    fn a_missing_configuration_is_fine_and_an_invalid_one_is_an_error() {
-        assert_eq!(resolve("Port 9\n", &["-F", "none", "host"]).unwrap().port, 2222);
-        assert!(resolve("", &["-F", "/nonexistent/config", "host"]).is_err());
-        let said = resolve("", &["-P", "9", "nas:7"]).unwrap_err().to_string();
-        assert!(said.contains("different ports"), "{said}");
-        let said = resolve("IdentityFile ~/%z\n", &["host"]).unwrap_err().to_string();
-        assert!(said.starts_with("~/%z: unknown %z"), "{said}");
-    }
-}
+mod tests;

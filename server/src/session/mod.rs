@@ -10,7 +10,6 @@ mod flow_control;
 mod handler;
 mod login_attempts;
 mod memory_budget;
-mod send_queue;
 mod sessions;
 mod shared;
 mod socket;

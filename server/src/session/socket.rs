@@ -6,9 +6,8 @@
 
 use super::bulk_gate::{BulkGate, GatePass};
 use super::flow_control::FlowControl;
-use super::send_queue::SendQueue;
 use bytes::BytesMut;
-use sshome_ssh::{Pause, hand_out};
+use sshome_ssh::{Pause, SendQueue, hand_out};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,7 +67,7 @@ impl<S: AsyncWrite + Unpin> PacedSocket<S> {
 
     /// Writes the queue, as far as the kernel accepts it now.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.queue.len() > 0 {
+        while !self.queue.is_empty() {
             if self.poll_turn(cx).is_pending() {
                 // Now it waits for other connections, not for the link.
                 self.flow.link().end_wait();

@@ -12,7 +12,7 @@ const SMALL_PIECE_BYTES: usize = 4 << 10;
 
 /// A queue of bytes. It keeps no memory while it is empty.
 #[derive(Debug, Default)]
-pub(super) struct SendQueue {
+pub struct SendQueue {
     /// None of them is empty.
     pieces: VecDeque<BytesMut>,
     bytes: usize,
@@ -20,12 +20,19 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     /// The number of queued bytes.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.bytes
     }
 
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Adds bytes at the end.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+    pub fn push(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len();
         while !bytes.is_empty() {
             let mut piece = match self.pieces.pop_back() {
@@ -44,12 +51,13 @@ impl SendQueue {
     }
 
     /// The bytes at the front, as many as are in one piece. `None` if the queue is empty.
-    pub(super) fn front(&self) -> Option<&[u8]> {
+    #[must_use]
+    pub fn front(&self) -> Option<&[u8]> {
         self.pieces.front().map(|piece| &piece[..])
     }
 
     /// Removes bytes of [`front`](Self::front), which have been sent.
-    pub(super) fn advance(&mut self, bytes: usize) {
+    pub fn advance(&mut self, bytes: usize) {
         let Some(piece) = self.pieces.front_mut() else { return };
         let bytes = bytes.min(piece.len());
         piece.advance(bytes);
@@ -96,7 +104,7 @@ mod tests {
         for _ in 0..3 {
             queue.advance(PIECE_BYTES);
         }
-        assert!(queue.len() == 0 && queue.front().is_none() && queue.pieces.capacity() == 0);
+        assert!(queue.is_empty() && queue.front().is_none() && queue.pieces.capacity() == 0);
     }
 
     #[test]
