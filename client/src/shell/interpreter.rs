@@ -6,18 +6,16 @@ use super::ctrl_c::CtrlC;
 use super::error::ShellError;
 use super::event::OutputEvent;
 use super::failures::Failures;
-use super::glob::{self, Cached, GlobEntry, GlobSource, LocalTree};
 use super::invocation::Invocation;
 use super::output::ShellOutput;
 use super::parse::parse_command;
 use super::words::{self, Word};
-use super::{help, listing, tilde};
+use super::{help, listing};
 use crate::conversation::{Conversation, ConversationError};
 use crate::ssh::Connection;
 use crate::transfer::Jobs;
-use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
+use sshome_wire::{PROTOCOL_VERSION, RemotePath, Reply, Request, Status};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +36,9 @@ pub struct Shell {
     pub(super) cancel: CancellationToken,
     /// The local working directory, absolute.
     pub(super) local: PathBuf,
+    /// The working directories before the last `cd` and `lcd`.
+    pub(super) previous: Option<RemotePath>,
+    pub(super) previous_local: Option<PathBuf>,
     pub(super) out: ShellOutput,
     /// Whether progress bars are shown.
     pub(super) progress: bool,
@@ -70,6 +71,8 @@ impl Shell {
             connection: None,
             cancel: CancellationToken::new(),
             local,
+            previous: None,
+            previous_local: None,
             progress: !out.is_quiet() && !out.is_for_programs(),
             out,
             batch: false,
@@ -195,10 +198,7 @@ impl Shell {
         };
         match CommandSpec::find(&word.bytes()) {
             Some(command) => self.out.say(&help::help(command, listing::width())),
-            None => {
-                let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-                Err(CommandError::Unknown(shown).into())
-            }
+            None => Err(CommandError::unknown(&word.bytes()).into()),
         }
     }
 
@@ -215,12 +215,24 @@ impl Shell {
     pub(super) async fn request_all(
         &mut self,
         requests: Vec<Request>,
+        each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
+    ) -> Result<(), ShellError> {
+        self.request_all_but(requests, |_| false, each).await
+    }
+
+    /// The same. Refusals with these statuses are not reported.
+    pub(super) async fn request_all_but(
+        &mut self,
+        requests: Vec<Request>,
+        is_ignored: impl Fn(Status) -> bool + Send + Sync,
         mut each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
     ) -> Result<(), ShellError> {
         let mut failures = Failures::new(&self.out);
         let mut stopped = Ok(());
         let mut judge = |index, reply: Reply| {
-            let result = if reply.status.is_error() {
+            let result = if is_ignored(reply.status) {
+                Ok(())
+            } else if reply.status.is_error() {
                 Err(ConversationError::Refused(reply).into())
             } else {
                 each(index, reply)
@@ -233,110 +245,6 @@ impl Shell {
         stopped?;
         failures.verdict()
     }
-
-    /// The paths on the server that words expand to.
-    pub(super) async fn remote_paths(&mut self, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError> {
-        Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
-    }
-
-    /// As [`remote_paths`](Self::remote_paths), with the entries that the server has sent for them.
-    pub(super) async fn remote_entries(
-        &mut self,
-        words: &[Word],
-    ) -> Result<Vec<(Vec<u8>, Option<Entry>)>, ShellError> {
-        let mut named = Vec::with_capacity(words.len());
-        for word in words {
-            named.push(if self.arguments { self.argument_word(word).await? } else { word.clone() });
-        }
-        let seen = HashMap::new();
-        let tree = RemoteTree { conversation: &mut self.conversation, cancel: &self.cancel, seen };
-        let mut tree = Cached::new(tree);
-        let paths = paths(&mut tree, &named).await?;
-        let mut seen = tree.into_inner().seen;
-        Ok(paths
-            .into_iter()
-            .map(|path| (seen.remove(&path), path))
-            .map(|(entry, path)| (path, entry))
-            .collect())
-    }
-
-    /// The meaning of an argument of the program: a name if it exists on the server, otherwise a pattern. A script that
-    /// passes on a name means exactly that name.
-    async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
-        if !word.is_glob() {
-            return Ok(word.clone());
-        }
-        match self.request(Request::Stat { path: word.bytes(), follow: false }).await {
-            Ok(_) => Ok(Word::literal(&word.bytes())),
-            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word.unescaped()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// As [`argument_word`](Self::argument_word), for local names.
-    fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
-        let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
-        Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })
-    }
-
-    /// The local paths that words expand to. A `~` in the program's arguments was expanded by the other shell.
-    pub(super) async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
-        let named = words.iter().map(|word| match self.arguments {
-            true => self.local_argument_word(word),
-            false => tilde::expand(word),
-        });
-        let words = named.collect::<Result<Vec<_>, _>>()?;
-        let paths = paths(&mut Cached::new(LocalTree::new(self.local.clone())), &words).await?;
-        paths.iter().map(|path| self.local_path(path)).collect()
-    }
-}
-
-/// The server's directories.
-pub(super) struct RemoteTree<'a> {
-    pub(super) conversation: &'a mut Conversation,
-    pub(super) cancel: &'a CancellationToken,
-    /// Entries that were seen, by path.
-    pub(super) seen: HashMap<Vec<u8>, Entry>,
-}
-
-impl GlobSource for RemoteTree<'_> {
-    type Error = ConversationError;
-
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, ConversationError> {
-        let path = if directory.is_empty() { b"." } else { directory };
-        let mut found = Vec::new();
-        let mut each = |entries: Entries| found.extend(entries.entries);
-        match self.conversation.list(path, false, self.cancel, &mut each).await {
-            Ok(entry) if entry.kind == FileKind::Directory => {}
-            // Nothing matches in a path that is not a directory, or is unreadable.
-            Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        }
-        let name = |entry: &Entry| GlobEntry {
-            may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
-            is_link: entry.kind == FileKind::Symlink,
-            name: entry.name.clone(),
-        };
-        let names = found.iter().map(name).collect();
-        self.seen.extend(found.into_iter().map(|entry| ([directory, &entry.name].concat(), entry)));
-        Ok(names)
-    }
-}
-
-async fn paths<T: GlobSource>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
-where
-    ShellError: From<T::Error>,
-{
-    let mut all = Vec::new();
-    for word in words {
-        let paths = glob::expand(tree, word).await?;
-        if paths.is_empty() {
-            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-            return Err(ShellError::Failed(format!("no match for {shown}")));
-        }
-        all.extend(paths);
-    }
-    Ok(all)
 }
 
 fn started(invocation: &Invocation) -> OutputEvent<'_> {

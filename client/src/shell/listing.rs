@@ -1,5 +1,6 @@
 //! The text of listings, without I/O.
 
+use super::colors::Colors;
 use super::quoted::quoted;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,6 +25,8 @@ pub struct ListingOptions {
     pub reverse: bool,
     /// `-1`: one name per line.
     pub single: bool,
+    /// `-F`: a character for the type after each name.
+    pub classify: bool,
 }
 
 /// The sort key of a listing.
@@ -49,6 +52,8 @@ pub struct View {
     pub zone: TimeZone,
     /// The current time: older dates are shown with their year.
     pub now: Timestamp,
+    /// The colours of names, on a terminal that has them.
+    pub colors: Option<Colors>,
 }
 
 /// The number of columns of standard output; 80 if unknown.
@@ -59,12 +64,25 @@ pub fn width() -> usize {
 }
 
 impl View {
-    /// The view of standard output, with the current time.
+    /// The view of a terminal that is standard output, or of something else; with the current time.
     #[must_use]
-    pub fn current() -> View {
-        use std::io::IsTerminal;
-        let width = std::io::stdout().is_terminal().then(width);
-        View { width, zone: TimeZone::system(), now: Timestamp::now() }
+    pub fn current(is_terminal: bool) -> View {
+        let width = is_terminal.then(width);
+        let colors = if is_terminal { Colors::current() } else { None };
+        View { width, zone: TimeZone::system(), now: Timestamp::now(), colors }
+    }
+}
+
+/// A name as it is written, with the number of columns that it takes.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    width: usize,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell { width: text.width(), text }
     }
 }
 
@@ -79,10 +97,33 @@ pub fn entries(entries: &[Entry], options: &ListingOptions, view: &View) -> Stri
     if options.long {
         return long(entries, options, view);
     }
-    let names: Vec<String> = entries.iter().map(|entry| view.shown(&entry.name)).collect();
-    match view.width {
-        Some(width) if !options.single => columns(&aligned(names), width),
-        _ => names.iter().fold(String::new(), |out, name| out + name + "\n"),
+    let in_columns = view.width.filter(|_| !options.single);
+    let cells = cells(entries, options, view, in_columns.is_some());
+    match in_columns {
+        Some(width) => columns(&cells, width),
+        None => cells.iter().fold(String::new(), |out, cell| out + &cell.text + "\n"),
+    }
+}
+
+/// The names of entries, in their colours, with the characters of `-F`.
+fn cells(entries: &[Entry], options: &ListingOptions, view: &View, align: bool) -> Vec<Cell> {
+    let names = entries.iter().map(|entry| view.shown(&entry.name)).collect();
+    let names = if align { aligned(names) } else { names };
+    let cell = |(entry, name): (&Entry, String)| {
+        let mark = if options.classify { mark(entry, options) } else { "" };
+        let text = view.colors.as_ref().map_or_else(|| name.clone(), |colors| colors.paint(entry, &name));
+        Cell { width: name.width() + mark.len(), text: text + mark }
+    };
+    entries.iter().zip(names).map(cell).collect()
+}
+
+/// The character of `-F`. In the long form the target is behind a link.
+fn mark(entry: &Entry, options: &ListingOptions) -> &'static str {
+    match entry.kind {
+        FileKind::Directory => "/",
+        FileKind::Symlink if !options.long => "@",
+        FileKind::File if entry.mode & 0o111 != 0 => "*",
+        _ => "",
     }
 }
 
@@ -143,9 +184,7 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     let links = entries.iter().map(|entry| entry.links.to_string().len()).max().unwrap_or(0);
     let sizes = entries.iter().map(|entry| size(entry).len()).max().unwrap_or(0);
     let mut out = String::new();
-    let names = entries.iter().map(|entry| view.shown(&entry.name)).collect();
-    let names = if view.width.is_some() { aligned(names) } else { names };
-    for (entry, name) in entries.iter().zip(names) {
+    for (entry, name) in entries.iter().zip(cells(entries, options, view, view.width.is_some())) {
         // Writing into a String cannot fail.
         let _ = write!(
             out,
@@ -154,7 +193,7 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
             entry.links,
             size(entry),
             short_time(entry.mtime, view),
-            name
+            name.text
         );
         if entry.kind == FileKind::Symlink {
             let _ = write!(out, " -> {}", view.shown(&entry.target));
@@ -170,9 +209,9 @@ fn short_time(time: Time, view: &View) -> String {
 }
 
 /// Names in as many columns as fit, each as wide as it needs, read downwards.
-pub(super) fn columns(names: &[String], width: usize) -> String {
+pub(super) fn columns(names: &[Cell], width: usize) -> String {
     const COLUMN_GAP: usize = 2;
-    let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
+    let widths: Vec<usize> = names.iter().map(|name| name.width).collect();
     let mut rows = names.len().max(1);
     let mut fitting: Vec<usize> = Vec::new();
     // A column needs at least one character and a gap.
@@ -190,7 +229,7 @@ pub(super) fn columns(names: &[String], width: usize) -> String {
             let index = column * rows + row;
             let (Some(name), Some(name_width)) = (names.get(index), widths.get(index)) else { break };
             // Writing into a String cannot fail.
-            let _ = write!(out, "{:padding$}{name}", "");
+            let _ = write!(out, "{:padding$}{}", "", name.text);
             padding = column_width.saturating_sub(*name_width) + COLUMN_GAP;
         }
         if !names.is_empty() {
@@ -223,7 +262,7 @@ mod tests {
     }
 
     fn view(width: Option<usize>) -> View {
-        View { width, zone: TimeZone::UTC, now: "2026-11-22T14:44:00Z".parse().unwrap() }
+        View { width, zone: TimeZone::UTC, now: "2026-11-22T14:44:00Z".parse().unwrap(), colors: None }
     }
 
     fn named(names: &[&str]) -> Vec<Entry> {
@@ -258,14 +297,14 @@ mod tests {
 
     #[test]
     fn columns_fit_every_width() {
-        let names: Vec<String> = (0..57).map(|i| "x".repeat(i % 13 + 1)).collect();
+        let names: Vec<Cell> = (0..57).map(|i| "x".repeat(i % 13 + 1).into()).collect();
         for width in 13..200 {
             let shown = columns(&names, width);
             assert!(shown.lines().all(|line| line.width() <= width), "{width}");
             assert_eq!(shown.split_whitespace().count(), names.len(), "{width}");
         }
         // A name wider than the terminal has a line of its own.
-        assert_eq!(columns(&["wide".into(), "wider".into()], 2), "wide\nwider\n");
+        assert_eq!(columns(&["wide".to_owned().into(), "wider".to_owned().into()], 2), "wide\nwider\n");
         assert_eq!(columns(&[], 80), "");
     }
 
@@ -328,6 +367,23 @@ mod tests {
             shown(ListingOptions { order: Order::Size, all: true, ..ListingOptions::default() }),
             ".hidden a b B "
         );
+    }
+
+    #[test]
+    fn marks_and_colours_take_no_other_columns() {
+        let mut entries = named(&["dir", "link", "run", "text"]);
+        entries[0].kind = FileKind::Directory;
+        (entries[1].kind, entries[1].target) = (FileKind::Symlink, b"dir".to_vec());
+        entries[2].mode = 0o755;
+        let options = ListingOptions { classify: true, ..ListingOptions::default() };
+        assert_eq!(super::entries(&entries, &options, &view(Some(80))), "dir/  link@  run*  text\n");
+        let long = ListingOptions { long: true, ..options.clone() };
+        let shown = super::entries(&entries, &long, &view(None));
+        assert!(shown.contains(" dir/\n") && shown.contains(" link -> dir\n"), "{shown}");
+        let painted = View { colors: Colors::of("", "xterm", None), ..view(Some(12)) };
+        let shown = super::entries(&entries, &options, &painted);
+        assert!(shown.contains("\x1b[01;34mdir\x1b[0m/  "), "{shown:?}");
+        assert_eq!(shown.lines().count(), 2, "{shown:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::event::{NameFields, OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::ls::Page;
+use super::remote::PREVIOUS;
 use super::tilde::{self, home_directory};
 use super::words::Word;
 use super::{Shell, ShellError};
@@ -28,7 +29,13 @@ impl Shell {
     }
 
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        let target = match invocation.operands.first() {
+        let operand = invocation.operands.first();
+        let is_back = operand.is_some_and(|word| word.bytes() == PREVIOUS);
+        let target = match operand {
+            Some(_) if is_back => self
+                .previous_local
+                .clone()
+                .ok_or_else(|| ShellError::Failed("there is no previous local directory yet".to_owned()))?,
             Some(word) => self.local_path(&tilde::expand(word)?.bytes())?,
             None => home_directory()?,
         };
@@ -36,8 +43,8 @@ impl Shell {
         let target = target.canonicalize().map_err(failed)?;
         // It must be readable as well.
         std::fs::read_dir(&target).map_err(failed)?;
-        self.local = target;
-        Ok(())
+        self.previous_local = Some(std::mem::replace(&mut self.local, target));
+        if is_back { self.lpwd() } else { Ok(()) }
     }
 
     pub(super) fn lmkdir(&self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -58,7 +65,9 @@ impl Shell {
         };
         let mut page = Page::new(&self.out, Side::Local, invocation, paths.len() > 1);
         let mut failures = Failures::new(&self.out);
-        let is_directory = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.is_dir());
+        let itself = invocation.has('d');
+        let is_directory =
+            |path: &PathBuf| !itself && path.metadata().is_ok_and(|metadata| metadata.is_dir());
         let mut ahead: Vec<PathBuf> = paths.extract_if(.., |path| is_directory(path)).collect();
         let mut files = Vec::new();
         for path in paths {

@@ -8,7 +8,7 @@ use crate::messages::print_error;
 use crate::transfer;
 use sshome_wire::Status;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -60,6 +60,11 @@ impl ShellOutput {
     /// Whether the output is events.
     pub(super) fn is_for_programs(&self) -> bool {
         self.events
+    }
+
+    /// Whether the output is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Writes a result.

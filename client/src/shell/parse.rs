@@ -5,6 +5,7 @@ use super::flag::PARTIAL_LETTER;
 use super::invocation::Invocation;
 use super::key_action::KeyAction;
 use super::stream_usage;
+use super::suggestion;
 use super::words::Word;
 
 /// Parses a command with its options and operands.
@@ -15,12 +16,20 @@ pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError>
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = name.bytes();
     if let Some(command) = CommandSpec::find(&name) {
-        return command.parse(rest).map(Some);
+        return match asks_for_help(rest) {
+            true => Ok(Some(Invocation::help_for(command))),
+            false => command.parse(rest).map(Some),
+        };
     }
     match UNSUPPORTED.iter().find(|(command, _)| command.as_bytes().eq_ignore_ascii_case(&name)) {
         Some((command, instead)) => Err(CommandError::Unsupported { command, instead }),
-        None => Err(CommandError::Unknown(sshome_wire::display::Escaped(&name).to_string())),
+        None => Err(CommandError::unknown(&name)),
     }
+}
+
+/// Whether `--help` is among the options.
+fn asks_for_help(words: &[Word]) -> bool {
+    words.iter().map(Word::bytes).take_while(|word| word != b"--").any(|word| word == b"--help")
 }
 
 /// Commands of sftp that are not supported, with the alternative.
@@ -90,11 +99,20 @@ impl CommandSpec {
     }
 
     fn no_flag(&self, word: &Word) -> CommandError {
-        CommandError::Flag {
-            command: self.name,
-            flag: sshome_wire::display::Escaped(&word.bytes()).to_string(),
-            usage: self.synopsis(),
-        }
+        let word = word.bytes();
+        let near = word.strip_prefix(b"--").and_then(|typed| {
+            let typed = typed.split(|byte| *byte == b'=').next().unwrap_or_default();
+            suggestion::nearest(
+                typed,
+                self.flags.iter().map(|flag| flag.long).filter(|long| !long.is_empty()),
+            )
+        });
+        let advice = match near {
+            Some(near) => format!("did you mean --{near}?"),
+            None => format!("usage: {}", self.synopsis()),
+        };
+        let flag = sshome_wire::display::Escaped(&word).to_string();
+        CommandError::Flag { command: self.name, flag, advice }
     }
 }
 
@@ -155,7 +173,9 @@ mod tests {
     fn errors_include_the_usage() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
         assert_eq!(said("CHMOD 644 a"), "chmod is not supported: put -p keeps the mode of the local file");
-        assert_eq!(said("sl"), "unknown command sl: try \"help\"");
+        assert_eq!(said("sl"), "unknown command sl: did you mean ls?");
+        assert_eq!(said("frobnicate"), "unknown command frobnicate: try \"help\"");
+        assert_eq!(said("get --forse a"), "get: unknown option --forse: did you mean --force?");
         assert!(said("ls -lx").starts_with("ls: unknown option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("mv: missing argument"), "{}", said("mv a"));
         for empty in ["push --delete '' b", "pull a \"\"", "put -- ''", "rm -r ''", "cd ''"] {
@@ -168,6 +188,17 @@ mod tests {
         assert!(said("rm").starts_with("rm: missing argument"));
         assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL_LETTER));
         assert!(parsed("").unwrap().is_none());
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        for command in COMMANDS {
+            let invocation = parsed(&format!("{} x --help", command.name)).unwrap().unwrap();
+            assert_eq!(invocation.command.verb, Verb::Help, "{}", command.name);
+            assert_eq!(invocation.operands[0].bytes(), command.name.as_bytes());
+        }
+        // After -- it is a name.
+        assert_eq!(parsed("rm -- --help").unwrap().unwrap().command.verb, Verb::Rm);
     }
 
     #[test]

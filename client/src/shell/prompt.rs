@@ -297,7 +297,8 @@ impl Completer for LineHelper {
 /// Names to choose from, below the line that was typed.
 fn choice(names: &[String]) -> String {
     let shown = names.get(..MAX_SHOWN_NAMES).unwrap_or(names);
-    let mut text = listing::columns(shown, listing::width());
+    let cells: Vec<_> = shown.iter().cloned().map(listing::Cell::from).collect();
+    let mut text = listing::columns(&cells, listing::width());
     if names.len() > shown.len() {
         text.push_str(&format!("and {} more\n", names.len() - shown.len()));
     }

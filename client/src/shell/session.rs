@@ -3,8 +3,8 @@
 use super::command::Operand;
 use super::complete::CompletionQuery;
 use super::ctrl_c::CtrlC;
+use super::expansion::RemoteTree;
 use super::glob::{GlobEntry, GlobSource, LocalTree};
-use super::interpreter::RemoteTree;
 use super::prompt::{CompletionReply, Prompt, PromptEvent};
 use super::tilde;
 use super::{Flow, Shell, ShellError};
@@ -132,7 +132,7 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
                 return Ok(Vec::new());
             }
             let mut tree = RemoteTree { conversation, cancel, seen: HashMap::new() };
-            Ok(tree.names(&directory.bytes()).await?)
+            Ok(tree.names(&tilde::expand_remote(directory).bytes()).await?)
         }
         Operand::Local | Operand::LocalDirectory => {
             let directory = tilde::expand(directory)?.bytes();

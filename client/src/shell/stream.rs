@@ -21,7 +21,8 @@ impl Shell {
             );
         }
         let Some(target) = invocation.operands.last() else { return Err(ShellError::Reported) };
-        let target = self.conversation.absolute(&target.bytes()).map_err(ConversationError::from)?;
+        let target =
+            self.conversation.absolute(&self.remote_path(target)).map_err(ConversationError::from)?;
         let (progress, expected) = (self.watch(OperationKind::Put), expected(invocation));
         let begun = Instant::now();
         let summary = transfer::put_stream(self.context(&progress), io::stdin(), &target, expected).await?;

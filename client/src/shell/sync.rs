@@ -29,7 +29,7 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 impl Shell {
     pub(super) async fn push(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let Some((target, sources)) = invocation.operands.split_last() else { return Ok(()) };
-        let target = target.bytes();
+        let target = self.remote_path(target);
         let into_directory = target.ends_with(b"/");
         let target = self.conversation.absolute(&target).map_err(ConversationError::from)?;
         let mut options = self.sync_options(invocation)?;
@@ -119,7 +119,8 @@ impl Shell {
     pub(super) async fn check(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [local, remote] = invocation.operands.as_slice() else { return Ok(()) };
         let local = self.local_target(local)?;
-        let remote = self.conversation.absolute(&remote.bytes()).map_err(ConversationError::from)?;
+        let remote =
+            self.conversation.absolute(&self.remote_path(remote)).map_err(ConversationError::from)?;
         let compared = self.sync_options(invocation)?;
         let comparison = match invocation.has(FAST_LETTER) {
             true => compared.comparison,

@@ -53,7 +53,9 @@ impl Shell {
         }
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
-            Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
+            Some(word) => {
+                self.conversation.absolute(&self.remote_path(word)).map_err(ConversationError::from)?
+            }
             // The current directory, even if it was removed meanwhile: no file may get its name.
             None => self.conversation.absolute(b".").map_err(ConversationError::from)?,
         };
