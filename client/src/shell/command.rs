@@ -12,6 +12,7 @@ const MAX_WORDS_IN_SYNOPSIS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table says it
 pub enum Verb {
+    Cat,
     Cd,
     Check,
     Cp,
@@ -23,6 +24,7 @@ pub enum Verb {
     Help,
     Key,
     Lcd,
+    Less,
     Lls,
     Lmkdir,
     Ln,

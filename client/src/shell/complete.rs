@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn commands_and_options_are_completed() {
         assert_eq!(completed("mk", &[]), text("mkdir "));
-        assert_eq!(completed("l", &[]), choice(&["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]));
+        assert_eq!(completed("l", &[]), choice(&["lcd", "less", "lls", "lmkdir", "ln", "lpwd", "ls"]));
         assert_eq!(completed("lc", &[]), text("lcd "));
         assert_eq!(completed("ch", &[]), text("check "));
         assert_eq!(completed("pull --max-d", &[]), text("--max-delete "));

@@ -9,7 +9,8 @@ use super::failures::Failures;
 use super::invocation::Invocation;
 use super::output::ShellOutput;
 use super::parse::parse_command;
-use super::words::{self, Word};
+use super::pipe::LocalCommand;
+use super::words::{self, CommandLine, Word};
 use super::{help, listing};
 use crate::conversation::{Conversation, ConversationError};
 use crate::ssh::Connection;
@@ -92,7 +93,7 @@ impl Shell {
     /// If the command fails or is cancelled.
     pub async fn argument(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         (self.arguments, self.stdin_is_free) = (true, true);
-        self.run(invocation).await
+        self.perform(invocation, None).await
     }
 
     /// This shell with the connection of its conversation: transfers reconnect if it is lost.
@@ -122,14 +123,26 @@ impl Shell {
     pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
         // A trailing blank may belong to the last word, after a backslash.
         let line = line.trim_ascii_start();
-        let words = match line.strip_prefix(b"!") {
-            Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
-            Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
-            None => words::split(line)?,
+        let words = |words| CommandLine { words, ..CommandLine::default() };
+        let line = match line.strip_prefix(b"!") {
+            Some(rest) if rest.trim_ascii().is_empty() => words(vec![Word::plain(b"!")]),
+            Some(rest) => words(vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)]),
+            None if self.is_prompt => words::command_line(line)?,
+            None => words(words::split(line)?),
         };
-        match parse_command(&words)? {
-            Some(invocation) => self.run(&invocation).await,
+        match parse_command(&line.words)? {
+            Some(invocation) => self.perform(&invocation, line.pipe.as_deref()).await,
             None => Ok(Flow::Continue),
+        }
+    }
+
+    /// Runs a command, with the local command line that reads its output, or the pager of `less`.
+    async fn perform(&mut self, invocation: &Invocation, pipe: Option<&[u8]>) -> Result<Flow, ShellError> {
+        let is_paged = invocation.command.verb == Verb::Less && self.out.is_terminal();
+        match pipe {
+            Some(line) => self.pipe(invocation, LocalCommand::line(line, &self.local), false).await,
+            None if is_paged => self.pipe(invocation, LocalCommand::pager(), true).await,
+            None => self.run(invocation).await,
         }
     }
 
@@ -148,7 +161,7 @@ impl Shell {
             invocation.command.verb,
             Verb::Check | Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
         );
-        let is_shown = !(draws && self.progress);
+        let is_shown = !(draws && self.progress || self.out.is_piped());
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
@@ -160,6 +173,7 @@ impl Shell {
         self.connect_again_for(invocation.command.verb).await?;
         match invocation.command.verb {
             Verb::Exit => return Ok(Flow::Leave),
+            Verb::Cat | Verb::Less => self.cat(invocation).await,
             Verb::Cd => self.cd(invocation).await,
             Verb::Check => self.check(invocation).await,
             Verb::Cp => self.cp(invocation).await,

@@ -1,7 +1,9 @@
 //! Writes results: as text for people, or as events for programs.
 
 use super::ShellError;
+use super::escaping::EscapingWriter;
 use super::event::{OutputEvent, SummaryEvent};
+use super::pipe::PipeOutput;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
 use crate::messages::print_error;
@@ -20,6 +22,8 @@ pub struct ShellOutput {
     quiet: bool,
     begun: Instant,
     tally: Arc<Mutex<Tally>>,
+    /// The local command that reads the results, if it is not standard output.
+    pipe: Option<PipeOutput>,
 }
 
 /// The totals for the summary.
@@ -49,7 +53,7 @@ impl ShellOutput {
     /// Output as events if `events` is set, otherwise as text. Quiet output has results and errors only.
     #[must_use]
     pub fn new(events: bool, quiet: bool) -> ShellOutput {
-        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default() }
+        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default(), pipe: None }
     }
 
     /// Whether the output is quiet.
@@ -62,9 +66,51 @@ impl ShellOutput {
         self.events
     }
 
-    /// Whether the output is a terminal.
+    /// This output, with a local command that reads the results.
+    pub(super) fn piped(self, pipe: PipeOutput) -> ShellOutput {
+        ShellOutput { pipe: Some(pipe), ..self }
+    }
+
+    /// Whether a local command reads the results.
+    pub(super) fn is_piped(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Whether the results go to a terminal.
     pub(super) fn is_terminal(&self) -> bool {
-        io::stdout().is_terminal()
+        self.pipe.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Where the bytes of a file go, unchanged.
+    pub(super) fn raw(&self) -> Box<dyn Write + Send> {
+        match &self.pipe {
+            Some(pipe) => Box::new(pipe.clone()),
+            None => Box::new(io::stdout()),
+        }
+    }
+
+    /// Where the content of a file goes. Nothing in it controls a terminal or a pager; others get its bytes.
+    pub(super) fn content(&self) -> Box<dyn Write + Send> {
+        match &self.pipe {
+            Some(pipe) if pipe.is_pager => Box::new(EscapingWriter::new(pipe.clone())),
+            None if self.is_terminal() => Box::new(EscapingWriter::new(io::stdout())),
+            _ => self.raw(),
+        }
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn print(&self, bytes: &[u8]) -> Result<(), ShellError> {
+        match &self.pipe {
+            Some(pipe) => pipe.send(bytes),
+            None => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+        }
+        .map_err(ShellError::Output)
     }
 
     /// Writes a result.
@@ -78,7 +124,7 @@ impl ShellOutput {
     ) -> Result<(), ShellError> {
         match self.events {
             true => self.event(event),
-            false => print(text().as_bytes()),
+            false => self.print(text().as_bytes()),
         }
     }
 
@@ -93,7 +139,7 @@ impl ShellOutput {
     ) -> Result<(), ShellError> {
         match self.events {
             true => events.try_for_each(|event| self.event(&event)),
-            false => print(text().as_bytes()),
+            false => self.print(text().as_bytes()),
         }
     }
 
@@ -110,7 +156,7 @@ impl ShellOutput {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn note(&self, text: &str) -> Result<(), ShellError> {
-        if self.events { Ok(()) } else { print(text.as_bytes()) }
+        if self.events { Ok(()) } else { self.print(text.as_bytes()) }
     }
 
     /// Writes an event for programs. People get the same information in another form.
@@ -123,7 +169,7 @@ impl ShellOutput {
         }
         let mut line = serde_json::to_vec(event).map_err(|error| ShellError::Output(error.into()))?;
         line.push(b'\n');
-        print(&line)
+        self.print(&line)
     }
 
     /// Sets the line of the batch file that later failures belong to, if there is one.
@@ -231,9 +277,4 @@ impl ShellOutput {
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(super) fn print(bytes: &[u8]) -> Result<(), ShellError> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(ShellError::Output)
 }

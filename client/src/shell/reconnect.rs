@@ -90,13 +90,15 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Progress
         | Verb::Shell
         | Verb::Version => true,
-        Verb::Cd
+        Verb::Cat
+        | Verb::Cd
         | Verb::Cp
         | Verb::Df
         | Verb::Flush
         | Verb::Get
         | Verb::Hash
         | Verb::Key
+        | Verb::Less
         | Verb::Ln
         | Verb::Ls
         | Verb::Mkdir

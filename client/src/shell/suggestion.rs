@@ -3,7 +3,7 @@
 use super::table::COMMANDS;
 
 /// Names of commands in other programs, with ours.
-const OTHER_NAMES: [(&str, &str); 10] = [
+const OTHER_NAMES: [(&str, &str); 12] = [
     ("del", "rm"),
     ("delete", "rm"),
     ("download", "get"),
@@ -11,8 +11,10 @@ const OTHER_NAMES: [(&str, &str); 10] = [
     ("logout", "exit"),
     ("ll", "ls -l"),
     ("md", "mkdir"),
+    ("more", "less"),
     ("move", "mv"),
     ("rd", "rmdir"),
+    ("type", "cat"),
     ("upload", "put"),
 ];
 

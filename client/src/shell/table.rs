@@ -1,6 +1,7 @@
 //! The table of commands, in the order of their names.
 
 mod listing;
+mod read;
 mod sync;
 
 use super::command::{CommandSpec, Operand, Verb};
@@ -36,6 +37,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         summary: "run a local command in your shell",
         details: "The rest of the line goes to /bin/sh unchanged. Alone it starts $SHELL.",
     },
+    read::CAT_COMMAND,
     CommandSpec {
         verb: Verb::Cd,
         name: "cd",
@@ -175,6 +177,7 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
         summary: "change the local directory",
         details: "Without DIR it changes to your home directory. lcd - returns to the previous directory and prints it.",
     },
+    read::LESS_COMMAND,
     listing::LLS_COMMAND,
     CommandSpec {
         verb: Verb::Lmkdir,
