@@ -15,9 +15,12 @@ pub enum Verb {
     Cat,
     Cd,
     Check,
+    Chmod,
     Cp,
     Df,
+    Du,
     Exit,
+    Find,
     Flush,
     Get,
     Hash,
@@ -43,6 +46,7 @@ pub enum Verb {
     Shell,
     Stat,
     Symlink,
+    Tree,
     Version,
 }
 
@@ -61,6 +65,8 @@ pub enum Operand {
     Command,
     /// An action of `key`.
     KeyAction,
+    /// Permission bits.
+    Mode,
 }
 
 impl Operand {

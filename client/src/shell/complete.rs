@@ -67,6 +67,7 @@ pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     }
     match if index == 0 { first } else { others } {
         Operand::Command => words(commands()),
+        Operand::Mode => None,
         Operand::KeyAction => words(KEY_ACTIONS.iter().map(ToString::to_string).collect()),
         operand => {
             if last.letters() == [(b'~', false)] {
@@ -234,7 +235,7 @@ mod tests {
         assert_eq!(completed("mk", &[]), text("mkdir "));
         assert_eq!(completed("l", &[]), choice(&["lcd", "less", "lls", "lmkdir", "ln", "lpwd", "ls"]));
         assert_eq!(completed("lc", &[]), text("lcd "));
-        assert_eq!(completed("ch", &[]), text("check "));
+        assert_eq!(completed("che", &[]), text("check "));
         assert_eq!(completed("pull --max-d", &[]), text("--max-delete "));
         assert_eq!(completed("hash --", &[]), text("--verify "));
         assert!(

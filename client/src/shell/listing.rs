@@ -117,6 +117,11 @@ fn cells(entries: &[Entry], options: &ListingOptions, view: &View, align: bool) 
     entries.iter().zip(names).map(cell).collect()
 }
 
+/// A name, in its colour and with its character of `-F`.
+pub(super) fn name_cell(entry: &Entry, options: &ListingOptions, view: &View) -> String {
+    cells(std::slice::from_ref(entry), options, view, false).pop().map(|cell| cell.text).unwrap_or_default()
+}
+
 /// The character of `-F`. In the long form the target is behind a link.
 fn mark(entry: &Entry, options: &ListingOptions) -> &'static str {
     match entry.kind {

@@ -120,7 +120,7 @@ impl Shell {
 }
 
 /// The path of a name in a directory; only the name if that is the working directory.
-fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
     match directory {
         b"." => name.to_vec(),

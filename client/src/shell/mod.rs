@@ -7,6 +7,7 @@ pub mod listing;
 pub mod words;
 
 mod cat;
+mod chmod;
 mod colors;
 mod complete;
 mod ctrl_c;
@@ -17,6 +18,7 @@ mod event_observer;
 mod expansion;
 mod failure_text;
 mod failures;
+mod find;
 mod help;
 mod interpreter;
 mod invocation;
@@ -41,6 +43,7 @@ mod sync;
 mod table;
 mod tilde;
 mod transfer;
+mod tree;
 mod usage;
 mod value;
 

@@ -33,9 +33,8 @@ fn asks_for_help(words: &[Word]) -> bool {
 }
 
 /// Commands of sftp that are not supported, with the alternative.
-const UNSUPPORTED: [(&str, &str); 4] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
     ("chgrp", "files on the server have no groups"),
-    ("chmod", "put -p keeps the mode of the local file"),
     ("chown", "all files in a home belong to its user"),
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
@@ -62,6 +61,12 @@ impl CommandSpec {
                     let flag = flag.filter(|flag| value.is_none() || flag.value.is_some());
                     let flag = flag.ok_or_else(|| self.no_flag(word))?;
                     invocation.add(flag, value.map(<[u8]>::to_vec), &mut words)?;
+                }
+                // As in find(1), a word may follow a single dash.
+                [b'-', long @ ..] if !only_operands && self.is_single_dash_word(long) => {
+                    let flag = self.flags.iter().find(|flag| flag.is_word(long));
+                    let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                    invocation.add(flag, None, &mut words)?;
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
                     let mut rest = short;
@@ -98,6 +103,13 @@ impl CommandSpec {
         CommandError::Operands { command: self.name, problem, usage: self.synopsis() }
     }
 
+    /// Whether these letters after a single dash are the word of an option, and not options of one letter each.
+    fn is_single_dash_word(&self, letters: &[u8]) -> bool {
+        let first = letters.first().map(|letter| char::from(*letter));
+        let is_letter = first.is_some_and(|first| self.flags.iter().any(|flag| flag.is_letter(first)));
+        !is_letter && self.flags.iter().any(|flag| flag.is_word(letters))
+    }
+
     fn no_flag(&self, word: &Word) -> CommandError {
         let word = word.bytes();
         let near = word.strip_prefix(b"--").and_then(|typed| {
@@ -118,7 +130,7 @@ impl CommandSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flag::{B3_LETTER, JOBS_LETTER, SIZE_LETTER, VERIFY_LETTER};
+    use super::super::flag::{B3_LETTER, JOBS_LETTER, NAME_LETTER, SIZE_LETTER, TYPE_LETTER, VERIFY_LETTER};
     use super::super::table::COMMANDS;
     use super::super::words::split;
     use super::*;
@@ -172,7 +184,7 @@ mod tests {
     #[test]
     fn errors_include_the_usage() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
-        assert_eq!(said("CHMOD 644 a"), "chmod is not supported: put -p keeps the mode of the local file");
+        assert_eq!(said("CHGRP users a"), "chgrp is not supported: files on the server have no groups");
         assert_eq!(said("sl"), "unknown command sl: did you mean ls?");
         assert_eq!(said("frobnicate"), "unknown command frobnicate: try \"help\"");
         assert_eq!(said("get --forse a"), "get: unknown option --forse: did you mean --force?");
@@ -199,6 +211,18 @@ mod tests {
         }
         // After -- it is a name.
         assert_eq!(parsed("rm -- --help").unwrap().unwrap().command.verb, Verb::Rm);
+    }
+
+    #[test]
+    fn find_takes_the_options_that_people_know() {
+        for line in ["find d --name *.c --type f", "find d -name *.c -type f", "find -name *.c d --type=f"] {
+            let invocation = parsed(line).unwrap().unwrap();
+            assert_eq!(invocation.value(NAME_LETTER), Some("*.c"), "{line}");
+            assert_eq!(invocation.value(TYPE_LETTER), Some("f"), "{line}");
+            assert_eq!(invocation.operands.len(), 1, "{line}");
+        }
+        assert!(parsed("find -type x").unwrap_err().to_string().contains("use f for files"));
+        assert!(parsed("get -recursive a").is_err(), "letters come first");
     }
 
     #[test]

@@ -92,8 +92,11 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Version => true,
         Verb::Cat
         | Verb::Cd
+        | Verb::Chmod
         | Verb::Cp
         | Verb::Df
+        | Verb::Du
+        | Verb::Find
         | Verb::Flush
         | Verb::Get
         | Verb::Hash
@@ -112,6 +115,7 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Rm
         | Verb::Rmdir
         | Verb::Stat
-        | Verb::Symlink => false,
+        | Verb::Symlink
+        | Verb::Tree => false,
     }
 }

@@ -138,6 +138,6 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
             let directory = tilde::expand(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
-        Operand::Command | Operand::KeyAction => Ok(Vec::new()),
+        Operand::Command | Operand::KeyAction | Operand::Mode => Ok(Vec::new()),
     }
 }

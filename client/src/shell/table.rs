@@ -3,6 +3,7 @@
 mod listing;
 mod read;
 mod sync;
+mod tree;
 
 use super::command::{CommandSpec, Operand, Verb};
 use super::flag::{ALL_FLAG, B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
@@ -52,6 +53,7 @@ Without DIR it changes to the top of your home, as cd ~ does. cd - returns to th
 A directory called - is ./-. In paths on the server, ~ at the beginning means the top of your home.",
     },
     sync::CHECK_COMMAND,
+    tree::CHMOD_COMMAND,
     CommandSpec {
         verb: Verb::Cp,
         name: "cp",
@@ -81,6 +83,7 @@ A directory called - is ./-. In paths on the server, ~ at the beginning means th
 files; it is not charged. \"left\" can still be stored. A home has one quota, so PATH (accepted for
 sftp) makes no difference.",
     },
+    tree::DU_COMMAND,
     CommandSpec {
         verb: Verb::Exit,
         name: "exit",
@@ -92,6 +95,7 @@ sftp) makes no difference.",
         summary: "quit",
         details: "Ctrl-D quits as well.",
     },
+    tree::FIND_COMMAND,
     CommandSpec {
         verb: Verb::Flush,
         name: "flush",
@@ -354,6 +358,7 @@ df -v lists them.",
         summary: "create a symbolic link on the server",
         details: "The target need not exist. It cannot lead outside your home.",
     },
+    tree::TREE_COMMAND,
     CommandSpec {
         verb: Verb::Version,
         name: "version",
