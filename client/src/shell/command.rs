@@ -19,6 +19,7 @@ pub enum Verb {
     Cp,
     Df,
     Du,
+    Edit,
     Exit,
     Find,
     Flush,

@@ -18,6 +18,8 @@ use crate::transfer::Jobs;
 use sshome_wire::{PROTOCOL_VERSION, RemotePath, Reply, Request, Status};
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 /// Whether to continue after a command.
@@ -55,6 +57,8 @@ pub struct Shell {
     pub(super) is_prompt: bool,
     /// The connection is lost, and that was reported.
     pub(super) is_lost: bool,
+    /// A local program has the terminal: Ctrl-C belongs to it.
+    pub(super) local_runs: Arc<AtomicBool>,
     /// A Ctrl-C that was pressed since the prompt was shown. It cancels the command that was typed there.
     pub(super) pressed: Option<CtrlC>,
 }
@@ -82,6 +86,7 @@ impl Shell {
             jobs: Jobs::default(),
             is_prompt: false,
             is_lost: false,
+            local_runs: Arc::default(),
             pressed: None,
         })
     }
@@ -154,8 +159,7 @@ impl Shell {
         self.cancel = CancellationToken::new();
         self.out.event(&started(invocation))?;
         let cancel = self.cancel.clone();
-        // A command of `!` gets the signal itself, and this shell waits for its end.
-        let others = invocation.command.verb == Verb::Shell;
+        let local_runs = Arc::clone(&self.local_runs);
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(
             invocation.command.verb,
@@ -165,7 +169,7 @@ impl Shell {
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
-            () = pressed.twice(&cancel, others, is_shown) => Err(ShellError::Abandoned),
+            () = pressed.twice(&cancel, &local_runs, is_shown) => Err(ShellError::Abandoned),
         }
     }
 
@@ -180,6 +184,7 @@ impl Shell {
             Verb::Cp => self.cp(invocation).await,
             Verb::Df => self.df(invocation).await,
             Verb::Du => self.du(invocation).await,
+            Verb::Edit => self.edit(invocation).await,
             Verb::Find => self.find(invocation).await,
             Verb::Get => self.get(invocation).await,
             Verb::Hash => self.hash(invocation).await,

@@ -19,7 +19,8 @@ use std::io;
 #[cfg(unix)]
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::Ordering;
 
 impl Shell {
     pub(super) fn lpwd(&self) -> Result<(), ShellError> {
@@ -108,6 +109,19 @@ impl Shell {
             // Standard output is reserved for events.
             command.stdout(io::stderr());
         }
+        let status = self.run_local(command).await?;
+        if status.success() {
+            return Ok(());
+        }
+        #[cfg(unix)]
+        if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
+            crate::messages::end_line();
+        }
+        Err(ShellError::Failed(format!("the command ended with {status}")))
+    }
+
+    /// Runs a local program, which has the terminal meanwhile.
+    pub(super) async fn run_local(&self, mut command: Command) -> Result<ExitStatus, ShellError> {
         let run = move || {
             // Without a terminal there is no Ctrl-\.
             #[cfg(unix)]
@@ -121,18 +135,12 @@ impl Shell {
             }
             status
         };
+        self.local_runs.store(true, Ordering::Relaxed);
         let ended = tokio::task::spawn_blocking(run).await.map_err(io::Error::other);
-        match ended.and_then(|status| status) {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => {
-                #[cfg(unix)]
-                if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
-                    crate::messages::end_line();
-                }
-                Err(ShellError::Failed(format!("the command ended with {status}")))
-            }
-            Err(error) => Err(ShellError::Failed(format!("the command cannot be run: {error}"))),
-        }
+        self.local_runs.store(false, Ordering::Relaxed);
+        ended
+            .and_then(|status| status)
+            .map_err(|error| ShellError::Failed(format!("the command cannot be run: {error}")))
     }
 
     /// The local path of these bytes.

@@ -11,6 +11,7 @@ mod chmod;
 mod colors;
 mod complete;
 mod ctrl_c;
+mod edit;
 mod error;
 mod escaping;
 mod event;

@@ -96,6 +96,7 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Cp
         | Verb::Df
         | Verb::Du
+        | Verb::Edit
         | Verb::Find
         | Verb::Flush
         | Verb::Get

@@ -84,6 +84,7 @@ files; it is not charged. \"left\" can still be stored. A home has one quota, so
 sftp) makes no difference.",
     },
     tree::DU_COMMAND,
+    read::EDIT_COMMAND,
     CommandSpec {
         verb: Verb::Exit,
         name: "exit",
