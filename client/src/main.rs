@@ -80,7 +80,8 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
     };
     let done = match Shell::new(conversation, out.clone()) {
         Ok(shell) => {
-            let mut shell = shell.over(connection).with_jobs(cli.jobs);
+            let server = format!("{}@{}:{}", settings.user, settings.host, settings.port);
+            let mut shell = shell.over(connection).with_jobs(cli.jobs).of_server(server);
             let done = work.run(&mut shell, cli, &settings).await;
             shell.close().await;
             done

@@ -12,6 +12,7 @@ const MAX_WORDS_IN_SYNOPSIS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table says it
 pub enum Verb {
+    Bookmark,
     Cat,
     Cd,
     Check,
@@ -64,6 +65,8 @@ pub enum Operand {
     LocalDirectory,
     /// A command.
     Command,
+    /// An action of `bookmark`.
+    BookmarkAction,
     /// An action of `key`.
     KeyAction,
     /// Permission bits.

@@ -1,5 +1,6 @@
 //! Tab completion, without I/O: a line becomes a query, and the names that answer it become a completion.
 
+use super::bookmarks::BOOKMARK_ACTIONS;
 use super::command::{CommandSpec, Operand};
 use super::flag::takes_next;
 use super::glob::GlobEntry;
@@ -68,6 +69,7 @@ pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     match if index == 0 { first } else { others } {
         Operand::Command => words(commands()),
         Operand::Mode => None,
+        Operand::BookmarkAction => words(BOOKMARK_ACTIONS.iter().map(ToString::to_string).collect()),
         Operand::KeyAction => words(KEY_ACTIONS.iter().map(ToString::to_string).collect()),
         operand => {
             if last.letters() == [(b'~', false)] {

@@ -51,6 +51,8 @@ pub struct Shell {
     pub(super) arguments: bool,
     /// Whether standard input can be uploaded: no commands come from it, and it was not uploaded before.
     pub(super) stdin_is_free: bool,
+    /// The server, as `USER@HOST:PORT`, for bookmarks.
+    pub(super) server: String,
     /// The default number of connections of a transfer.
     pub(super) jobs: Jobs,
     /// Whether commands are typed at the prompt, so that a lost connection does not end the shell.
@@ -83,6 +85,7 @@ impl Shell {
             batch: false,
             arguments: false,
             stdin_is_free: false,
+            server: String::new(),
             jobs: Jobs::default(),
             is_prompt: false,
             is_lost: false,
@@ -105,6 +108,12 @@ impl Shell {
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
+    }
+
+    /// This shell with the name of its server, `USER@HOST:PORT`, which its bookmarks belong to.
+    #[must_use]
+    pub fn of_server(self, server: String) -> Shell {
+        Shell { server, ..self }
     }
 
     /// This shell with this default number of connections of a transfer.
@@ -177,6 +186,7 @@ impl Shell {
         self.connect_again_for(invocation.command.verb).await?;
         match invocation.command.verb {
             Verb::Exit => return Ok(Flow::Leave),
+            Verb::Bookmark => self.bookmark(invocation).await,
             Verb::Cat | Verb::Less => self.cat(invocation).await,
             Verb::Cd => self.cd(invocation).await,
             Verb::Check => self.check(invocation).await,

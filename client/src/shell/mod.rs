@@ -6,6 +6,7 @@ pub mod glob;
 pub mod listing;
 pub mod words;
 
+mod bookmarks;
 mod cat;
 mod chmod;
 mod colors;

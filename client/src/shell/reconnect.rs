@@ -90,7 +90,8 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Progress
         | Verb::Shell
         | Verb::Version => true,
-        Verb::Cat
+        Verb::Bookmark
+        | Verb::Cat
         | Verb::Cd
         | Verb::Chmod
         | Verb::Cp

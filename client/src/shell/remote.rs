@@ -8,6 +8,7 @@ use super::failures::Failures;
 use super::flag::{PARTIAL_LETTER, VERIFY_LETTER};
 use super::invocation::Invocation;
 use super::listing::{View, full_time, mode};
+use super::words::Word;
 use super::{Shell, ShellError};
 use crate::conversation::ConversationError;
 use crate::transfer::line_style;
@@ -35,16 +36,22 @@ impl Shell {
         let path = match invocation.operands.first() {
             None => b"/".to_vec(),
             Some(word) if word.bytes() == PREVIOUS => return self.cd_back().await,
-            Some(word) => match self.remote_paths(std::slice::from_ref(word)).await?.as_slice() {
-                [path] => path.clone(),
-                _ => {
-                    return Err(ShellError::Failed(
-                        "cd takes one directory, and the pattern matches several names".to_owned(),
-                    ));
-                }
+            Some(word) => match self.bookmarked(word)? {
+                Some(directory) => directory,
+                None => self.one_directory(word).await?,
             },
         };
         self.change_directory(path).await
+    }
+
+    /// The path of the directory that the operand of `cd` means.
+    async fn one_directory(&mut self, word: &Word) -> Result<Vec<u8>, ShellError> {
+        match self.remote_paths(std::slice::from_ref(word)).await?.as_slice() {
+            [path] => Ok(path.clone()),
+            _ => Err(ShellError::Failed(
+                "cd takes one directory, and the pattern matches several names".to_owned(),
+            )),
+        }
     }
 
     async fn change_directory(&mut self, path: Vec<u8>) -> Result<(), ShellError> {

@@ -123,7 +123,7 @@ async fn complete(
 
 /// The names in the directory of the word that is being typed.
 async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<GlobEntry>, ShellError> {
-    let CompletionQuery::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
+    let CompletionQuery::Names { operand, directory, prefix, .. } = question else { return Ok(Vec::new()) };
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);
@@ -132,12 +132,20 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
                 return Ok(Vec::new());
             }
             let mut tree = RemoteTree { conversation, cancel, seen: HashMap::new() };
-            Ok(tree.names(&tilde::expand_remote(directory).bytes()).await?)
+            let mut names = tree.names(&tilde::expand_remote(directory).bytes()).await?;
+            if *operand == Operand::RemoteDirectory
+                && directory.letters().is_empty()
+                && prefix.starts_with(b"@")
+            {
+                let bookmarks = shell.bookmark_names().into_iter();
+                names.extend(bookmarks.map(|name| GlobEntry { name, may_be_directory: true, is_link: true }));
+            }
+            Ok(names)
         }
         Operand::Local | Operand::LocalDirectory => {
             let directory = tilde::expand(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
-        Operand::Command | Operand::KeyAction | Operand::Mode => Ok(Vec::new()),
+        Operand::Command | Operand::BookmarkAction | Operand::KeyAction | Operand::Mode => Ok(Vec::new()),
     }
 }

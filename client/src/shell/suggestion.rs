@@ -3,7 +3,8 @@
 use super::table::COMMANDS;
 
 /// Names of commands in other programs, with ours.
-const OTHER_NAMES: [(&str, &str); 12] = [
+const OTHER_NAMES: [(&str, &str); 14] = [
+    ("bookmarks", "bookmark"),
     ("del", "rm"),
     ("delete", "rm"),
     ("download", "get"),
@@ -13,6 +14,7 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("md", "mkdir"),
     ("more", "less"),
     ("move", "mv"),
+    ("open", "bookmark"),
     ("rd", "rmdir"),
     ("type", "cat"),
     ("upload", "put"),

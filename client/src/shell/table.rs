@@ -1,5 +1,6 @@
 //! The table of commands, in the order of their names.
 
+mod bookmark;
 mod listing;
 mod read;
 mod sync;
@@ -38,6 +39,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         summary: "run a local command in your shell",
         details: "The rest of the line goes to /bin/sh unchanged. Alone it starts $SHELL.",
     },
+    bookmark::BOOKMARK_COMMAND,
     read::CAT_COMMAND,
     CommandSpec {
         verb: Verb::Cd,
@@ -50,6 +52,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         summary: "change the directory on the server",
         details: "\
 Without DIR it changes to the top of your home, as cd ~ does. cd - returns to the previous directory and prints it.
+cd @NAME changes to a bookmark.
 A directory called - is ./-. In paths on the server, ~ at the beginning means the top of your home.",
     },
     sync::CHECK_COMMAND,
