@@ -57,6 +57,11 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
             return error.exit();
         }
     };
+    if let CommandSource::Command(invocation) = &work
+        && let Some(done) = shell::offline(invocation, out)
+    {
+        return ended(done, out);
+    }
     let settings = match Settings::resolve(cli, &Environment::current()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -88,6 +93,11 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
         }
         Err(error) => Err(error),
     };
+    ended(done, out)
+}
+
+/// Reports a failure. Returns the exit code.
+fn ended(done: Result<(), ShellError>, out: &ShellOutput) -> Exit {
     match done {
         Ok(()) => Exit::Ok,
         Err(error) => {

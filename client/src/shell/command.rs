@@ -22,12 +22,15 @@ pub enum Verb {
     Du,
     Edit,
     Exit,
+    Fg,
     Find,
     Flush,
     Get,
     Hash,
     Help,
+    Jobs,
     Key,
+    Kill,
     Lcd,
     Less,
     Lls,
@@ -71,6 +74,8 @@ pub enum Operand {
     KeyAction,
     /// Permission bits.
     Mode,
+    /// A background job.
+    Job,
 }
 
 impl Operand {

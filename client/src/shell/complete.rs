@@ -68,7 +68,7 @@ pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     }
     match if index == 0 { first } else { others } {
         Operand::Command => words(commands()),
-        Operand::Mode => None,
+        Operand::Mode | Operand::Job => None,
         Operand::BookmarkAction => words(BOOKMARK_ACTIONS.iter().map(ToString::to_string).collect()),
         Operand::KeyAction => words(KEY_ACTIONS.iter().map(ToString::to_string).collect()),
         operand => {

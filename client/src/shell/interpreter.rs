@@ -7,6 +7,7 @@ use super::error::ShellError;
 use super::event::OutputEvent;
 use super::failures::Failures;
 use super::invocation::Invocation;
+use super::jobs::{BackgroundJobs, JobProgress};
 use super::output::ShellOutput;
 use super::parse::parse_command;
 use super::pipe::LocalCommand;
@@ -61,6 +62,9 @@ pub struct Shell {
     pub(super) is_lost: bool,
     /// A local program has the terminal: Ctrl-C belongs to it.
     pub(super) local_runs: Arc<AtomicBool>,
+    pub(super) background: BackgroundJobs,
+    /// The progress of the background job that this shell runs.
+    pub(super) job: Option<Arc<JobProgress>>,
     /// A Ctrl-C that was pressed since the prompt was shown. It cancels the command that was typed there.
     pub(super) pressed: Option<CtrlC>,
 }
@@ -90,6 +94,8 @@ impl Shell {
             is_prompt: false,
             is_lost: false,
             local_runs: Arc::default(),
+            background: BackgroundJobs::default(),
+            job: None,
             pressed: None,
         })
     }
@@ -136,15 +142,19 @@ impl Shell {
     /// If the line is not a valid command, or the command fails.
     pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
         // A trailing blank may belong to the last word, after a backslash.
-        let line = line.trim_ascii_start();
+        let typed = line.trim_ascii_start();
         let words = |words| CommandLine { words, ..CommandLine::default() };
-        let line = match line.strip_prefix(b"!") {
+        let line = match typed.strip_prefix(b"!") {
             Some(rest) if rest.trim_ascii().is_empty() => words(vec![Word::plain(b"!")]),
             Some(rest) => words(vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)]),
-            None if self.is_prompt => words::command_line(line)?,
-            None => words(words::split(line)?),
+            None if self.is_prompt => words::command_line(typed)?,
+            None => words(words::split(typed)?),
         };
         match parse_command(&line.words)? {
+            Some(invocation) if line.background => {
+                self.stay();
+                self.start_job(invocation, typed).map(|()| Flow::Continue)
+            }
             Some(invocation) => self.perform(&invocation, line.pipe.as_deref()).await,
             None => Ok(Flow::Continue),
         }
@@ -166,13 +176,16 @@ impl Shell {
     /// If the command fails or is cancelled.
     pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         self.cancel = CancellationToken::new();
+        if invocation.command.verb != Verb::Exit {
+            self.stay();
+        }
         self.out.event(&started(invocation))?;
         let cancel = self.cancel.clone();
         let local_runs = Arc::clone(&self.local_runs);
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(
             invocation.command.verb,
-            Verb::Check | Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
+            Verb::Check | Verb::Cp | Verb::Fg | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
         );
         let is_shown = !(draws && self.progress || self.out.is_piped());
         tokio::select! {
@@ -182,10 +195,10 @@ impl Shell {
         }
     }
 
-    async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+    pub(super) async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         self.connect_again_for(invocation.command.verb).await?;
         match invocation.command.verb {
-            Verb::Exit => return Ok(Flow::Leave),
+            Verb::Exit => return self.leave().map(|()| Flow::Leave),
             Verb::Bookmark => self.bookmark(invocation).await,
             Verb::Cat | Verb::Less => self.cat(invocation).await,
             Verb::Cd => self.cd(invocation).await,
@@ -195,11 +208,14 @@ impl Shell {
             Verb::Df => self.df(invocation).await,
             Verb::Du => self.du(invocation).await,
             Verb::Edit => self.edit(invocation).await,
+            Verb::Fg => self.fg(invocation).await,
             Verb::Find => self.find(invocation).await,
             Verb::Get => self.get(invocation).await,
             Verb::Hash => self.hash(invocation).await,
-            Verb::Help => self.help(invocation),
+            Verb::Help => show_help(&self.out, invocation),
+            Verb::Jobs => self.list_jobs().await,
             Verb::Key => self.key(invocation).await,
+            Verb::Kill => self.kill(invocation).await,
             Verb::Lcd => self.lcd(invocation),
             Verb::Lls => self.lls(invocation).await,
             Verb::Lmkdir => self.lmkdir(invocation),
@@ -223,16 +239,6 @@ impl Shell {
             Verb::Version => self.version(),
         }
         .map(|()| Flow::Continue)
-    }
-
-    fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else {
-            return self.out.say(&help::overview(listing::width()));
-        };
-        match CommandSpec::find(&word.bytes()) {
-            Some(command) => self.out.say(&help::help(command, listing::width())),
-            None => Err(CommandError::unknown(&word.bytes()).into()),
-        }
     }
 
     fn version(&self) -> Result<(), ShellError> {
@@ -277,6 +283,22 @@ impl Shell {
         self.conversation.ask_all(requests.into_iter(), &self.cancel, &mut judge).await?;
         stopped?;
         failures.verdict()
+    }
+}
+
+/// Runs a command that needs no server, before the login; `None` if it needs one.
+pub fn offline(invocation: &Invocation, out: &ShellOutput) -> Option<Result<(), ShellError>> {
+    let is_help = invocation.command.verb == Verb::Help;
+    is_help.then(|| out.event(&started(invocation)).and_then(|()| show_help(out, invocation)))
+}
+
+fn show_help(out: &ShellOutput, invocation: &Invocation) -> Result<(), ShellError> {
+    let Some(word) = invocation.operands.first() else {
+        return out.say(&help::overview(listing::width()));
+    };
+    match CommandSpec::find(&word.bytes()) {
+        Some(command) => out.say(&help::help(command, listing::width())),
+        None => Err(CommandError::unknown(&word.bytes()).into()),
     }
 }
 

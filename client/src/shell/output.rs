@@ -6,7 +6,7 @@ use super::event::{OutputEvent, SummaryEvent};
 use super::pipe::PipeOutput;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
-use crate::messages::print_error;
+use crate::messages::{MessageLog, print_error};
 use crate::transfer;
 use sshome_wire::Status;
 use std::fmt::Display;
@@ -22,8 +22,18 @@ pub struct ShellOutput {
     quiet: bool,
     begun: Instant,
     tally: Arc<Mutex<Tally>>,
-    /// The local command that reads the results, if it is not standard output.
-    pipe: Option<PipeOutput>,
+    sink: Sink,
+}
+
+/// Where results go.
+#[derive(Clone, Debug, Default)]
+enum Sink {
+    #[default]
+    Stdout,
+    /// A local command reads them.
+    Pipe(PipeOutput),
+    /// They are those of a background job.
+    Log(MessageLog),
 }
 
 /// The totals for the summary.
@@ -53,7 +63,7 @@ impl ShellOutput {
     /// Output as events if `events` is set, otherwise as text. Quiet output has results and errors only.
     #[must_use]
     pub fn new(events: bool, quiet: bool) -> ShellOutput {
-        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default(), pipe: None }
+        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default(), sink: Sink::default() }
     }
 
     /// Whether the output is quiet.
@@ -68,32 +78,38 @@ impl ShellOutput {
 
     /// This output, with a local command that reads the results.
     pub(super) fn piped(self, pipe: PipeOutput) -> ShellOutput {
-        ShellOutput { pipe: Some(pipe), ..self }
+        ShellOutput { sink: Sink::Pipe(pipe), ..self }
+    }
+
+    /// This output, as that of a background job.
+    pub(super) fn logged(self, log: MessageLog) -> ShellOutput {
+        ShellOutput { sink: Sink::Log(log), ..self }
     }
 
     /// Whether a local command reads the results.
     pub(super) fn is_piped(&self) -> bool {
-        self.pipe.is_some()
+        matches!(self.sink, Sink::Pipe(_))
     }
 
     /// Whether the results go to a terminal.
     pub(super) fn is_terminal(&self) -> bool {
-        self.pipe.is_none() && io::stdout().is_terminal()
+        matches!(self.sink, Sink::Stdout) && io::stdout().is_terminal()
     }
 
     /// Where the bytes of a file go, unchanged.
     pub(super) fn raw(&self) -> Box<dyn Write + Send> {
-        match &self.pipe {
-            Some(pipe) => Box::new(pipe.clone()),
-            None => Box::new(io::stdout()),
+        match &self.sink {
+            Sink::Pipe(pipe) => Box::new(pipe.clone()),
+            // No job writes a file there.
+            Sink::Stdout | Sink::Log(_) => Box::new(io::stdout()),
         }
     }
 
     /// Where the content of a file goes. Nothing in it controls a terminal or a pager; others get its bytes.
     pub(super) fn content(&self) -> Box<dyn Write + Send> {
-        match &self.pipe {
-            Some(pipe) if pipe.is_pager => Box::new(EscapingWriter::new(pipe.clone())),
-            None if self.is_terminal() => Box::new(EscapingWriter::new(io::stdout())),
+        match &self.sink {
+            Sink::Pipe(pipe) if pipe.is_pager => Box::new(EscapingWriter::new(pipe.clone())),
+            Sink::Stdout if self.is_terminal() => Box::new(EscapingWriter::new(io::stdout())),
             _ => self.raw(),
         }
     }
@@ -103,9 +119,13 @@ impl ShellOutput {
     /// # Errors
     /// If they cannot be written.
     pub(super) fn print(&self, bytes: &[u8]) -> Result<(), ShellError> {
-        match &self.pipe {
-            Some(pipe) => pipe.send(bytes),
-            None => {
+        match &self.sink {
+            Sink::Pipe(pipe) => pipe.send(bytes),
+            Sink::Log(log) => {
+                log.add(&String::from_utf8_lossy(bytes));
+                Ok(())
+            }
+            Sink::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes).and_then(|()| out.flush())
             }

@@ -82,6 +82,9 @@ impl Shell {
 fn is_local(verb: Verb) -> bool {
     match verb {
         Verb::Exit
+        | Verb::Fg
+        | Verb::Jobs
+        | Verb::Kill
         | Verb::Help
         | Verb::Lcd
         | Verb::Lls

@@ -12,6 +12,7 @@ use crate::messages::warn;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::sync::mpsc::Sender;
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the session until it is ended. The prompt begins with `who`, which must be safe to show.
@@ -27,11 +28,29 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
         }
     }
     shell.is_prompt = true;
-    let mut prompt = Prompt::start()?;
+    let prompt = Prompt::start()?;
+    // Background jobs run on this thread.
+    let background = LocalSet::new();
+    let done = background.run_until(async {
+        let done = converse(shell, prompt, who).await;
+        shell.end_jobs().await;
+        done
+    });
+    done.await
+}
+
+async fn converse(shell: &mut Shell, mut prompt: Prompt, who: &str) -> Result<(), ShellError> {
     loop {
+        shell.report_jobs().await?;
         let text = text(shell, who);
         prompt.show(text.clone());
-        let Some(typed) = typed(shell, &mut prompt, &text).await? else { return Ok(()) };
+        let Some(typed) = typed(shell, &mut prompt, &text).await? else {
+            match shell.leave() {
+                Ok(()) => return Ok(()),
+                Err(error) => shell.out.failed(&error),
+            }
+            continue;
+        };
         // A line of the history may contain several lines, which are never one command.
         for (index, line) in typed.split('\n').enumerate() {
             if index > 0 {
@@ -146,6 +165,8 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
             let directory = tilde::expand(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
-        Operand::Command | Operand::BookmarkAction | Operand::KeyAction | Operand::Mode => Ok(Vec::new()),
+        Operand::Command | Operand::BookmarkAction | Operand::KeyAction | Operand::Mode | Operand::Job => {
+            Ok(Vec::new())
+        }
     }
 }

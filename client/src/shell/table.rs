@@ -1,6 +1,7 @@
 //! The table of commands, in the order of their names.
 
 mod bookmark;
+mod jobs;
 mod listing;
 mod read;
 mod sync;
@@ -99,6 +100,7 @@ sftp) makes no difference.",
         summary: "quit",
         details: "Ctrl-D quits as well.",
     },
+    jobs::FG_COMMAND,
     tree::FIND_COMMAND,
     CommandSpec {
         verb: Verb::Flush,
@@ -159,6 +161,7 @@ In sftp -f requests an fsync: sshome always syncs a file before get ends.",
         summary: "show this help, or the help of one command",
         details: "help COMMAND shows its options.",
     },
+    jobs::JOBS_COMMAND,
     CommandSpec {
         verb: Verb::Key,
         name: "key",
@@ -174,6 +177,7 @@ named by -i or ~/.ssh/config; if there are none, the agent's; if it has none, th
 key list shows fingerprint, type, who installed it, and comment. key remove takes fingerprints or files. It refuses
 keys that the administrator has set, and the last way to log in. Sessions of a removed key end at once.",
     },
+    jobs::KILL_COMMAND,
     CommandSpec {
         verb: Verb::Lcd,
         name: "lcd",

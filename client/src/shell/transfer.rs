@@ -18,6 +18,7 @@ use crate::transfer::{
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Shell {
@@ -104,6 +105,9 @@ impl Shell {
 
     /// The progress bars or the observer of a transfer.
     pub(super) fn watch(&self, direction: OperationKind) -> ProgressDisplay {
+        if let Some(job) = &self.job {
+            return ProgressDisplay::new(false).quiet(true).observed_by(Arc::clone(job) as _);
+        }
         let drawn = self.progress && std::io::stderr().is_terminal();
         let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
         let progress = ProgressDisplay::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);

@@ -144,10 +144,7 @@ impl Reconnect for Connection {
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
-        // The server's banner was shown before.
-        let settings = Settings { quiet: true, ..self.settings.clone() };
-        let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
-        Box::new(Connection { handle: None, is_local: self.is_local, settings, accepted, credential })
+        Box::new(self.another())
     }
 
     fn second_conversation(&self) -> SecondConversation {
@@ -169,6 +166,15 @@ impl Reconnect for Connection {
 }
 
 impl Connection {
+    /// A connection to the same server as the same user. It is not connected yet.
+    #[must_use]
+    pub fn another(&self) -> Connection {
+        // The server's banner was shown before.
+        let settings = Settings { quiet: true, ..self.settings.clone() };
+        let (accepted, credential) = (AcceptedHostKey::clone(&self.accepted), self.credential.clone());
+        Connection { handle: None, is_local: self.is_local, settings, accepted, credential }
+    }
+
     async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
         let asker = Asker::silent();
         let check = HostCheck::new(&self.settings, asker.clone(), AcceptedHostKey::clone(&self.accepted))?;
