@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 pub(super) const BOOKMARK_ACTIONS: [&str; 3] = ["add", "list", "remove"];
 
 /// The first line of the file.
-const HEADER: &str = "# Bookmarks of sshome: server, name, directory. They are quoted as at the prompt.\n";
+const FILE_HEADER: &str =
+    "# Bookmarks of sshome: server, name, directory. They are quoted as at the prompt.\n";
 
 /// A name for a directory on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Bookmarks {
 
     /// Replaces the file, so that a crash leaves the old or the new one.
     fn save(&self, file: &Path) -> io::Result<()> {
-        let mut text = HEADER.to_owned();
+        let mut text = FILE_HEADER.to_owned();
         for Bookmark { server, name, directory } in &self.0 {
             text.push_str(&format!("{} {} {}\n", quote(server), quote(name), quote(directory)));
         }

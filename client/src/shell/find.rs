@@ -126,7 +126,7 @@ impl Shell {
     }
 }
 
-/// A path below another one, as find prints it: below the working directory it begins with `./`.
+/// A path below another one, as find prints it, with `./` if it is relative to the working directory.
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
     match directory {
         b"." => [b"./", name].concat(),

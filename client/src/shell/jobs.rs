@@ -39,6 +39,8 @@ struct Job {
     number: usize,
     /// The line that started it, safe to show.
     line: String,
+    /// Whether a partial transfer of it can be resumed.
+    is_resumable: bool,
     cancel: CancellationToken,
     /// What it has printed.
     log: MessageLog,
@@ -178,6 +180,7 @@ impl Shell {
             cancel: cancel.clone(),
             progress: Arc::clone(&progress),
         };
+        let is_resumable = matches!(invocation.command.verb, Verb::Get | Verb::Pull | Verb::Push | Verb::Put);
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let work = logged(log.clone(), async move {
@@ -189,7 +192,7 @@ impl Shell {
         let number = self.background.jobs.iter().map(|job| job.number).max().unwrap_or(0) + 1;
         let line = line.trim_ascii();
         let line = Escaped(line.strip_suffix(b"&").unwrap_or(line).trim_ascii()).to_string();
-        self.background.jobs.push(Job { number, line, cancel, log, progress, task, ended });
+        self.background.jobs.push(Job { number, line, is_resumable, cancel, log, progress, task, ended });
         self.out.note(&format!("[{number}]\n"))
     }
 
@@ -247,7 +250,7 @@ impl Shell {
             tokio::select! {
                 biased;
                 () = job.ended.cancelled() => {}
-                // It goes on ending, and is reported later.
+                // It is reported when it has ended.
                 () = self.cancel.cancelled() => {
                     self.background.jobs.push(job);
                     return Err(ConversationError::Cancelled.into());
@@ -308,7 +311,7 @@ impl Shell {
 
     /// Prints how a job ended, and what it has printed.
     async fn end_of(&mut self, job: Job) -> Result<(), ShellError> {
-        let Job { number, line, log, task, .. } = job;
+        let Job { number, line, is_resumable, log, task, .. } = job;
         let ended = task.await.map_err(|error| ShellError::Failed(error.to_string())).and_then(|ended| ended);
         let (how, result) = match &ended {
             Ok(()) => ("done", Ok(())),
@@ -321,7 +324,7 @@ impl Shell {
             Err(error) if result.is_err() && !matches!(error, ShellError::Reported) => print_error(error),
             _ => {}
         }
-        if how == "cancelled" {
+        if how == "cancelled" && is_resumable {
             warn("a partial transfer remains: the same command resumes it");
         }
         result

@@ -4,7 +4,7 @@ use super::event::{NameFields, OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::ls::Page;
-use super::remote::PREVIOUS;
+use super::remote::PREVIOUS_DIRECTORY;
 use super::tilde::{self, home_directory};
 use super::words::Word;
 use super::{Shell, ShellError};
@@ -31,7 +31,7 @@ impl Shell {
 
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let operand = invocation.operands.first();
-        let is_back = operand.is_some_and(|word| word.bytes() == PREVIOUS);
+        let is_back = operand.is_some_and(|word| word.bytes() == PREVIOUS_DIRECTORY);
         let target = match operand {
             Some(_) if is_back => self
                 .previous_local

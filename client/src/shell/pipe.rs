@@ -24,12 +24,12 @@ pub(super) struct LocalCommand(Arc<Mutex<LocalState>>);
 enum LocalState {
     /// It was not needed yet.
     Waiting(Command),
-    Running(RunningCommand),
+    Running(LocalProcess),
     /// It could not be started, or its end was awaited.
     Ended,
 }
 
-struct RunningCommand {
+struct LocalProcess {
     child: Child,
     /// Kept until the end, so that the keys of the terminal belong to the command.
     #[cfg(unix)]
@@ -71,7 +71,7 @@ impl LocalCommand {
         match command.stdin(Stdio::piped()).spawn() {
             Ok(mut child) => {
                 let input = child.stdin.take().map(|stdin| Arc::new(Mutex::new(stdin)));
-                *state = LocalState::Running(RunningCommand {
+                *state = LocalState::Running(LocalProcess {
                     child,
                     #[cfg(unix)]
                     hold,

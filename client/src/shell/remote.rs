@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 /// The operand of `cd` and `lcd` for the previous directory.
-pub(super) const PREVIOUS: &[u8] = b"-";
+pub(super) const PREVIOUS_DIRECTORY: &[u8] = b"-";
 
 impl Shell {
     pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
@@ -35,7 +35,7 @@ impl Shell {
     pub(super) async fn cd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let path = match invocation.operands.first() {
             None => b"/".to_vec(),
-            Some(word) if word.bytes() == PREVIOUS => return self.cd_back().await,
+            Some(word) if word.bytes() == PREVIOUS_DIRECTORY => return self.cd_back().await,
             Some(word) => match self.bookmarked(word)? {
                 Some(directory) => directory,
                 None => self.one_directory(word).await?,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// The lines of a tree in front of a name: the last one in its directory, and the others; and below them.
 const LAST_BRANCH: (&str, &str) = ("└── ", "    ");
-const BRANCH: (&str, &str) = ("├── ", "│   ");
+const INNER_BRANCH: (&str, &str) = ("├── ", "│   ");
 
 /// The directories of a tree, by their paths below its top.
 type Directories = BTreeMap<Vec<u8>, Vec<Entry>>;
@@ -168,7 +168,7 @@ impl TreeDrawing {
         let mut entries: Vec<&Entry> = entries.iter().filter(is_shown).collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         for (index, entry) in entries.iter().enumerate() {
-            let (branch, below) = if index + 1 == entries.len() { LAST_BRANCH } else { BRANCH };
+            let (branch, below) = if index + 1 == entries.len() { LAST_BRANCH } else { INNER_BRANCH };
             text.push_str(&format!("{indent}{branch}{}", name_cell(entry, &self.options, &self.view)));
             if entry.kind == FileKind::Symlink {
                 text.push_str(&format!(" -> {}", self.view.shown(&entry.target)));
