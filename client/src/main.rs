@@ -57,6 +57,11 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
             return error.exit();
         }
     };
+    if let CommandSource::Command(invocation) = &work
+        && let Some(done) = shell::offline(invocation, out)
+    {
+        return ended(done, out);
+    }
     let settings = match Settings::resolve(cli, &Environment::current()) {
         Ok(settings) => settings,
         Err(error) => {
@@ -80,13 +85,19 @@ async fn attempt(cli: &ClientCli, out: &ShellOutput) -> Exit {
     };
     let done = match Shell::new(conversation, out.clone()) {
         Ok(shell) => {
-            let mut shell = shell.over(connection).with_jobs(cli.jobs);
+            let server = format!("{}@{}:{}", settings.user, settings.host, settings.port);
+            let mut shell = shell.over(connection).with_jobs(cli.jobs).of_server(server);
             let done = work.run(&mut shell, cli, &settings).await;
             shell.close().await;
             done
         }
         Err(error) => Err(error),
     };
+    ended(done, out)
+}
+
+/// Reports a failure. Returns the exit code.
+fn ended(done: Result<(), ShellError>, out: &ShellOutput) -> Exit {
     match done {
         Ok(()) => Exit::Ok,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use unicode_width::UnicodeWidthStr;
 
 /// Prints a warning or a notice, which does not change how the program ends.
@@ -15,8 +16,42 @@ pub fn print_error(message: impl Display) {
 }
 
 fn print(message: impl Display) {
-    // If standard error is closed, only the message is lost.
-    let _ = writeln!(std::io::stderr(), "{}", fitted(&format!("sshome: {message}")));
+    let text = format!("sshome: {message}");
+    if LOG.try_with(|log| log.add(&format!("{text}\n"))).is_err() {
+        // If standard error is closed, only the message is lost.
+        let _ = writeln!(std::io::stderr(), "{}", fitted(&text));
+    }
+}
+
+/// The longest log of a background job, in bytes.
+const MAX_LOG_BYTES: usize = 64 << 10;
+
+tokio::task_local! {
+    static LOG: MessageLog;
+}
+
+/// What a background job prints, until it is shown. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MessageLog(Arc<Mutex<String>>);
+
+impl MessageLog {
+    /// Adds a text. What exceeds the limit is dropped.
+    pub(crate) fn add(&self, text: &str) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() + text.len() <= MAX_LOG_BYTES {
+            log.push_str(text);
+        }
+    }
+
+    /// Takes what was printed.
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Runs a background job: its messages go to the log, since somebody may be typing on the terminal.
+pub(crate) async fn logged<T>(log: MessageLog, job: impl Future<Output = T>) -> T {
+    LOG.scope(log, job).await
 }
 
 /// A message as standard error shows it: at a terminal, broken between words.

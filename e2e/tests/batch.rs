@@ -122,7 +122,7 @@ async fn the_first_failure_ends_a_batch_with_its_exit_code() {
         ("ln a b\n", 1, "symbolic"),
         ("!exit 3\n", 1, "ended with"),
         ("frobnicate\n", 2, "unknown command"),
-        ("chmod 644 a\n", 2, "chmod is not supported"),
+        ("chgrp 1 a\n", 2, "chgrp is not supported"),
         ("get\n", 2, "missing argument"),
         ("get 'a\n", 2, "close the quote"),
     ] {

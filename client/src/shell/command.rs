@@ -1,6 +1,8 @@
 //! A row of the command table: name, operands, options and help.
 
 use super::flag::Flag;
+use super::suggestion;
+use sshome_wire::display::Escaped;
 use std::fmt::Write;
 
 /// More options without a letter than this are not listed in a synopsis.
@@ -10,17 +12,27 @@ const MAX_WORDS_IN_SYNOPSIS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the table says it
 pub enum Verb {
+    Bookmark,
+    Cat,
     Cd,
     Check,
+    Chmod,
     Cp,
     Df,
+    Du,
+    Edit,
     Exit,
+    Fg,
+    Find,
     Flush,
     Get,
     Hash,
     Help,
+    Jobs,
     Key,
+    Kill,
     Lcd,
+    Less,
     Lls,
     Lmkdir,
     Ln,
@@ -39,6 +51,7 @@ pub enum Verb {
     Shell,
     Stat,
     Symlink,
+    Tree,
     Version,
 }
 
@@ -55,8 +68,14 @@ pub enum Operand {
     LocalDirectory,
     /// A command.
     Command,
+    /// An action of `bookmark`.
+    BookmarkAction,
     /// An action of `key`.
     KeyAction,
+    /// Permission bits.
+    Mode,
+    /// A background job.
+    Job,
 }
 
 impl Operand {
@@ -94,8 +113,13 @@ pub struct CommandSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// The command is unknown.
-    #[error("unknown command {0}: try \"help\"")]
-    Unknown(String),
+    #[error("unknown command {name}: {advice}")]
+    Unknown {
+        /// Its name, safe to show.
+        name: String,
+        /// What to do.
+        advice: String,
+    },
     /// It is a command of sftp that is not supported.
     #[error("{command} is not supported: {instead}")]
     Unsupported {
@@ -105,14 +129,14 @@ pub enum CommandError {
         instead: &'static str,
     },
     /// The command has no such option.
-    #[error("{command}: unknown option {flag}; usage: {usage}")]
+    #[error("{command}: unknown option {flag}: {advice}")]
     Flag {
         /// The command.
         command: &'static str,
         /// The option as given.
         flag: String,
-        /// Its usage.
-        usage: String,
+        /// A similar option, or its usage.
+        advice: String,
     },
     /// The value of an option is invalid or missing.
     #[error("{flag} of {command}: {problem}")]
@@ -142,6 +166,17 @@ pub enum CommandError {
         /// Its usage.
         usage: String,
     },
+}
+
+impl CommandError {
+    /// The command of this name is unknown. A similar one is suggested.
+    pub(super) fn unknown(name: &[u8]) -> CommandError {
+        let advice = match suggestion::command(name) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "try \"help\"".to_owned(),
+        };
+        CommandError::Unknown { name: Escaped(name).to_string(), advice }
+    }
 }
 
 impl CommandSpec {

@@ -1,5 +1,6 @@
 //! Tab completion, without I/O: a line becomes a query, and the names that answer it become a completion.
 
+use super::bookmarks::BOOKMARK_ACTIONS;
 use super::command::{CommandSpec, Operand};
 use super::flag::takes_next;
 use super::glob::GlobEntry;
@@ -67,9 +68,11 @@ pub(super) fn question(line: &str) -> Option<(usize, CompletionQuery)> {
     }
     match if index == 0 { first } else { others } {
         Operand::Command => words(commands()),
+        Operand::Mode | Operand::Job => None,
+        Operand::BookmarkAction => words(BOOKMARK_ACTIONS.iter().map(ToString::to_string).collect()),
         Operand::KeyAction => words(KEY_ACTIONS.iter().map(ToString::to_string).collect()),
         operand => {
-            if last.letters() == [(b'~', false)] && operand.is_local() {
+            if last.letters() == [(b'~', false)] {
                 return words(vec!["~/".to_owned()]);
             }
             let slash = typed.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
@@ -116,7 +119,7 @@ pub(super) fn completion(question: &CompletionQuery, names: Vec<GlobEntry>) -> C
             };
             let mut fitting: Vec<GlobEntry> = names.into_iter().filter(fits).collect();
             fitting.sort_by(|a, b| a.name.cmp(&b.name));
-            let written = |name: &[u8]| written(*operand, directory, *only_operands, name);
+            let written = |name: &[u8]| written(directory, *only_operands, name);
             match fitting.as_slice() {
                 [only] => Completion::Text(written(&only.name) + end(only, " ")),
                 _ => {
@@ -143,9 +146,9 @@ fn end(name: &GlobEntry, file: &'static str) -> &'static str {
 }
 
 /// A name as a word of the line. The `~` of the home directory stays, and no name looks like an option.
-fn written(operand: Operand, directory: &Word, only_operands: bool, name: &[u8]) -> String {
+fn written(directory: &Word, only_operands: bool, name: &[u8]) -> String {
     let (begin, rest) = match directory.letters() {
-        [(b'~', false), (b'/', _), ..] if operand.is_local() => ("~/", directory.split_at(2).1.bytes()),
+        [(b'~', false), (b'/', _), ..] => ("~/", directory.split_at(2).1.bytes()),
         _ => ("", directory.bytes()),
     };
     let path = [rest.as_slice(), name].concat();
@@ -232,9 +235,9 @@ mod tests {
     #[test]
     fn commands_and_options_are_completed() {
         assert_eq!(completed("mk", &[]), text("mkdir "));
-        assert_eq!(completed("l", &[]), choice(&["lcd", "lls", "lmkdir", "ln", "lpwd", "ls"]));
+        assert_eq!(completed("l", &[]), choice(&["lcd", "less", "lls", "lmkdir", "ln", "lpwd", "ls"]));
         assert_eq!(completed("lc", &[]), text("lcd "));
-        assert_eq!(completed("ch", &[]), text("check "));
+        assert_eq!(completed("che", &[]), text("check "));
         assert_eq!(completed("pull --max-d", &[]), text("--max-delete "));
         assert_eq!(completed("hash --", &[]), text("--verify "));
         assert!(
@@ -270,8 +273,8 @@ mod tests {
         assert_eq!(completed("put ~/f", all), text("~/file "));
         assert_eq!(completed("put ~", all), text("~/"));
         assert_eq!(completed("put '~'/f", all), text("\\~/file "));
-        // On the server, `~` is an ordinary name.
-        assert_eq!(completed("get ~/f", all), text("\\~/file "));
+        assert_eq!(completed("get ~/f", all), text("~/file "));
+        assert_eq!(completed("cd ~", all), text("~/"));
         assert_eq!(completed("rm -d", all), text("./-dash "));
         assert_eq!(completed("rm -- -d", all), text("-dash "));
         assert_eq!(completed("cd -", &[(b"-dash", true)]), text("./-dash/"));

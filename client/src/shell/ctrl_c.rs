@@ -4,6 +4,7 @@ use crate::messages::{end_line, warn};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -40,15 +41,15 @@ impl CtrlC {
         *self = CtrlC::new();
     }
 
-    /// Cancels at the first Ctrl-C, and returns at the second. While `others` run, the key is theirs. `is_shown` says
-    /// that the terminal has echoed the key on an unfinished line.
-    pub(super) async fn twice(mut self, cancel: &CancellationToken, others: bool, is_shown: bool) {
-        if others {
-            loop {
-                self.next().await;
+    /// Cancels at the first Ctrl-C, and returns at the second. While `local_runs`, the key belongs to a local program.
+    /// `is_shown` says that the terminal has echoed the key on an unfinished line.
+    pub(super) async fn twice(mut self, cancel: &CancellationToken, local_runs: &AtomicBool, is_shown: bool) {
+        loop {
+            self.next().await;
+            if !local_runs.load(Ordering::Relaxed) {
+                break;
             }
         }
-        self.next().await;
         cancel.cancel();
         if is_shown {
             end_line();

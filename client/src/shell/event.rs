@@ -86,6 +86,12 @@ pub(super) enum OutputEvent<'a> {
         replacing: u64,
         left: u64,
     },
+    /// A line of du: the bytes of a directory, or of a file.
+    Size {
+        #[serde(flatten)]
+        name: NameFields<'a>,
+        size: u64,
+    },
     /// A partial upload.
     Part {
         #[serde(flatten)]
@@ -269,6 +275,10 @@ impl<'a> OutputEvent<'a> {
             links: entry.links,
             target: (entry.kind == FileKind::Symlink).then(|| TargetFields::new(&entry.target)),
         })
+    }
+
+    pub(super) fn size(path: &'a [u8], size: u64) -> OutputEvent<'a> {
+        OutputEvent::Size { name: NameFields::new(path), size }
     }
 
     pub(super) fn digest(path: &'a [u8], hashed: &Hashed) -> OutputEvent<'a> {

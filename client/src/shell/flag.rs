@@ -131,6 +131,18 @@ pub(super) const ALL_FLAG: Flag =
 /// The placeholder of `--backup-dir`.
 pub(super) const BACKUP_DIR_LETTER: char = '\u{1d}';
 
+/// The placeholder of `--name`.
+pub(super) const NAME_LETTER: char = '\u{3}';
+
+/// The placeholder of `--type`.
+pub(super) const TYPE_LETTER: char = '\u{4}';
+
+/// The placeholder of `--max-depth`.
+pub(super) const MAX_DEPTH_LETTER: char = '\u{7}';
+
+/// The option of `find` for paths that end with a NUL.
+pub(super) const NUL_LETTER: char = '0';
+
 /// The placeholder of `--watch`.
 pub(super) const WATCH_LETTER: char = '\u{1e}';
 
@@ -240,7 +252,7 @@ fn pattern(text: &str) -> Result<(), String> {
 
 impl Flag {
     /// An option of one word with a value.
-    const fn with_value(
+    pub(super) const fn with_value(
         short: char,
         long: &'static str,
         name: &'static str,

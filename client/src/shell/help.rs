@@ -19,7 +19,9 @@ pub(super) fn overview(width: usize) -> String {
         row(&mut out, &command.synopsis(), command.summary, 0, width);
     }
     out.push('\n');
-    let more = "help COMMAND shows more.\nNames are quoted as in a shell; *, ? and [a-z] match names.";
+    let more = "help COMMAND shows more.\nNames are quoted as in a shell; *, ? and [a-z] match names.\n\
+                COMMAND | LOCAL COMMAND sends the output to a local command; & at the end runs a transfer in the \
+                background.\nEvery command has --help.";
     paragraph(&mut out, more, 0, width);
     out
 }

@@ -6,19 +6,21 @@ use super::ctrl_c::CtrlC;
 use super::error::ShellError;
 use super::event::OutputEvent;
 use super::failures::Failures;
-use super::glob::{self, Cached, GlobEntry, GlobSource, LocalTree};
 use super::invocation::Invocation;
+use super::jobs::{BackgroundJobs, JobProgress};
 use super::output::ShellOutput;
 use super::parse::parse_command;
-use super::words::{self, Word};
-use super::{help, listing, tilde};
+use super::pipe::LocalCommand;
+use super::words::{self, CommandLine, Word};
+use super::{help, listing};
 use crate::conversation::{Conversation, ConversationError};
 use crate::ssh::Connection;
 use crate::transfer::Jobs;
-use sshome_wire::{Entries, Entry, FileKind, PROTOCOL_VERSION, Reply, Request};
+use sshome_wire::{PROTOCOL_VERSION, RemotePath, Reply, Request, Status};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 /// Whether to continue after a command.
@@ -38,6 +40,9 @@ pub struct Shell {
     pub(super) cancel: CancellationToken,
     /// The local working directory, absolute.
     pub(super) local: PathBuf,
+    /// The working directories before the last `cd` and `lcd`.
+    pub(super) previous: Option<RemotePath>,
+    pub(super) previous_local: Option<PathBuf>,
     pub(super) out: ShellOutput,
     /// Whether progress bars are shown.
     pub(super) progress: bool,
@@ -47,12 +52,19 @@ pub struct Shell {
     pub(super) arguments: bool,
     /// Whether standard input can be uploaded: no commands come from it, and it was not uploaded before.
     pub(super) stdin_is_free: bool,
+    /// The server, as `USER@HOST:PORT`, for bookmarks.
+    pub(super) server: String,
     /// The default number of connections of a transfer.
     pub(super) jobs: Jobs,
     /// Whether commands are typed at the prompt, so that a lost connection does not end the shell.
     pub(super) is_prompt: bool,
     /// The connection is lost, and that was reported.
     pub(super) is_lost: bool,
+    /// A local program has the terminal: Ctrl-C belongs to it.
+    pub(super) local_runs: Arc<AtomicBool>,
+    pub(super) background: BackgroundJobs,
+    /// The progress of the background job that this shell runs.
+    pub(super) job: Option<Arc<JobProgress>>,
     /// A Ctrl-C that was pressed since the prompt was shown. It cancels the command that was typed there.
     pub(super) pressed: Option<CtrlC>,
 }
@@ -70,14 +82,20 @@ impl Shell {
             connection: None,
             cancel: CancellationToken::new(),
             local,
+            previous: None,
+            previous_local: None,
             progress: !out.is_quiet() && !out.is_for_programs(),
             out,
             batch: false,
             arguments: false,
             stdin_is_free: false,
+            server: String::new(),
             jobs: Jobs::default(),
             is_prompt: false,
             is_lost: false,
+            local_runs: Arc::default(),
+            background: BackgroundJobs::default(),
+            job: None,
             pressed: None,
         })
     }
@@ -89,13 +107,19 @@ impl Shell {
     /// If the command fails or is cancelled.
     pub async fn argument(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         (self.arguments, self.stdin_is_free) = (true, true);
-        self.run(invocation).await
+        self.perform(invocation, None).await
     }
 
     /// This shell with the connection of its conversation: transfers reconnect if it is lost.
     #[must_use]
     pub fn over(self, connection: Connection) -> Shell {
         Shell { connection: Some(connection), ..self }
+    }
+
+    /// This shell with the name of its server, `USER@HOST:PORT`, which its bookmarks belong to.
+    #[must_use]
+    pub fn of_server(self, server: String) -> Shell {
+        Shell { server, ..self }
     }
 
     /// This shell with this default number of connections of a transfer.
@@ -118,15 +142,31 @@ impl Shell {
     /// If the line is not a valid command, or the command fails.
     pub async fn line(&mut self, line: &[u8]) -> Result<Flow, ShellError> {
         // A trailing blank may belong to the last word, after a backslash.
-        let line = line.trim_ascii_start();
-        let words = match line.strip_prefix(b"!") {
-            Some(rest) if rest.trim_ascii().is_empty() => vec![Word::plain(b"!")],
-            Some(rest) => vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)],
-            None => words::split(line)?,
+        let typed = line.trim_ascii_start();
+        let words = |words| CommandLine { words, ..CommandLine::default() };
+        let line = match typed.strip_prefix(b"!") {
+            Some(rest) if rest.trim_ascii().is_empty() => words(vec![Word::plain(b"!")]),
+            Some(rest) => words(vec![Word::plain(b"!"), Word::plain(b"--"), Word::literal(rest)]),
+            None if self.is_prompt => words::command_line(typed)?,
+            None => words(words::split(typed)?),
         };
-        match parse_command(&words)? {
-            Some(invocation) => self.run(&invocation).await,
+        match parse_command(&line.words)? {
+            Some(invocation) if line.background => {
+                self.stay();
+                self.start_job(invocation, typed).map(|()| Flow::Continue)
+            }
+            Some(invocation) => self.perform(&invocation, line.pipe.as_deref()).await,
             None => Ok(Flow::Continue),
+        }
+    }
+
+    /// Runs a command, with the local command line that reads its output, or the pager of `less`.
+    async fn perform(&mut self, invocation: &Invocation, pipe: Option<&[u8]>) -> Result<Flow, ShellError> {
+        let is_paged = invocation.command.verb == Verb::Less && self.out.is_terminal();
+        match pipe {
+            Some(line) => self.pipe(invocation, LocalCommand::line(line, &self.local), false).await,
+            None if is_paged => self.pipe(invocation, LocalCommand::pager(), true).await,
+            None => self.run(invocation).await,
         }
     }
 
@@ -136,35 +176,46 @@ impl Shell {
     /// If the command fails or is cancelled.
     pub async fn run(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         self.cancel = CancellationToken::new();
+        if invocation.command.verb != Verb::Exit {
+            self.stay();
+        }
         self.out.event(&started(invocation))?;
         let cancel = self.cancel.clone();
-        // A command of `!` gets the signal itself, and this shell waits for its end.
-        let others = invocation.command.verb == Verb::Shell;
+        let local_runs = Arc::clone(&self.local_runs);
         let pressed = self.pressed.take().unwrap_or_else(CtrlC::new);
         let draws = matches!(
             invocation.command.verb,
-            Verb::Check | Verb::Cp | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
+            Verb::Check | Verb::Cp | Verb::Fg | Verb::Get | Verb::Hash | Verb::Pull | Verb::Push | Verb::Put
         );
-        let is_shown = !(draws && self.progress);
+        let is_shown = !(draws && self.progress || self.out.is_piped());
         tokio::select! {
             biased;
             result = self.execute(invocation) => result,
-            () = pressed.twice(&cancel, others, is_shown) => Err(ShellError::Abandoned),
+            () = pressed.twice(&cancel, &local_runs, is_shown) => Err(ShellError::Abandoned),
         }
     }
 
-    async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
+    pub(super) async fn execute(&mut self, invocation: &Invocation) -> Result<Flow, ShellError> {
         self.connect_again_for(invocation.command.verb).await?;
         match invocation.command.verb {
-            Verb::Exit => return Ok(Flow::Leave),
+            Verb::Exit => return self.leave().map(|()| Flow::Leave),
+            Verb::Bookmark => self.bookmark(invocation).await,
+            Verb::Cat | Verb::Less => self.cat(invocation).await,
             Verb::Cd => self.cd(invocation).await,
             Verb::Check => self.check(invocation).await,
+            Verb::Chmod => self.chmod(invocation).await,
             Verb::Cp => self.cp(invocation).await,
             Verb::Df => self.df(invocation).await,
+            Verb::Du => self.du(invocation).await,
+            Verb::Edit => self.edit(invocation).await,
+            Verb::Fg => self.fg(invocation).await,
+            Verb::Find => self.find(invocation).await,
             Verb::Get => self.get(invocation).await,
             Verb::Hash => self.hash(invocation).await,
-            Verb::Help => self.help(invocation),
+            Verb::Help => show_help(&self.out, invocation),
+            Verb::Jobs => self.list_jobs().await,
             Verb::Key => self.key(invocation).await,
+            Verb::Kill => self.kill(invocation).await,
             Verb::Lcd => self.lcd(invocation),
             Verb::Lls => self.lls(invocation).await,
             Verb::Lmkdir => self.lmkdir(invocation),
@@ -183,23 +234,11 @@ impl Shell {
             Verb::Rmdir => self.rmdir(invocation).await,
             Verb::Shell => self.other_shell(invocation).await,
             Verb::Stat => self.stat(invocation).await,
+            Verb::Tree => self.tree(invocation).await,
             Verb::Flush => self.flush().await,
             Verb::Version => self.version(),
         }
         .map(|()| Flow::Continue)
-    }
-
-    fn help(&self, invocation: &Invocation) -> Result<(), ShellError> {
-        let Some(word) = invocation.operands.first() else {
-            return self.out.say(&help::overview(listing::width()));
-        };
-        match CommandSpec::find(&word.bytes()) {
-            Some(command) => self.out.say(&help::help(command, listing::width())),
-            None => {
-                let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-                Err(CommandError::Unknown(shown).into())
-            }
-        }
     }
 
     fn version(&self) -> Result<(), ShellError> {
@@ -215,12 +254,24 @@ impl Shell {
     pub(super) async fn request_all(
         &mut self,
         requests: Vec<Request>,
+        each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
+    ) -> Result<(), ShellError> {
+        self.request_all_but(requests, |_| false, each).await
+    }
+
+    /// The same. Refusals with these statuses are not reported.
+    pub(super) async fn request_all_but(
+        &mut self,
+        requests: Vec<Request>,
+        is_ignored: impl Fn(Status) -> bool + Send + Sync,
         mut each: impl FnMut(usize, Reply) -> Result<(), ShellError> + Send,
     ) -> Result<(), ShellError> {
         let mut failures = Failures::new(&self.out);
         let mut stopped = Ok(());
         let mut judge = |index, reply: Reply| {
-            let result = if reply.status.is_error() {
+            let result = if is_ignored(reply.status) {
+                Ok(())
+            } else if reply.status.is_error() {
                 Err(ConversationError::Refused(reply).into())
             } else {
                 each(index, reply)
@@ -233,110 +284,22 @@ impl Shell {
         stopped?;
         failures.verdict()
     }
-
-    /// The paths on the server that words expand to.
-    pub(super) async fn remote_paths(&mut self, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError> {
-        Ok(self.remote_entries(words).await?.into_iter().map(|(path, _)| path).collect())
-    }
-
-    /// As [`remote_paths`](Self::remote_paths), with the entries that the server has sent for them.
-    pub(super) async fn remote_entries(
-        &mut self,
-        words: &[Word],
-    ) -> Result<Vec<(Vec<u8>, Option<Entry>)>, ShellError> {
-        let mut named = Vec::with_capacity(words.len());
-        for word in words {
-            named.push(if self.arguments { self.argument_word(word).await? } else { word.clone() });
-        }
-        let seen = HashMap::new();
-        let tree = RemoteTree { conversation: &mut self.conversation, cancel: &self.cancel, seen };
-        let mut tree = Cached::new(tree);
-        let paths = paths(&mut tree, &named).await?;
-        let mut seen = tree.into_inner().seen;
-        Ok(paths
-            .into_iter()
-            .map(|path| (seen.remove(&path), path))
-            .map(|(entry, path)| (path, entry))
-            .collect())
-    }
-
-    /// The meaning of an argument of the program: a name if it exists on the server, otherwise a pattern. A script that
-    /// passes on a name means exactly that name.
-    async fn argument_word(&mut self, word: &Word) -> Result<Word, ShellError> {
-        if !word.is_glob() {
-            return Ok(word.clone());
-        }
-        match self.request(Request::Stat { path: word.bytes(), follow: false }).await {
-            Ok(_) => Ok(Word::literal(&word.bytes())),
-            Err(ShellError::Conversation(ConversationError::Refused(_))) => Ok(word.unescaped()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// As [`argument_word`](Self::argument_word), for local names.
-    fn local_argument_word(&self, word: &Word) -> Result<Word, ShellError> {
-        let exists = word.is_glob() && self.local_path(&word.bytes())?.symlink_metadata().is_ok();
-        Ok(if exists { Word::literal(&word.bytes()) } else { word.unescaped() })
-    }
-
-    /// The local paths that words expand to. A `~` in the program's arguments was expanded by the other shell.
-    pub(super) async fn local_paths(&mut self, words: &[Word]) -> Result<Vec<PathBuf>, ShellError> {
-        let named = words.iter().map(|word| match self.arguments {
-            true => self.local_argument_word(word),
-            false => tilde::expand(word),
-        });
-        let words = named.collect::<Result<Vec<_>, _>>()?;
-        let paths = paths(&mut Cached::new(LocalTree::new(self.local.clone())), &words).await?;
-        paths.iter().map(|path| self.local_path(path)).collect()
-    }
 }
 
-/// The server's directories.
-pub(super) struct RemoteTree<'a> {
-    pub(super) conversation: &'a mut Conversation,
-    pub(super) cancel: &'a CancellationToken,
-    /// Entries that were seen, by path.
-    pub(super) seen: HashMap<Vec<u8>, Entry>,
+/// Runs a command that needs no server, before the login; `None` if it needs one.
+pub fn offline(invocation: &Invocation, out: &ShellOutput) -> Option<Result<(), ShellError>> {
+    let is_help = invocation.command.verb == Verb::Help;
+    is_help.then(|| out.event(&started(invocation)).and_then(|()| show_help(out, invocation)))
 }
 
-impl GlobSource for RemoteTree<'_> {
-    type Error = ConversationError;
-
-    async fn names(&mut self, directory: &[u8]) -> Result<Vec<GlobEntry>, ConversationError> {
-        let path = if directory.is_empty() { b"." } else { directory };
-        let mut found = Vec::new();
-        let mut each = |entries: Entries| found.extend(entries.entries);
-        match self.conversation.list(path, false, self.cancel, &mut each).await {
-            Ok(entry) if entry.kind == FileKind::Directory => {}
-            // Nothing matches in a path that is not a directory, or is unreadable.
-            Ok(_) | Err(ConversationError::Refused(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        }
-        let name = |entry: &Entry| GlobEntry {
-            may_be_directory: matches!(entry.kind, FileKind::Directory | FileKind::Symlink),
-            is_link: entry.kind == FileKind::Symlink,
-            name: entry.name.clone(),
-        };
-        let names = found.iter().map(name).collect();
-        self.seen.extend(found.into_iter().map(|entry| ([directory, &entry.name].concat(), entry)));
-        Ok(names)
+fn show_help(out: &ShellOutput, invocation: &Invocation) -> Result<(), ShellError> {
+    let Some(word) = invocation.operands.first() else {
+        return out.say(&help::overview(listing::width()));
+    };
+    match CommandSpec::find(&word.bytes()) {
+        Some(command) => out.say(&help::help(command, listing::width())),
+        None => Err(CommandError::unknown(&word.bytes()).into()),
     }
-}
-
-async fn paths<T: GlobSource>(tree: &mut T, words: &[Word]) -> Result<Vec<Vec<u8>>, ShellError>
-where
-    ShellError: From<T::Error>,
-{
-    let mut all = Vec::new();
-    for word in words {
-        let paths = glob::expand(tree, word).await?;
-        if paths.is_empty() {
-            let shown = sshome_wire::display::Escaped(&word.bytes()).to_string();
-            return Err(ShellError::Failed(format!("no match for {shown}")));
-        }
-        all.extend(paths);
-    }
-    Ok(all)
 }
 
 fn started(invocation: &Invocation) -> OutputEvent<'_> {

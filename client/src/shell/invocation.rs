@@ -23,6 +23,12 @@ impl Invocation {
         Invocation { command, flags: Vec::new(), values: Vec::new(), operands: Vec::new() }
     }
 
+    /// The request for the help of a command.
+    pub(super) fn help_for(command: &'static CommandSpec) -> Invocation {
+        let help = CommandSpec::find(b"help").unwrap_or(command);
+        Invocation { operands: vec![Word::literal(command.name.as_bytes())], ..Invocation::new(help) }
+    }
+
     /// Whether the option was given.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {

@@ -1,5 +1,7 @@
 //! The text of listings, without I/O.
 
+use super::colors::Colors;
+use super::columns::{Cell, aligned, columns};
 use super::quoted::quoted;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,6 +26,8 @@ pub struct ListingOptions {
     pub reverse: bool,
     /// `-1`: one name per line.
     pub single: bool,
+    /// `-F`: a character for the type after each name.
+    pub classify: bool,
 }
 
 /// The sort key of a listing.
@@ -49,6 +53,8 @@ pub struct View {
     pub zone: TimeZone,
     /// The current time: older dates are shown with their year.
     pub now: Timestamp,
+    /// The colours of names, on a terminal that has them.
+    pub colors: Option<Colors>,
 }
 
 /// The number of columns of standard output; 80 if unknown.
@@ -59,12 +65,12 @@ pub fn width() -> usize {
 }
 
 impl View {
-    /// The view of standard output, with the current time.
+    /// The view of a terminal that is standard output, or of something else; with the current time.
     #[must_use]
-    pub fn current() -> View {
-        use std::io::IsTerminal;
-        let width = std::io::stdout().is_terminal().then(width);
-        View { width, zone: TimeZone::system(), now: Timestamp::now() }
+    pub fn current(is_terminal: bool) -> View {
+        let width = is_terminal.then(width);
+        let colors = if is_terminal { Colors::current() } else { None };
+        View { width, zone: TimeZone::system(), now: Timestamp::now(), colors }
     }
 }
 
@@ -79,10 +85,38 @@ pub fn entries(entries: &[Entry], options: &ListingOptions, view: &View) -> Stri
     if options.long {
         return long(entries, options, view);
     }
-    let names: Vec<String> = entries.iter().map(|entry| view.shown(&entry.name)).collect();
-    match view.width {
-        Some(width) if !options.single => columns(&aligned(names), width),
-        _ => names.iter().fold(String::new(), |out, name| out + name + "\n"),
+    let in_columns = view.width.filter(|_| !options.single);
+    let cells = cells(entries, options, view, in_columns.is_some());
+    match in_columns {
+        Some(width) => columns(&cells, width),
+        None => cells.iter().fold(String::new(), |out, cell| out + &cell.text + "\n"),
+    }
+}
+
+/// The names of entries, in their colours, with the characters of `-F`.
+fn cells(entries: &[Entry], options: &ListingOptions, view: &View, align: bool) -> Vec<Cell> {
+    let names = entries.iter().map(|entry| view.shown(&entry.name)).collect();
+    let names = if align { aligned(names) } else { names };
+    let cell = |(entry, name): (&Entry, String)| {
+        let mark = if options.classify { mark(entry, options) } else { "" };
+        let text = view.colors.as_ref().map_or_else(|| name.clone(), |colors| colors.paint(entry, &name));
+        Cell { width: name.width() + mark.len(), text: text + mark }
+    };
+    entries.iter().zip(names).map(cell).collect()
+}
+
+/// A name, in its colour and with its character of `-F`.
+pub(super) fn name_cell(entry: &Entry, options: &ListingOptions, view: &View) -> String {
+    cells(std::slice::from_ref(entry), options, view, false).pop().map(|cell| cell.text).unwrap_or_default()
+}
+
+/// The character of `-F`. In the long form the target is behind a link.
+fn mark(entry: &Entry, options: &ListingOptions) -> &'static str {
+    match entry.kind {
+        FileKind::Directory => "/",
+        FileKind::Symlink if !options.long => "@",
+        FileKind::File if entry.mode & 0o111 != 0 => "*",
+        _ => "",
     }
 }
 
@@ -92,15 +126,6 @@ impl View {
     pub fn shown(&self, name: &[u8]) -> String {
         if self.width.is_some() { quoted(name) } else { Escaped(name).to_string() }
     }
-}
-
-/// If some names are quoted, puts a blank before the others, so that all begin in the same column.
-fn aligned(names: Vec<String>) -> Vec<String> {
-    let is_quoted = |name: &String| name.starts_with(['\'', '"']);
-    if !names.iter().any(is_quoted) {
-        return names;
-    }
-    names.into_iter().map(|name| if is_quoted(&name) { name } else { format!(" {name}") }).collect()
 }
 
 /// The ten characters of `ls -l` for type and permissions.
@@ -143,9 +168,7 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
     let links = entries.iter().map(|entry| entry.links.to_string().len()).max().unwrap_or(0);
     let sizes = entries.iter().map(|entry| size(entry).len()).max().unwrap_or(0);
     let mut out = String::new();
-    let names = entries.iter().map(|entry| view.shown(&entry.name)).collect();
-    let names = if view.width.is_some() { aligned(names) } else { names };
-    for (entry, name) in entries.iter().zip(names) {
+    for (entry, name) in entries.iter().zip(cells(entries, options, view, view.width.is_some())) {
         // Writing into a String cannot fail.
         let _ = write!(
             out,
@@ -154,7 +177,7 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
             entry.links,
             size(entry),
             short_time(entry.mtime, view),
-            name
+            name.text
         );
         if entry.kind == FileKind::Symlink {
             let _ = write!(out, " -> {}", view.shown(&entry.target));
@@ -167,37 +190,6 @@ fn long(entries: &[Entry], options: &ListingOptions, view: &View) -> String {
 /// Twelve columns, as [`ls_time`] has them.
 fn short_time(time: Time, view: &View) -> String {
     ls_time(time.seconds, view.now.as_second(), &view.zone).unwrap_or_else(|| format!("{:>12}", "?"))
-}
-
-/// Names in as many columns as fit, each as wide as it needs, read downwards.
-pub(super) fn columns(names: &[String], width: usize) -> String {
-    const COLUMN_GAP: usize = 2;
-    let widths: Vec<usize> = names.iter().map(|name| name.as_str().width()).collect();
-    let mut rows = names.len().max(1);
-    let mut fitting: Vec<usize> = Vec::new();
-    // A column needs at least one character and a gap.
-    for count in (1..=names.len().min(width.div_ceil(1 + COLUMN_GAP))).rev() {
-        rows = names.len().div_ceil(count);
-        fitting = widths.chunks(rows).map(|column| column.iter().max().copied().unwrap_or(0)).collect();
-        if fitting.iter().sum::<usize>() + COLUMN_GAP * fitting.len().saturating_sub(1) <= width {
-            break;
-        }
-    }
-    let mut out = String::new();
-    for row in 0..rows {
-        let mut padding = 0;
-        for (column, column_width) in fitting.iter().enumerate() {
-            let index = column * rows + row;
-            let (Some(name), Some(name_width)) = (names.get(index), widths.get(index)) else { break };
-            // Writing into a String cannot fail.
-            let _ = write!(out, "{:padding$}{name}", "");
-            padding = column_width.saturating_sub(*name_width) + COLUMN_GAP;
-        }
-        if !names.is_empty() {
-            out.push('\n');
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -223,7 +215,7 @@ mod tests {
     }
 
     fn view(width: Option<usize>) -> View {
-        View { width, zone: TimeZone::UTC, now: "2026-11-22T14:44:00Z".parse().unwrap() }
+        View { width, zone: TimeZone::UTC, now: "2026-11-22T14:44:00Z".parse().unwrap(), colors: None }
     }
 
     fn named(names: &[&str]) -> Vec<Entry> {
@@ -254,19 +246,6 @@ mod tests {
         for line in shown.lines() {
             assert!(line.width() <= 24, "{line}");
         }
-    }
-
-    #[test]
-    fn columns_fit_every_width() {
-        let names: Vec<String> = (0..57).map(|i| "x".repeat(i % 13 + 1)).collect();
-        for width in 13..200 {
-            let shown = columns(&names, width);
-            assert!(shown.lines().all(|line| line.width() <= width), "{width}");
-            assert_eq!(shown.split_whitespace().count(), names.len(), "{width}");
-        }
-        // A name wider than the terminal has a line of its own.
-        assert_eq!(columns(&["wide".into(), "wider".into()], 2), "wide\nwider\n");
-        assert_eq!(columns(&[], 80), "");
     }
 
     #[test]
@@ -328,6 +307,23 @@ mod tests {
             shown(ListingOptions { order: Order::Size, all: true, ..ListingOptions::default() }),
             ".hidden a b B "
         );
+    }
+
+    #[test]
+    fn marks_and_colours_take_no_other_columns() {
+        let mut entries = named(&["dir", "link", "run", "text"]);
+        entries[0].kind = FileKind::Directory;
+        (entries[1].kind, entries[1].target) = (FileKind::Symlink, b"dir".to_vec());
+        entries[2].mode = 0o755;
+        let options = ListingOptions { classify: true, ..ListingOptions::default() };
+        assert_eq!(super::entries(&entries, &options, &view(Some(80))), "dir/  link@  run*  text\n");
+        let long = ListingOptions { long: true, ..options.clone() };
+        let shown = super::entries(&entries, &long, &view(None));
+        assert!(shown.contains(" dir/\n") && shown.contains(" link -> dir\n"), "{shown}");
+        let painted = View { colors: Colors::of("", "xterm", None), ..view(Some(12)) };
+        let shown = super::entries(&entries, &options, &painted);
+        assert!(shown.contains("\x1b[01;34mdir\x1b[0m/  "), "{shown:?}");
+        assert_eq!(shown.lines().count(), 2, "{shown:?}");
     }
 
     #[test]

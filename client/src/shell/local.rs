@@ -4,6 +4,7 @@ use super::event::{NameFields, OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::ls::Page;
+use super::remote::PREVIOUS_DIRECTORY;
 use super::tilde::{self, home_directory};
 use super::words::Word;
 use super::{Shell, ShellError};
@@ -18,7 +19,8 @@ use std::io;
 #[cfg(unix)]
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::Ordering;
 
 impl Shell {
     pub(super) fn lpwd(&self) -> Result<(), ShellError> {
@@ -28,7 +30,13 @@ impl Shell {
     }
 
     pub(super) fn lcd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        let target = match invocation.operands.first() {
+        let operand = invocation.operands.first();
+        let is_back = operand.is_some_and(|word| word.bytes() == PREVIOUS_DIRECTORY);
+        let target = match operand {
+            Some(_) if is_back => self
+                .previous_local
+                .clone()
+                .ok_or_else(|| ShellError::Failed("there is no previous local directory yet".to_owned()))?,
             Some(word) => self.local_path(&tilde::expand(word)?.bytes())?,
             None => home_directory()?,
         };
@@ -36,8 +44,8 @@ impl Shell {
         let target = target.canonicalize().map_err(failed)?;
         // It must be readable as well.
         std::fs::read_dir(&target).map_err(failed)?;
-        self.local = target;
-        Ok(())
+        self.previous_local = Some(std::mem::replace(&mut self.local, target));
+        if is_back { self.lpwd() } else { Ok(()) }
     }
 
     pub(super) fn lmkdir(&self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -58,7 +66,9 @@ impl Shell {
         };
         let mut page = Page::new(&self.out, Side::Local, invocation, paths.len() > 1);
         let mut failures = Failures::new(&self.out);
-        let is_directory = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.is_dir());
+        let itself = invocation.has('d');
+        let is_directory =
+            |path: &PathBuf| !itself && path.metadata().is_ok_and(|metadata| metadata.is_dir());
         let mut ahead: Vec<PathBuf> = paths.extract_if(.., |path| is_directory(path)).collect();
         let mut files = Vec::new();
         for path in paths {
@@ -99,6 +109,19 @@ impl Shell {
             // Standard output is reserved for events.
             command.stdout(io::stderr());
         }
+        let status = self.run_local(command).await?;
+        if status.success() {
+            return Ok(());
+        }
+        #[cfg(unix)]
+        if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
+            crate::messages::end_line();
+        }
+        Err(ShellError::Failed(format!("the command ended with {status}")))
+    }
+
+    /// Runs a local program, which has the terminal meanwhile.
+    pub(super) async fn run_local(&self, mut command: Command) -> Result<ExitStatus, ShellError> {
         let run = move || {
             // Without a terminal there is no Ctrl-\.
             #[cfg(unix)]
@@ -112,18 +135,12 @@ impl Shell {
             }
             status
         };
+        self.local_runs.store(true, Ordering::Relaxed);
         let ended = tokio::task::spawn_blocking(run).await.map_err(io::Error::other);
-        match ended.and_then(|status| status) {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => {
-                #[cfg(unix)]
-                if self.is_prompt && status.signal() == Some(signal_hook::consts::SIGINT) {
-                    crate::messages::end_line();
-                }
-                Err(ShellError::Failed(format!("the command ended with {status}")))
-            }
-            Err(error) => Err(ShellError::Failed(format!("the command cannot be run: {error}"))),
-        }
+        self.local_runs.store(false, Ordering::Relaxed);
+        ended
+            .and_then(|status| status)
+            .map_err(|error| ShellError::Failed(format!("the command cannot be run: {error}")))
     }
 
     /// The local path of these bytes.

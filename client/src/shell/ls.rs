@@ -1,12 +1,13 @@
 //! `ls`, and the code that it shares with `lls`.
 
+use super::error::unexpected_reply;
 use super::event::{OutputEvent, Side};
 use super::failures::Failures;
 use super::invocation::Invocation;
 use super::listing::{self, ListingOptions, Order, View};
 use super::{Shell, ShellError, ShellOutput};
 use crate::conversation::ConversationError;
-use sshome_wire::{Entries, Entry, FileKind};
+use sshome_wire::{Entries, Entry, FileKind, Payload, Request};
 
 impl Shell {
     pub(super) async fn ls(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -16,6 +17,11 @@ impl Shell {
         };
         let mut page = Page::new(&self.out, Side::Remote, invocation, paths.len() > 1);
         let mut failures = Failures::new(&self.out);
+        if invocation.has('d') {
+            let files = self.own_entries(paths, &mut failures).await?;
+            page.files(files)?;
+            return failures.verdict();
+        }
         let (mut files, mut directories) = (Vec::new(), Vec::new());
         for (path, seen) in paths {
             match seen {
@@ -42,6 +48,34 @@ impl Shell {
             failures.pass(result)?;
         }
         failures.verdict()
+    }
+
+    /// The entries of paths themselves: directories and links are not followed.
+    async fn own_entries(
+        &mut self,
+        paths: Vec<(Vec<u8>, Option<Entry>)>,
+        failures: &mut Failures,
+    ) -> Result<Vec<Entry>, ShellError> {
+        let mut entries = Vec::with_capacity(paths.len());
+        for (name, seen) in paths {
+            let found = match seen {
+                Some(entry) => Ok(entry),
+                None => self.entry_of(&name, false).await,
+            };
+            match found {
+                Ok(entry) => entries.push(Entry { name, ..entry }),
+                Err(error) => failures.pass(Err(error))?,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The attributes of a path.
+    pub(super) async fn entry_of(&mut self, path: &[u8], follow: bool) -> Result<Entry, ShellError> {
+        match self.request(Request::Stat { path: path.to_vec(), follow }).await?.payload {
+            Payload::Stat(entry) => Ok(entry),
+            _ => Err(unexpected_reply("stat")),
+        }
     }
 
     /// The entry of a path, and its entries if it is a directory.
@@ -86,7 +120,7 @@ impl Shell {
 }
 
 /// The path of a name in a directory; only the name if that is the working directory.
-fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn beneath(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if directory.ends_with(b"/") { b"" } else { b"/" };
     match directory {
         b"." => name.to_vec(),
@@ -127,9 +161,10 @@ impl Page {
             order: order.unwrap_or_default(),
             reverse: invocation.has('r'),
             single: invocation.has('1'),
+            classify: invocation.has('F'),
         };
         let recursive = invocation.has('R');
-        let (out, view, headers) = (out.clone(), View::current(), several || recursive);
+        let (out, view, headers) = (out.clone(), View::current(out.is_terminal()), several || recursive);
         Page { out, side, options, view, recursive, headers, begun: false }
     }
 

@@ -1,14 +1,16 @@
 //! Writes results: as text for people, or as events for programs.
 
 use super::ShellError;
+use super::escaping::EscapingWriter;
 use super::event::{OutputEvent, SummaryEvent};
+use super::pipe::PipeOutput;
 use crate::conversation::ConversationError;
 use crate::exit::Exit;
-use crate::messages::print_error;
+use crate::messages::{MessageLog, print_error};
 use crate::transfer;
 use sshome_wire::Status;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +22,18 @@ pub struct ShellOutput {
     quiet: bool,
     begun: Instant,
     tally: Arc<Mutex<Tally>>,
+    sink: Sink,
+}
+
+/// Where results go.
+#[derive(Clone, Debug, Default)]
+enum Sink {
+    #[default]
+    Stdout,
+    /// A local command reads them.
+    Pipe(PipeOutput),
+    /// They are those of a background job.
+    Log(MessageLog),
 }
 
 /// The totals for the summary.
@@ -49,7 +63,7 @@ impl ShellOutput {
     /// Output as events if `events` is set, otherwise as text. Quiet output has results and errors only.
     #[must_use]
     pub fn new(events: bool, quiet: bool) -> ShellOutput {
-        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default() }
+        ShellOutput { events, quiet, begun: Instant::now(), tally: Arc::default(), sink: Sink::default() }
     }
 
     /// Whether the output is quiet.
@@ -60,6 +74,63 @@ impl ShellOutput {
     /// Whether the output is events.
     pub(super) fn is_for_programs(&self) -> bool {
         self.events
+    }
+
+    /// This output, with a local command that reads the results.
+    pub(super) fn piped(self, pipe: PipeOutput) -> ShellOutput {
+        ShellOutput { sink: Sink::Pipe(pipe), ..self }
+    }
+
+    /// This output, as that of a background job.
+    pub(super) fn logged(self, log: MessageLog) -> ShellOutput {
+        ShellOutput { sink: Sink::Log(log), ..self }
+    }
+
+    /// Whether a local command reads the results.
+    pub(super) fn is_piped(&self) -> bool {
+        matches!(self.sink, Sink::Pipe(_))
+    }
+
+    /// Whether the results go to a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Stdout) && io::stdout().is_terminal()
+    }
+
+    /// Where the bytes of a file go, unchanged.
+    pub(super) fn raw(&self) -> Box<dyn Write + Send> {
+        match &self.sink {
+            Sink::Pipe(pipe) => Box::new(pipe.clone()),
+            // No job writes a file there.
+            Sink::Stdout | Sink::Log(_) => Box::new(io::stdout()),
+        }
+    }
+
+    /// Where the content of a file goes. Nothing in it controls a terminal or a pager; others get its bytes.
+    pub(super) fn content(&self) -> Box<dyn Write + Send> {
+        match &self.sink {
+            Sink::Pipe(pipe) if pipe.is_pager => Box::new(EscapingWriter::new(pipe.clone())),
+            Sink::Stdout if self.is_terminal() => Box::new(EscapingWriter::new(io::stdout())),
+            _ => self.raw(),
+        }
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn print(&self, bytes: &[u8]) -> Result<(), ShellError> {
+        match &self.sink {
+            Sink::Pipe(pipe) => pipe.send(bytes),
+            Sink::Log(log) => {
+                log.add(&String::from_utf8_lossy(bytes));
+                Ok(())
+            }
+            Sink::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+        }
+        .map_err(ShellError::Output)
     }
 
     /// Writes a result.
@@ -73,7 +144,7 @@ impl ShellOutput {
     ) -> Result<(), ShellError> {
         match self.events {
             true => self.event(event),
-            false => print(text().as_bytes()),
+            false => self.print(text().as_bytes()),
         }
     }
 
@@ -88,7 +159,7 @@ impl ShellOutput {
     ) -> Result<(), ShellError> {
         match self.events {
             true => events.try_for_each(|event| self.event(&event)),
-            false => print(text().as_bytes()),
+            false => self.print(text().as_bytes()),
         }
     }
 
@@ -105,7 +176,7 @@ impl ShellOutput {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn note(&self, text: &str) -> Result<(), ShellError> {
-        if self.events { Ok(()) } else { print(text.as_bytes()) }
+        if self.events { Ok(()) } else { self.print(text.as_bytes()) }
     }
 
     /// Writes an event for programs. People get the same information in another form.
@@ -118,7 +189,7 @@ impl ShellOutput {
         }
         let mut line = serde_json::to_vec(event).map_err(|error| ShellError::Output(error.into()))?;
         line.push(b'\n');
-        print(&line)
+        self.print(&line)
     }
 
     /// Sets the line of the batch file that later failures belong to, if there is one.
@@ -226,9 +297,4 @@ impl ShellOutput {
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(super) fn print(bytes: &[u8]) -> Result<(), ShellError> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(ShellError::Output)
 }

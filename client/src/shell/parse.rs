@@ -5,6 +5,7 @@ use super::flag::PARTIAL_LETTER;
 use super::invocation::Invocation;
 use super::key_action::KeyAction;
 use super::stream_usage;
+use super::suggestion;
 use super::words::Word;
 
 /// Parses a command with its options and operands.
@@ -15,18 +16,25 @@ pub fn parse_command(words: &[Word]) -> Result<Option<Invocation>, CommandError>
     let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let name = name.bytes();
     if let Some(command) = CommandSpec::find(&name) {
-        return command.parse(rest).map(Some);
+        return match asks_for_help(rest) {
+            true => Ok(Some(Invocation::help_for(command))),
+            false => command.parse(rest).map(Some),
+        };
     }
     match UNSUPPORTED.iter().find(|(command, _)| command.as_bytes().eq_ignore_ascii_case(&name)) {
         Some((command, instead)) => Err(CommandError::Unsupported { command, instead }),
-        None => Err(CommandError::Unknown(sshome_wire::display::Escaped(&name).to_string())),
+        None => Err(CommandError::unknown(&name)),
     }
 }
 
+/// Whether `--help` is among the options.
+fn asks_for_help(words: &[Word]) -> bool {
+    words.iter().map(Word::bytes).take_while(|word| word != b"--").any(|word| word == b"--help")
+}
+
 /// Commands of sftp that are not supported, with the alternative.
-const UNSUPPORTED: [(&str, &str); 4] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
     ("chgrp", "files on the server have no groups"),
-    ("chmod", "put -p keeps the mode of the local file"),
     ("chown", "all files in a home belong to its user"),
     ("lumask", "set the umask in the shell that starts sshome"),
 ];
@@ -53,6 +61,12 @@ impl CommandSpec {
                     let flag = flag.filter(|flag| value.is_none() || flag.value.is_some());
                     let flag = flag.ok_or_else(|| self.no_flag(word))?;
                     invocation.add(flag, value.map(<[u8]>::to_vec), &mut words)?;
+                }
+                // As in find(1), a word may follow a single dash.
+                [b'-', long @ ..] if !only_operands && self.is_single_dash_word(long) => {
+                    let flag = self.flags.iter().find(|flag| flag.is_word(long));
+                    let flag = flag.ok_or_else(|| self.no_flag(word))?;
+                    invocation.add(flag, None, &mut words)?;
                 }
                 [b'-', short @ ..] if !only_operands && !short.is_empty() => {
                     let mut rest = short;
@@ -89,18 +103,34 @@ impl CommandSpec {
         CommandError::Operands { command: self.name, problem, usage: self.synopsis() }
     }
 
+    /// Whether these letters after a single dash are the word of an option, and not options of one letter each.
+    fn is_single_dash_word(&self, letters: &[u8]) -> bool {
+        let first = letters.first().map(|letter| char::from(*letter));
+        let is_letter = first.is_some_and(|first| self.flags.iter().any(|flag| flag.is_letter(first)));
+        !is_letter && self.flags.iter().any(|flag| flag.is_word(letters))
+    }
+
     fn no_flag(&self, word: &Word) -> CommandError {
-        CommandError::Flag {
-            command: self.name,
-            flag: sshome_wire::display::Escaped(&word.bytes()).to_string(),
-            usage: self.synopsis(),
-        }
+        let word = word.bytes();
+        let near = word.strip_prefix(b"--").and_then(|typed| {
+            let typed = typed.split(|byte| *byte == b'=').next().unwrap_or_default();
+            suggestion::nearest(
+                typed,
+                self.flags.iter().map(|flag| flag.long).filter(|long| !long.is_empty()),
+            )
+        });
+        let advice = match near {
+            Some(near) => format!("did you mean --{near}?"),
+            None => format!("usage: {}", self.synopsis()),
+        };
+        let flag = sshome_wire::display::Escaped(&word).to_string();
+        CommandError::Flag { command: self.name, flag, advice }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::flag::{B3_LETTER, JOBS_LETTER, SIZE_LETTER, VERIFY_LETTER};
+    use super::super::flag::{B3_LETTER, JOBS_LETTER, NAME_LETTER, SIZE_LETTER, TYPE_LETTER, VERIFY_LETTER};
     use super::super::table::COMMANDS;
     use super::super::words::split;
     use super::*;
@@ -154,8 +184,10 @@ mod tests {
     #[test]
     fn errors_include_the_usage() {
         let said = |line: &str| parsed(line).unwrap_err().to_string();
-        assert_eq!(said("CHMOD 644 a"), "chmod is not supported: put -p keeps the mode of the local file");
-        assert_eq!(said("sl"), "unknown command sl: try \"help\"");
+        assert_eq!(said("CHGRP users a"), "chgrp is not supported: files on the server have no groups");
+        assert_eq!(said("sl"), "unknown command sl: did you mean ls?");
+        assert_eq!(said("frobnicate"), "unknown command frobnicate: try \"help\"");
+        assert_eq!(said("get --forse a"), "get: unknown option --forse: did you mean --force?");
         assert!(said("ls -lx").starts_with("ls: unknown option -lx"), "{}", said("ls -lx"));
         assert!(said("mv a").starts_with("mv: missing argument"), "{}", said("mv a"));
         for empty in ["push --delete '' b", "pull a \"\"", "put -- ''", "rm -r ''", "cd ''"] {
@@ -168,6 +200,29 @@ mod tests {
         assert!(said("rm").starts_with("rm: missing argument"));
         assert!(parsed("rm --partial").unwrap().unwrap().has(PARTIAL_LETTER));
         assert!(parsed("").unwrap().is_none());
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        for command in COMMANDS {
+            let invocation = parsed(&format!("{} x --help", command.name)).unwrap().unwrap();
+            assert_eq!(invocation.command.verb, Verb::Help, "{}", command.name);
+            assert_eq!(invocation.operands[0].bytes(), command.name.as_bytes());
+        }
+        // After -- it is a name.
+        assert_eq!(parsed("rm -- --help").unwrap().unwrap().command.verb, Verb::Rm);
+    }
+
+    #[test]
+    fn find_takes_the_options_that_people_know() {
+        for line in ["find d --name *.c --type f", "find d -name *.c -type f", "find -name *.c d --type=f"] {
+            let invocation = parsed(line).unwrap().unwrap();
+            assert_eq!(invocation.value(NAME_LETTER), Some("*.c"), "{line}");
+            assert_eq!(invocation.value(TYPE_LETTER), Some("f"), "{line}");
+            assert_eq!(invocation.operands.len(), 1, "{line}");
+        }
+        assert!(parsed("find -type x").unwrap_err().to_string().contains("use f for files"));
+        assert!(parsed("get -recursive a").is_err(), "letters come first");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::ShellError;
 use super::complete::{Completion, CompletionQuery, completion, question};
 use super::glob::GlobEntry;
 use super::keys::{KeyBindings, bind};
-use super::listing;
+use super::{columns, listing};
 #[cfg(unix)]
 use crate::terminal::{self, Modes, Resume};
 use rustyline::completion::Completer;
@@ -297,7 +297,8 @@ impl Completer for LineHelper {
 /// Names to choose from, below the line that was typed.
 fn choice(names: &[String]) -> String {
     let shown = names.get(..MAX_SHOWN_NAMES).unwrap_or(names);
-    let mut text = listing::columns(shown, listing::width());
+    let cells: Vec<_> = shown.iter().cloned().map(columns::Cell::from).collect();
+    let mut text = columns::columns(&cells, listing::width());
     if names.len() > shown.len() {
         text.push_str(&format!("and {} more\n", names.len() - shown.len()));
     }

@@ -82,6 +82,9 @@ impl Shell {
 fn is_local(verb: Verb) -> bool {
     match verb {
         Verb::Exit
+        | Verb::Fg
+        | Verb::Jobs
+        | Verb::Kill
         | Verb::Help
         | Verb::Lcd
         | Verb::Lls
@@ -90,13 +93,20 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Progress
         | Verb::Shell
         | Verb::Version => true,
-        Verb::Cd
+        Verb::Bookmark
+        | Verb::Cat
+        | Verb::Cd
+        | Verb::Chmod
         | Verb::Cp
         | Verb::Df
+        | Verb::Du
+        | Verb::Edit
+        | Verb::Find
         | Verb::Flush
         | Verb::Get
         | Verb::Hash
         | Verb::Key
+        | Verb::Less
         | Verb::Ln
         | Verb::Ls
         | Verb::Mkdir
@@ -110,6 +120,7 @@ fn is_local(verb: Verb) -> bool {
         | Verb::Rm
         | Verb::Rmdir
         | Verb::Stat
-        | Verb::Symlink => false,
+        | Verb::Symlink
+        | Verb::Tree => false,
     }
 }

@@ -18,6 +18,9 @@ use sshome_wire::{Entry, FileKind, Hashed, Payload, Progress, Reply, Request, St
 use std::collections::HashSet;
 use std::fmt::Write;
 
+/// The operand of `cd` and `lcd` for the previous directory.
+pub(super) const PREVIOUS_DIRECTORY: &[u8] = b"-";
+
 impl Shell {
     pub(super) async fn pwd(&mut self) -> Result<(), ShellError> {
         match self.request(Request::Pwd).await?.payload {
@@ -32,21 +35,45 @@ impl Shell {
     pub(super) async fn cd(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let path = match invocation.operands.first() {
             None => b"/".to_vec(),
-            Some(word) => match self.remote_paths(std::slice::from_ref(word)).await?.as_slice() {
-                [path] => path.clone(),
-                _ => {
-                    return Err(ShellError::Failed(
-                        "cd takes one directory, and the pattern matches several names".to_owned(),
-                    ));
-                }
+            Some(word) if word.bytes() == PREVIOUS_DIRECTORY => return self.cd_back().await,
+            Some(word) => match self.bookmarked(word)? {
+                Some(directory) => directory,
+                None => self.one_directory(word).await?,
             },
         };
-        self.request(Request::Cd { path }).await.map(drop)
+        self.change_directory(path).await
+    }
+
+    /// The path of the directory that the operand of `cd` means.
+    async fn one_directory(&mut self, word: &Word) -> Result<Vec<u8>, ShellError> {
+        match self.remote_paths(std::slice::from_ref(word)).await?.as_slice() {
+            [path] => Ok(path.clone()),
+            _ => Err(ShellError::Failed(
+                "cd takes one directory, and the pattern matches several names".to_owned(),
+            )),
+        }
+    }
+
+    async fn change_directory(&mut self, path: Vec<u8>) -> Result<(), ShellError> {
+        let left = self.conversation.cwd().clone();
+        self.request(Request::Cd { path }).await?;
+        self.previous = Some(left);
+        Ok(())
+    }
+
+    /// Changes to the previous directory, and prints it, as a shell does.
+    async fn cd_back(&mut self) -> Result<(), ShellError> {
+        let Some(previous) = &self.previous else {
+            return Err(ShellError::Failed("there is no previous directory yet".to_owned()));
+        };
+        let path = previous.as_bytes().to_vec();
+        self.change_directory(path).await?;
+        self.pwd().await
     }
 
     pub(super) async fn mkdir(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let parents = invocation.has('p');
-        let paths = invocation.operands.iter().map(Word::bytes);
+        let paths = invocation.operands.iter().map(|word| self.remote_path(word));
         let requests = paths.map(|path| Request::Mkdir { path, parents, mode: None }).collect();
         self.request_all(requests, |_, reply| match reply.status {
             Status::DirectoryExists if !parents => Err(ConversationError::Refused(reply).into()),
@@ -59,10 +86,14 @@ impl Shell {
         if invocation.has(PARTIAL_LETTER) {
             return self.discard_parts(invocation).await;
         }
-        let recursive = invocation.has('r');
-        let paths = self.remote_paths(&invocation.operands).await?;
+        let (recursive, force) = (invocation.has('r'), invocation.has('f'));
+        let paths = match force {
+            true => self.matching_paths(&invocation.operands).await?,
+            false => self.remote_paths(&invocation.operands).await?,
+        };
         let requests = paths.into_iter().map(|path| Request::Rm { path, recursive }).collect();
-        self.request_all(requests, |_, _| Ok(())).await
+        let is_missing = |status| matches!(status, Status::NoSuchFile | Status::NoSuchDirectory);
+        self.request_all_but(requests, |status| force && is_missing(status), |_, _| Ok(())).await
     }
 
     pub(super) async fn rmdir(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -78,7 +109,9 @@ impl Shell {
             return Err(ShellError::Failed(words.to_owned()));
         }
         // The target of a link is not expanded.
-        self.request(Request::Symlink { path: path.bytes(), target: target.bytes() }).await.map(drop)
+        self.request(Request::Symlink { path: self.remote_path(path), target: target.bytes() })
+            .await
+            .map(drop)
     }
 
     pub(super) async fn mv(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
@@ -92,7 +125,7 @@ impl Shell {
     /// The `rename` of sftp: without patterns, and an existing directory is not moved into.
     pub(super) async fn rename(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [from, to] = invocation.operands.as_slice() else { return Ok(()) };
-        let (from, to) = (from.bytes(), to.bytes());
+        let (from, to) = (self.remote_path(from), self.remote_path(to));
         let keeps = invocation.has('l');
         let problem = match self.request(Request::Stat { path: to.clone(), follow: !keeps }).await {
             Ok(_) if keeps => Some("exists already"),
@@ -145,7 +178,7 @@ impl Shell {
         let follow = invocation.has('L');
         let paths = self.remote_paths(&invocation.operands).await?;
         let requests = paths.iter().map(|path| Request::Stat { path: path.clone(), follow }).collect();
-        let (view, out) = (View::current(), self.out.clone());
+        let (view, out) = (View::current(self.out.is_terminal()), self.out.clone());
         self.request_all(requests, |index, reply| match (reply.payload, paths.get(index)) {
             (Payload::Stat(entry), Some(path)) => {
                 let gap = if index > 0 { "\n" } else { "" };
@@ -165,7 +198,7 @@ impl Shell {
         failures: &mut Failures,
     ) -> Result<(Vec<Vec<u8>>, Vec<u8>), ShellError> {
         let Some((target, sources)) = invocation.operands.split_last() else { return Ok(Default::default()) };
-        let target = target.bytes();
+        let target = self.remote_path(target);
         let sources = self.remote_paths(sources).await?;
         if sources.len() <= 1 {
             return Ok((sources, target));
@@ -274,7 +307,7 @@ mod tests {
             links: 1,
             target: b"a\nb".to_vec(),
         };
-        let view = View { width: None, zone: TimeZone::UTC, now: Timestamp::UNIX_EPOCH };
+        let view = View { width: None, zone: TimeZone::UTC, now: Timestamp::UNIX_EPOCH, colors: None };
         assert_eq!(
             fields(&entry, b"/l", &view),
             "path      /l\nkind      symbolic link\ntarget    a\\x0ab\nsize      3\nmode      0777 lrwxrwxrwx\n\

@@ -3,8 +3,8 @@
 use super::command::Operand;
 use super::complete::CompletionQuery;
 use super::ctrl_c::CtrlC;
+use super::expansion::RemoteTree;
 use super::glob::{GlobEntry, GlobSource, LocalTree};
-use super::interpreter::RemoteTree;
 use super::prompt::{CompletionReply, Prompt, PromptEvent};
 use super::tilde;
 use super::{Flow, Shell, ShellError};
@@ -12,6 +12,7 @@ use crate::messages::warn;
 use sshome_wire::display::Escaped;
 use std::collections::HashMap;
 use std::sync::mpsc::Sender;
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the session until it is ended. The prompt begins with `who`, which must be safe to show.
@@ -27,11 +28,29 @@ pub async fn interactive(shell: &mut Shell, who: &str) -> Result<(), ShellError>
         }
     }
     shell.is_prompt = true;
-    let mut prompt = Prompt::start()?;
+    let prompt = Prompt::start()?;
+    // Background jobs run on this thread.
+    let background = LocalSet::new();
+    let done = background.run_until(async {
+        let done = converse(shell, prompt, who).await;
+        shell.end_jobs().await;
+        done
+    });
+    done.await
+}
+
+async fn converse(shell: &mut Shell, mut prompt: Prompt, who: &str) -> Result<(), ShellError> {
     loop {
+        shell.report_jobs().await?;
         let text = text(shell, who);
         prompt.show(text.clone());
-        let Some(typed) = typed(shell, &mut prompt, &text).await? else { return Ok(()) };
+        let Some(typed) = typed(shell, &mut prompt, &text).await? else {
+            match shell.leave() {
+                Ok(()) => return Ok(()),
+                Err(error) => shell.out.failed(&error),
+            }
+            continue;
+        };
         // A line of the history may contain several lines, which are never one command.
         for (index, line) in typed.split('\n').enumerate() {
             if index > 0 {
@@ -123,7 +142,7 @@ async fn complete(
 
 /// The names in the directory of the word that is being typed.
 async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<GlobEntry>, ShellError> {
-    let CompletionQuery::Names { operand, directory, .. } = question else { return Ok(Vec::new()) };
+    let CompletionQuery::Names { operand, directory, prefix, .. } = question else { return Ok(Vec::new()) };
     match operand {
         Operand::Remote | Operand::RemoteDirectory => {
             let (conversation, cancel) = (&mut shell.conversation, &shell.cancel);
@@ -132,12 +151,22 @@ async fn names(shell: &mut Shell, question: &CompletionQuery) -> Result<Vec<Glob
                 return Ok(Vec::new());
             }
             let mut tree = RemoteTree { conversation, cancel, seen: HashMap::new() };
-            Ok(tree.names(&directory.bytes()).await?)
+            let mut names = tree.names(&tilde::expand_remote(directory).bytes()).await?;
+            if *operand == Operand::RemoteDirectory
+                && directory.letters().is_empty()
+                && prefix.starts_with(b"@")
+            {
+                let bookmarks = shell.bookmark_names().into_iter();
+                names.extend(bookmarks.map(|name| GlobEntry { name, may_be_directory: true, is_link: true }));
+            }
+            Ok(names)
         }
         Operand::Local | Operand::LocalDirectory => {
             let directory = tilde::expand(directory)?.bytes();
             LocalTree::new(shell.local.clone()).names(&directory).await
         }
-        Operand::Command | Operand::KeyAction => Ok(Vec::new()),
+        Operand::Command | Operand::BookmarkAction | Operand::KeyAction | Operand::Mode | Operand::Job => {
+            Ok(Vec::new())
+        }
     }
 }

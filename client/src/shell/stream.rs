@@ -6,9 +6,9 @@ use super::flag::{B3_LETTER, SIZE_LETTER};
 use super::invocation::Invocation;
 use super::stream_usage::misuse;
 use super::value;
-use super::{Shell, ShellError};
+use super::{Shell, ShellError, ShellOutput};
 use crate::conversation::ConversationError;
-use crate::transfer::{self, ExpectedContent};
+use crate::transfer::{self, ExpectedContent, TransferSummary};
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
@@ -21,7 +21,8 @@ impl Shell {
             );
         }
         let Some(target) = invocation.operands.last() else { return Err(ShellError::Reported) };
-        let target = self.conversation.absolute(&target.bytes()).map_err(ConversationError::from)?;
+        let target =
+            self.conversation.absolute(&self.remote_path(target)).map_err(ConversationError::from)?;
         let (progress, expected) = (self.watch(OperationKind::Put), expected(invocation));
         let begun = Instant::now();
         let summary = transfer::put_stream(self.context(&progress), io::stdin(), &target, expected).await?;
@@ -39,11 +40,13 @@ impl Shell {
         };
         let source = self.conversation.absolute(source).map_err(ConversationError::from)?;
         let mut progress = self.watch(OperationKind::Get);
-        if io::stdout().is_terminal() {
+        let is_piped = self.out.is_piped();
+        if is_piped || io::stdout().is_terminal() {
             // The output shows the file itself.
             progress = transfer::ProgressDisplay::new(false).quiet(self.out.is_quiet());
         }
-        let done = transfer::get_stream(self.context(&progress), &source, Box::new(io::stdout())).await?;
+        let output = self.out.raw();
+        let done = transfer::get_stream(self.context(&progress), &source, output).await?;
         match done.output {
             Ok(()) => {}
             // The reader closed the output, so it needs no message.
@@ -52,12 +55,14 @@ impl Shell {
                 return Err(ShellError::Failed(format!("standard output cannot be written: {error}")));
             }
         }
-        done.summary
-            .failures
-            .iter()
-            .for_each(|failure| self.out.not_transferred(failure, Some(&shown(failure))));
-        if done.summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
+        report_failures(&self.out, &done.summary)
     }
+}
+
+/// Reports what failed.
+pub(super) fn report_failures(out: &ShellOutput, summary: &TransferSummary) -> Result<(), ShellError> {
+    summary.failures.iter().for_each(|failure| out.not_transferred(failure, Some(&shown(failure))));
+    if summary.failures.is_empty() { Ok(()) } else { Err(ShellError::Reported) }
 }
 
 /// The expected content by `--size` and `--b3`, which were checked when they were parsed.

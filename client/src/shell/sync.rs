@@ -8,7 +8,7 @@ use super::flag::{
 };
 use super::invocation::Invocation;
 use super::transfer::trusted_words;
-use super::{Shell, ShellError, value};
+use super::{Shell, ShellError, ShellOutput, value};
 use crate::conversation::ConversationError;
 use crate::messages::warn;
 use crate::names;
@@ -29,7 +29,7 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 impl Shell {
     pub(super) async fn push(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let Some((target, sources)) = invocation.operands.split_last() else { return Ok(()) };
-        let target = target.bytes();
+        let target = self.remote_path(target);
         let into_directory = target.ends_with(b"/");
         let target = self.conversation.absolute(&target).map_err(ConversationError::from)?;
         let mut options = self.sync_options(invocation)?;
@@ -119,7 +119,8 @@ impl Shell {
     pub(super) async fn check(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
         let [local, remote] = invocation.operands.as_slice() else { return Ok(()) };
         let local = self.local_target(local)?;
-        let remote = self.conversation.absolute(&remote.bytes()).map_err(ConversationError::from)?;
+        let remote =
+            self.conversation.absolute(&self.remote_path(remote)).map_err(ConversationError::from)?;
         let compared = self.sync_options(invocation)?;
         let comparison = match invocation.has(FAST_LETTER) {
             true => compared.comparison,
@@ -129,7 +130,7 @@ impl Shell {
         let progress = self.watch(OperationKind::Check);
         let progress = match self.out.is_for_programs() {
             true => progress,
-            false => progress.observed_by(Arc::new(ItemizeObserver)),
+            false => progress.observed_by(Arc::new(ItemizeObserver(self.out.clone()))),
         };
         let context = self.context(&progress);
         let summary = transfer::check(context, &local, &remote, &options).await?;
@@ -215,9 +216,9 @@ impl Shell {
     /// The progress of a synchronisation. With `itemize` people get a line for each change.
     fn sync_progress(&self, direction: OperationKind, itemize: bool) -> ProgressDisplay {
         match itemize && !self.out.is_for_programs() {
-            true => {
-                ProgressDisplay::new(false).quiet(self.out.is_quiet()).observed_by(Arc::new(ItemizeObserver))
-            }
+            true => ProgressDisplay::new(false)
+                .quiet(self.out.is_quiet())
+                .observed_by(Arc::new(ItemizeObserver(self.out.clone()))),
             false => self.watch(direction),
         }
     }
@@ -226,7 +227,7 @@ impl Shell {
 /// Prints a line for each change, and for each difference. The format is stable: the action, a space, and the path at the destination, with a slash
 /// at the end of a directory.
 #[derive(Debug)]
-struct ItemizeObserver;
+struct ItemizeObserver(ShellOutput);
 
 impl Observer for ItemizeObserver {
     fn begin(&self, _: u64, _: Option<u64>) {}
@@ -242,15 +243,14 @@ impl Observer for ItemizeObserver {
         let slash = if change.is_directory { "/" } else { "" };
         let path = change.local.map_or_else(|| Escaped(change.path).to_string(), names::shown);
         // A closed output is noticed with the summary.
-        let _ = super::output::print(format!("{} {path}{slash}\n", word(change.action)).as_bytes());
+        let _ = self.0.print(format!("{} {path}{slash}\n", word(change.action)).as_bytes());
     }
 
     fn differs(&self, difference: &TreeDifference<'_>) {
         let TreeDifference { kind, path, is_directory } = *difference;
         let slash = if is_directory { "/" } else { "" };
         // As above.
-        let _ =
-            super::output::print(format!("{} {}{slash}\n", difference_word(kind), Escaped(path)).as_bytes());
+        let _ = self.0.print(format!("{} {}{slash}\n", difference_word(kind), Escaped(path)).as_bytes());
     }
 }
 

@@ -1,23 +1,17 @@
 //! The table of commands, in the order of their names.
 
+mod bookmark;
+mod jobs;
+mod listing;
+mod read;
 mod sync;
+mod tree;
 
 use super::command::{CommandSpec, Operand, Verb};
 use super::flag::{ALL_FLAG, B3_FLAG, DELTA_FLAG, Flag, JOBS_FLAG, PARTIAL_LETTER, SIZE_FLAG, VERIFY_LETTER};
 
 const UNLIMITED_OPERANDS: usize = usize::MAX;
 const REMOTE_PATHS: Option<(Operand, Operand)> = Some((Operand::Remote, Operand::Remote));
-const LISTING_FLAGS: &[Flag] = &[
-    Flag::new('l', "one line per file: mode, links, size, time, name").or('n'),
-    Flag::new('a', "include names that begin with a dot"),
-    Flag::new('h', "sizes in KiB, MiB, GiB"),
-    Flag::new('t', "sort by time, newest first"),
-    Flag::new('S', "sort by size, largest first"),
-    Flag::new('r', "reverse the order"),
-    Flag::new('1', "one name per line"),
-    Flag::new('f', "do not sort"),
-    Flag::new('R', "list subdirectories recursively"),
-];
 const RECURSIVE_FLAG: Flag = Flag::new('r', "directories and their contents").or('R').word("recursive");
 const PRESERVE_FLAG: Flag = Flag::new('p', "preserve modification time and mode").or('P');
 const RESUME_FLAG: Flag = Flag::new('a', "resume a partial transfer (always on; accepted for sftp)");
@@ -46,6 +40,8 @@ pub static COMMANDS: &[CommandSpec] = &[
         summary: "run a local command in your shell",
         details: "The rest of the line goes to /bin/sh unchanged. Alone it starts $SHELL.",
     },
+    bookmark::BOOKMARK_COMMAND,
+    read::CAT_COMMAND,
     CommandSpec {
         verb: Verb::Cd,
         name: "cd",
@@ -55,9 +51,13 @@ pub static COMMANDS: &[CommandSpec] = &[
         completes: Some((Operand::RemoteDirectory, Operand::RemoteDirectory)),
         flags: &[],
         summary: "change the directory on the server",
-        details: "Without DIR it changes to the top of your home.",
+        details: "\
+Without DIR it changes to the top of your home, as cd ~ does. cd - returns to the previous directory and prints it.
+cd @NAME changes to a bookmark.
+A directory called - is ./-. In paths on the server, ~ at the beginning means the top of your home.",
     },
     sync::CHECK_COMMAND,
+    tree::CHMOD_COMMAND,
     CommandSpec {
         verb: Verb::Cp,
         name: "cp",
@@ -87,6 +87,8 @@ pub static COMMANDS: &[CommandSpec] = &[
 files; it is not charged. \"left\" can still be stored. A home has one quota, so PATH (accepted for
 sftp) makes no difference.",
     },
+    tree::DU_COMMAND,
+    read::EDIT_COMMAND,
     CommandSpec {
         verb: Verb::Exit,
         name: "exit",
@@ -98,6 +100,8 @@ sftp) makes no difference.",
         summary: "quit",
         details: "Ctrl-D quits as well.",
     },
+    jobs::FG_COMMAND,
+    tree::FIND_COMMAND,
     CommandSpec {
         verb: Verb::Flush,
         name: "flush",
@@ -157,6 +161,7 @@ In sftp -f requests an fsync: sshome always syncs a file before get ends.",
         summary: "show this help, or the help of one command",
         details: "help COMMAND shows its options.",
     },
+    jobs::JOBS_COMMAND,
     CommandSpec {
         verb: Verb::Key,
         name: "key",
@@ -172,6 +177,7 @@ named by -i or ~/.ssh/config; if there are none, the agent's; if it has none, th
 key list shows fingerprint, type, who installed it, and comment. key remove takes fingerprints or files. It refuses
 keys that the administrator has set, and the last way to log in. Sessions of a removed key end at once.",
     },
+    jobs::KILL_COMMAND,
     CommandSpec {
         verb: Verb::Lcd,
         name: "lcd",
@@ -181,19 +187,10 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
         completes: Some((Operand::LocalDirectory, Operand::LocalDirectory)),
         flags: &[],
         summary: "change the local directory",
-        details: "Without DIR it changes to your home directory.",
+        details: "Without DIR it changes to your home directory. lcd - returns to the previous directory and prints it.",
     },
-    CommandSpec {
-        verb: Verb::Lls,
-        name: "lls",
-        aliases: &[],
-        usage: "[PATH…]",
-        operands: (0, UNLIMITED_OPERANDS),
-        completes: Some((Operand::Local, Operand::Local)),
-        flags: LISTING_FLAGS,
-        summary: "list local files",
-        details: "The options are those of ls.",
-    },
+    read::LESS_COMMAND,
+    listing::LLS_COMMAND,
     CommandSpec {
         verb: Verb::Lmkdir,
         name: "lmkdir",
@@ -227,17 +224,7 @@ keys that the administrator has set, and the last way to log in. Sessions of a r
         summary: "print the local directory",
         details: "get saves there, and put looks for files there.",
     },
-    CommandSpec {
-        verb: Verb::Ls,
-        name: "ls",
-        aliases: &["dir"],
-        usage: "[PATH…]",
-        operands: (0, UNLIMITED_OPERANDS),
-        completes: REMOTE_PATHS,
-        flags: LISTING_FLAGS,
-        summary: "list files on the server",
-        details: "Names that begin with a dot are shown with -a. Names are sorted by their bytes.",
-    },
+    listing::LS_COMMAND,
     CommandSpec {
         verb: Verb::Mkdir,
         name: "mkdir",
@@ -335,10 +322,14 @@ put - B stores standard input as B; with --size or --b3 only if they match. A lo
         usage: "PATH…",
         operands: (1, UNLIMITED_OPERANDS),
         completes: REMOTE_PATHS,
-        flags: &[RECURSIVE_FLAG, Flag::new(PARTIAL_LETTER, "remove partial uploads").word("partial")],
+        flags: &[
+            RECURSIVE_FLAG,
+            Flag::new('f', "ignore missing files, and patterns without a match").word("force"),
+            Flag::new(PARTIAL_LETTER, "remove partial uploads").word("partial"),
+        ],
         summary: "remove files on the server",
         details: "\
-A link is removed, not its target.
+A link is removed, not its target. rm never asks. The top of your home cannot be removed, and -f changes no permission.
 rm --partial PATH… removes partial uploads to PATH; without PATH, all of them.
 df -v lists them.",
     },
@@ -375,6 +366,7 @@ df -v lists them.",
         summary: "create a symbolic link on the server",
         details: "The target need not exist. It cannot lead outside your home.",
     },
+    tree::TREE_COMMAND,
     CommandSpec {
         verb: Verb::Version,
         name: "version",

@@ -18,6 +18,7 @@ use crate::transfer::{
 use sshome_wire::display::Size;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Shell {
@@ -53,7 +54,9 @@ impl Shell {
         }
         let (sources, target) = sources_and_target(&invocation.operands);
         let target = match target {
-            Some(word) => self.conversation.absolute(&word.bytes()).map_err(ConversationError::from)?,
+            Some(word) => {
+                self.conversation.absolute(&self.remote_path(word)).map_err(ConversationError::from)?
+            }
             // The current directory, even if it was removed meanwhile: no file may get its name.
             None => self.conversation.absolute(b".").map_err(ConversationError::from)?,
         };
@@ -102,6 +105,9 @@ impl Shell {
 
     /// The progress bars or the observer of a transfer.
     pub(super) fn watch(&self, direction: OperationKind) -> ProgressDisplay {
+        if let Some(job) = &self.job {
+            return ProgressDisplay::new(false).quiet(true).observed_by(Arc::clone(job) as _);
+        }
         let drawn = self.progress && std::io::stderr().is_terminal();
         let verbose = self.connection.as_ref().is_some_and(Connection::is_verbose);
         let progress = ProgressDisplay::new(drawn).quiet(self.out.is_quiet()).verbose(verbose);

@@ -3,7 +3,6 @@
 use super::error::unexpected_reply;
 use super::event::OutputEvent;
 use super::invocation::Invocation;
-use super::words::Word;
 use super::{Shell, ShellError};
 use crate::messages::warn;
 use jiff::Timestamp;
@@ -40,7 +39,7 @@ impl Shell {
     /// Discards partial uploads: those of the given paths, or all. Patterns are not expanded: the files need not exist
     /// yet.
     pub(super) async fn discard_parts(&mut self, invocation: &Invocation) -> Result<(), ShellError> {
-        let mut paths: Vec<_> = invocation.operands.iter().map(|word| Some(Word::bytes(word))).collect();
+        let mut paths: Vec<_> = invocation.operands.iter().map(|word| Some(self.remote_path(word))).collect();
         if paths.is_empty() {
             paths.push(None);
         }

@@ -35,6 +35,14 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a number".to_owned())
 }
 
+/// Reads a number of directory levels.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn depth(text: &str) -> Result<(), String> {
+    text.parse::<usize>().map(drop).map_err(|_| "it is not a number of directory levels".to_owned())
+}
+
 /// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.
 ///
 /// # Errors

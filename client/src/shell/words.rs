@@ -2,7 +2,7 @@
 //!
 //! `'…'` quotes everything, `"…"` everything except backslash escapes, and a backslash outside quotes quotes the next
 //! byte. `$'…'` has `\xNN` and C's escapes, for names that are not text. A `#` at the beginning of a word begins a
-//! comment. There are no variables.
+//! comment. There are no variables. At the prompt, a `|` that is not quoted begins a local command.
 
 use sshome_ssh::{IncompleteLine, Quoting, ShellLexer, ShellToken};
 use std::fmt::Write;
@@ -20,6 +20,9 @@ pub enum WordsError {
     /// The line ends in a backslash.
     #[error("the line ends in a backslash, which quotes nothing")]
     Backslash,
+    /// A `|` without a command on both sides.
+    #[error("a | needs a command on both sides: COMMAND | LOCAL COMMAND")]
+    Pipe,
     /// `$'…'` contains an unknown escape.
     #[error("unknown escape in $'…': use \\xNN, \\n, \\t, \\r, \\e, \\a, \\b, \\\\, \\' or \\\"")]
     Escape,
@@ -116,7 +119,42 @@ pub struct Partial {
 /// # Errors
 /// If a quote is not closed, the line ends in a backslash, or `$'…'` has an unknown escape.
 pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
-    Lexer::new(line).words()
+    // In a script it belongs to a name, as in sftp.
+    let mut lexer = Lexer { stops_at_pipe: false, ..Lexer::new(line) };
+    lexer.run()?;
+    lexer.words()
+}
+
+/// A line of the prompt.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The words of the command.
+    pub words: Vec<Word>,
+    /// The local command line after an unquoted `|`, unchanged.
+    pub pipe: Option<Vec<u8>>,
+    /// Whether the line ends in an unquoted `&`.
+    pub background: bool,
+}
+
+/// The parts of a line of the prompt.
+///
+/// # Errors
+/// As of [`split`]; or if a `|` has no command on one side.
+pub fn command_line(line: &[u8]) -> Result<CommandLine, WordsError> {
+    let mut lexer = Lexer::new(line);
+    lexer.run()?;
+    let pipe = lexer.pipe.map(|at| line.get(at + 1..).unwrap_or_default().trim_ascii().to_vec());
+    let mut words = lexer.words()?;
+    let is_empty = pipe.as_ref().is_some_and(|local| local.is_empty() || local.starts_with(b"|"));
+    if is_empty || pipe.is_some() && words.is_empty() {
+        return Err(WordsError::Pipe);
+    }
+    let background =
+        words.last_mut().is_some_and(|last| last.0.pop_if(|last| *last == (b'&', false)).is_some());
+    if background {
+        words.pop_if(|last| last.0.is_empty());
+    }
+    Ok(CommandLine { words, pipe, background })
 }
 
 /// The words of a line up to the cursor; `None` if it is invalid, or the cursor is in a comment.
@@ -124,7 +162,7 @@ pub fn split(line: &[u8]) -> Result<Vec<Word>, WordsError> {
 pub fn partial(line: &[u8]) -> Option<Partial> {
     let mut lexer = Lexer::new(line);
     lexer.run().ok()?;
-    if lexer.commented {
+    if lexer.commented || lexer.pipe.is_some() {
         return None;
     }
     let typing = lexer.open.is_some() || lexer.in_word;
@@ -177,6 +215,10 @@ struct Lexer<'a> {
     bytes: ShellLexer<'a>,
     /// Whether the line ends in a comment.
     commented: bool,
+    /// Whether an unquoted `|` ends the words.
+    stops_at_pipe: bool,
+    /// The position of that `|`.
+    pipe: Option<usize>,
     /// The words, each with its start.
     words: Vec<(usize, Word)>,
     /// Whether the last word may continue.
@@ -188,11 +230,11 @@ struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     fn new(line: &'a [u8]) -> Lexer<'a> {
         let bytes = ShellLexer::new(line);
-        Lexer { bytes, commented: false, words: Vec::new(), in_word: false, open: None }
+        let (stops_at_pipe, words) = (true, Vec::new());
+        Lexer { bytes, commented: false, stops_at_pipe, pipe: None, words, in_word: false, open: None }
     }
 
-    fn words(mut self) -> Result<Vec<Word>, WordsError> {
-        self.run()?;
+    fn words(self) -> Result<Vec<Word>, WordsError> {
         self.open.map_or(Ok(()), Err)?;
         Ok(self.words.into_iter().map(|(_, word)| word).collect())
     }
@@ -207,6 +249,10 @@ impl<'a> Lexer<'a> {
                 }
                 Ok(Some(ShellToken::Byte(b'#', Quoting::Unquoted))) if !self.in_word => {
                     self.commented = true;
+                    return Ok(());
+                }
+                Ok(Some(ShellToken::Byte(b'|', Quoting::Unquoted))) if self.stops_at_pipe => {
+                    self.pipe = Some(at);
                     return Ok(());
                 }
                 Ok(Some(token)) => {

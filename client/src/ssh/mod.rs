@@ -131,8 +131,7 @@ impl Reconnect for Connection {
     }
 
     fn beside(&self) -> Box<dyn Reconnect> {
-        // The servers' banners were shown before.
-        Box::new(Connection { handle: None, is_local: self.is_local, endpoint: self.endpoint.quiet() })
+        Box::new(self.another())
     }
 
     fn second_conversation(&self) -> SecondConversation {
@@ -154,6 +153,13 @@ impl Reconnect for Connection {
 }
 
 impl Connection {
+    /// A connection to the same server as the same user. It is not connected yet.
+    #[must_use]
+    pub fn another(&self) -> Connection {
+        // The servers' banners were shown before.
+        Connection { handle: None, is_local: self.is_local, endpoint: self.endpoint.quiet() }
+    }
+
     async fn connect_again(&mut self) -> Result<Conversation, LoginError> {
         let logged_in = self.endpoint.log_in(&Asker::silent()).await?;
         let is_local = logged_in.is_local;

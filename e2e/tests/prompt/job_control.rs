@@ -19,7 +19,7 @@ fn line(command: &Command) -> String {
 }
 
 /// A client at its prompt, in a shell with jobs.
-fn at_prompt_in_shell(host: &Host) -> (Client, Terminal) {
+pub fn at_prompt_in_shell(host: &Host) -> (Client, Terminal) {
     let client = Client::new(host, "ann").unwrap();
     let mut terminal = shell(&client);
     terminal.expect("shell% ").unwrap();

@@ -1,11 +1,15 @@
 //! The prompt, in a terminal.
 
+mod background;
+mod editing;
 mod exits;
 mod full_disk;
+mod hour;
 mod input;
 mod job_control;
 mod keys;
 mod names;
+mod pipes;
 mod width;
 
 use sshome_e2e::tree::names;

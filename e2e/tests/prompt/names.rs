@@ -18,7 +18,7 @@ const NAMES: [(&str, &[u8]); 14] = [
     ("a7", b"a7[1].txt"),
     ("a8", b"a8\\back"),
     ("a9", b"a9\xff"),
-    ("-d", b"-dash"),
+    ("-q", b"-quest"),
     ("\\#", b"#comment"),
     ("\\~", b"~tilde"),
     ("\\ b", b" blank before"),

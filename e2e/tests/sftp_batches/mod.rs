@@ -160,7 +160,7 @@ async fn differences_have_a_row_in_the_table() {
         ("get f -", "`-` as a name", true, true),
         ("!exit 3", "`!COMMAND` that fails", false, true),
         ("lls none", "`!COMMAND` that fails", false, true),
-        ("chmod 600 f", "`chmod`, `chown`", false, true),
+        ("lumask 022", "`chown`, `chgrp`", false, true),
         ("pwd extra", "`pwd EXTRA`", false, true),
     ] {
         assert!(document.contains(&format!("| {row}")), "{line}: no row begins with {row}");

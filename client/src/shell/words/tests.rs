@@ -99,3 +99,29 @@ fn the_last_word_of_an_unfinished_line_is_found() {
     }
     assert!(partial(b"get x # a").is_none());
 }
+
+#[test]
+fn a_pipe_begins_a_local_command_unless_it_is_quoted() {
+    let parts = |line: &str| {
+        let CommandLine { words, pipe, background } = command_line(line.as_bytes()).unwrap();
+        let words: Vec<_> =
+            words.iter().map(|word| String::from_utf8_lossy(&word.bytes()).into_owned()).collect();
+        (words.join(" "), pipe.map(|local| String::from_utf8(local).unwrap()), background)
+    };
+    let part =
+        |words: &str, pipe: Option<&str>, background| (words.to_owned(), pipe.map(str::to_owned), background);
+    assert_eq!(parts("cat a | grep 'x|y' | wc"), part("cat a", Some("grep 'x|y' | wc"), false));
+    assert_eq!(parts("ls|wc -l"), part("ls", Some("wc -l"), false));
+    assert_eq!(parts(r"cat 'a|b' c\|d"), part("cat a|b c|d", None, false));
+    assert_eq!(parts("ls # a | b"), part("ls", None, false));
+    assert_eq!(parts("put a &"), part("put a", None, true));
+    assert_eq!(parts("put a&"), part("put a", None, true));
+    assert_eq!(parts(r"put a\&"), part("put a&", None, false));
+    assert_eq!(parts("put a&b"), part("put a&b", None, false));
+    for line in ["| wc", "ls |", "ls || true"] {
+        assert_eq!(command_line(line.as_bytes()), Err(WordsError::Pipe), "{line}");
+    }
+    // In a script a | belongs to a name, as in sftp.
+    assert_eq!(split(b"get a|b").unwrap()[1].bytes(), b"a|b");
+    assert!(partial(b"cat a | wc").is_none());
+}
