@@ -3,8 +3,10 @@
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use sshomed::admin::{KeySettings, UserSettings};
+use sshomed::share::parse_duration;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The sshome server: a home and a quota for every user, over SSH.
 ///
@@ -12,9 +14,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct ServerCli {
-    /// The folder to work in
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
+    /// The folder to work in [default: the current one]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// The configuration, if it is not DIR/etc/users.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -68,6 +70,23 @@ pub(crate) enum AdminCommand {
     },
     /// Make the running server reload the configuration now, and show the result
     Reload,
+    /// Share one folder, read-only, until Ctrl-C: with a user and a password for this run only
+    Share(ShareArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShareArgs {
+    /// The folder. Nothing in it is changed, unless --write is given
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Let the user change the folder
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// End after this time: 30m, 2h, 1d
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) time_limit: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
 }
 
 #[derive(Debug, Subcommand)]
@@ -195,11 +214,24 @@ fn penalty_source(text: &str) -> Result<String, String> {
 }
 
 impl ServerCli {
+    /// The folder to work in.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("."))
+    }
+
     /// Exits with a usage error if an option would be ignored silently.
     pub(crate) fn checked(self) -> ServerCli {
         let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
-        if !serves && !self.listen.addresses.is_empty() {
-            let message = "--listen is for `serve` and `check`";
+        let shares = matches!(self.command, Some(AdminCommand::Share(_)));
+        let conflict = if shares && (self.dir.is_some() || self.config.is_some()) {
+            Some("`share` has no settings: it uses neither --dir nor --config")
+        } else if shares && !self.listen.addresses.is_empty() {
+            Some("give --listen after `share`")
+        } else {
+            (!serves && !shares && !self.listen.addresses.is_empty())
+                .then_some("--listen is for `serve`, `share` and `check`")
+        };
+        if let Some(message) = conflict {
             ServerCli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         self
@@ -237,7 +269,11 @@ mod tests {
             &["sshomed", "user", "list", "--config", "f", "--dir", "d"],
         ] {
             let cli = ServerCli::try_parse_from(args).unwrap();
-            assert_eq!((cli.dir, cli.config), ("d".into(), Some("f".into())), "{args:?}");
+            assert_eq!(
+                (cli.dir(), cli.config.as_deref()),
+                (Path::new("d"), Some(Path::new("f"))),
+                "{args:?}"
+            );
         }
     }
 

@@ -25,5 +25,6 @@ pub mod reload;
 pub mod server;
 pub mod service;
 pub mod session;
+pub mod share;
 pub mod sockets;
 pub mod systemd;

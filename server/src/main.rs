@@ -4,12 +4,13 @@ mod cli;
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, UserCommand};
+use cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, ShareArgs, UserCommand};
 use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
 use sshomed::control::{self, ClientError, ControlRequest, ControlResponse};
 use sshomed::invocation::{self, Role};
+use sshomed::share::Share;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &ServerCli) -> anyhow::Result<()> {
     invocation::begin(match cli.command {
-        None | Some(AdminCommand::Serve(_)) => Role::Start,
+        None | Some(AdminCommand::Serve(_) | AdminCommand::Share(_)) => Role::Start,
         Some(AdminCommand::Check(_)) => Role::Check,
         Some(_) => Role::Command,
     });
@@ -46,7 +47,7 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
         Some(AdminCommand::User(command)) => {
             // The command may handle a password.
             sshomed::confine::no_core_dumps()?;
-            let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
+            let admin = Admin::open(cli.dir(), cli.config.as_deref())?;
             let (text, changed) = user(&admin, command)?;
             print(&text)?;
             changed.map_or(Ok(()), |user| apply(cli, user))
@@ -70,6 +71,11 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
             ask(cli, &ControlRequest::Forgive { source: address.clone() }, false)
         }
         Some(AdminCommand::Reload) => ask(cli, &ControlRequest::Reload, false),
+        Some(AdminCommand::Share(share)) => {
+            let ShareArgs { folder, write, time_limit, listen } = share;
+            let (folder, listen) = (folder.clone(), listen.addresses.clone());
+            Ok(Share { folder, listen, writable: *write, time_limit: *time_limit }.run()?)
+        }
     }
 }
 
@@ -82,7 +88,7 @@ fn ask(cli: &ServerCli, request: &ControlRequest, json: bool) -> anyhow::Result<
 }
 
 fn answer(cli: &ServerCli, request: &ControlRequest) -> anyhow::Result<ControlResponse> {
-    Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
+    Ok(control::ask_any(&config::control_sockets(cli.dir(), cli.config.as_deref())?, request)?)
 }
 
 /// Makes the running server, if there is one, apply a user's changed settings. Fails if they are not applied.
@@ -91,7 +97,7 @@ fn apply(cli: &ServerCli, user: &str) -> anyhow::Result<()> {
         Ok(answer) => answer,
         Err(error) => match error.downcast_ref() {
             Some(ClientError::NoServer(_)) => {
-                let dir = std::path::absolute(&cli.dir).unwrap_or_else(|_| cli.dir.clone());
+                let dir = std::path::absolute(cli.dir()).unwrap_or_else(|_| cli.dir().to_owned());
                 return print(&format!("(no server is running in {})\n", dir.display()));
             }
             Some(ClientError::Off) => {
@@ -125,7 +131,7 @@ fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
     };
     let user = user.map(|session| session.user);
     let user = user.as_deref().unwrap_or(who);
-    let locked = Admin::open(&cli.dir, cli.config.as_deref())
+    let locked = Admin::open(cli.dir(), cli.config.as_deref())
         .and_then(|admin| admin.set(user, &UserSettings::enabled(false)));
     match locked {
         Ok(text) => {
@@ -145,14 +151,14 @@ fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
 }
 
 fn serve(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
-    let config = config::load(&cli.dir, cli.config.as_deref(), listen)?;
+    let config = config::load(cli.dir(), cli.config.as_deref(), listen)?;
     Ok(sshomed::server::run(config)?)
 }
 
 fn check(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
-    let check = admin::check(&cli.dir, cli.config.as_deref(), listen)?;
+    let check = admin::check(cli.dir(), cli.config.as_deref(), listen)?;
     let warnings = check.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
-    let start = admin::examine_start(&cli.dir, cli.config.as_deref(), listen)?;
+    let start = admin::examine_start(cli.dir(), cli.config.as_deref(), listen)?;
     let notes = start.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>();
     let gap = if warnings.is_empty() && notes.is_empty() { "" } else { "\n" };
     print(&(check.report + gap + &warnings + &notes))?;
