@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use sshomed::admin::{KeySettings, UserSettings};
+use sshomed::setup::SetupOptions;
 use sshomed::share::parse_duration;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,13 @@ pub(crate) enum AdminCommand {
     },
     /// Make the running server reload the configuration now, and show the result
     Reload,
+    /// Set up a server on a new host: asks what the options do not answer
+    Setup {
+        #[command(flatten)]
+        options: Box<SetupOptions>,
+        #[command(flatten)]
+        listen: Listen,
+    },
     /// Share one folder, read-only, until Ctrl-C: with a user and a password for this run only
     Share(ShareArgs),
 }
@@ -214,6 +222,11 @@ fn penalty_source(text: &str) -> Result<String, String> {
 }
 
 impl ServerCli {
+    /// The folder that was given.
+    pub(crate) fn given_dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
     /// The folder to work in.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.as_deref().unwrap_or(Path::new("."))
@@ -221,15 +234,21 @@ impl ServerCli {
 
     /// Exits with a usage error if an option would be ignored silently.
     pub(crate) fn checked(self) -> ServerCli {
-        let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
-        let shares = matches!(self.command, Some(AdminCommand::Share(_)));
+        let command = self.command.as_ref();
+        let shares = matches!(command, Some(AdminCommand::Share(_)));
+        let sets_up = matches!(command, Some(AdminCommand::Setup { .. }));
+        let serves = matches!(command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
         let conflict = if shares && (self.dir.is_some() || self.config.is_some()) {
             Some("`share` has no settings: it uses neither --dir nor --config")
-        } else if shares && !self.listen.addresses.is_empty() {
-            Some("give --listen after `share`")
+        } else if sets_up && self.config.is_some() {
+            Some("`setup` writes etc/users.toml in the folder: it does not use --config")
+        } else if !serves && !self.listen.addresses.is_empty() {
+            Some(match shares || sets_up {
+                true => "give --listen after the command",
+                false => "--listen is for `serve`, `check`, `share` and `setup`",
+            })
         } else {
-            (!serves && !shares && !self.listen.addresses.is_empty())
-                .then_some("--listen is for `serve`, `share` and `check`")
+            None
         };
         if let Some(message) = conflict {
             ServerCli::command().error(ErrorKind::ArgumentConflict, message).exit();

@@ -71,6 +71,11 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
             ask(cli, &ControlRequest::Forgive { source: address.clone() }, false)
         }
         Some(AdminCommand::Reload) => ask(cli, &ControlRequest::Reload, false),
+        Some(AdminCommand::Setup { options, listen }) => {
+            // The command may handle a password.
+            sshomed::confine::no_core_dumps()?;
+            print(&sshomed::setup::setup(cli.given_dir(), &listen.addresses, options)?)
+        }
         Some(AdminCommand::Share(share)) => {
             let ShareArgs { folder, write, time_limit, listen } = share;
             let (folder, listen) = (folder.clone(), listen.addresses.clone());

@@ -4,10 +4,9 @@ use super::account::USER;
 use super::password::OneTimePassword;
 use crate::config::shown;
 use crate::invocation::quoted;
+use crate::reachable::reachable;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
 use russh::keys::{HashAlg, PublicKey};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -27,7 +26,8 @@ pub(super) struct Announcement {
 impl Announcement {
     /// The text, for a server that listens on these addresses.
     pub(super) fn text(&self, listening: &[SocketAddr]) -> Zeroizing<String> {
-        let addresses: Vec<_> = listening.iter().flat_map(|address| self.reachable(*address)).collect();
+        let addresses: Vec<_> =
+            listening.iter().flat_map(|address| reachable(*address, &self.hosts)).collect();
         let access = if self.writable { "read-write" } else { "read-only" };
         let end = self.until.map(|until| {
             let local = until.to_zoned(TimeZone::system());
@@ -54,17 +54,6 @@ impl Announcement {
         text
     }
 
-    /// The addresses by which others reach a listening socket.
-    fn reachable(&self, listening: SocketAddr) -> Vec<SocketAddr> {
-        let ip = listening.ip();
-        let fits = |host: &&IpAddr| ip.is_ipv6() || host.is_ipv4();
-        let with_port = |host: &IpAddr| SocketAddr::new(*host, listening.port());
-        match self.hosts.iter().filter(fits).map(with_port).collect::<Vec<_>>() {
-            hosts if ip.is_unspecified() && !hosts.is_empty() => hosts,
-            _ => vec![listening],
-        }
-    }
-
     fn commands(&self, address: SocketAddr) -> String {
         let (ip, port) = (address.ip(), address.port());
         let host = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
@@ -81,7 +70,7 @@ impl Announcement {
              With rclone, which checks the host key only with a file:\n\
              \x20   echo '[{ip}]:{port} {key}' >shared-host\n\
              \x20   rclone copy :sftp: {target} --sftp-host {ip} --sftp-port {port} --sftp-user {USER} --sftp-ask-password \
-             --sftp-known-hosts-file shared-host\n"
+             --sftp-skip-links --sftp-known-hosts-file shared-host\n"
         );
         if self.writable {
             text += &format!(
@@ -92,23 +81,6 @@ impl Announcement {
         }
         text
     }
-}
-
-/// The addresses of this machine that others can reach: IPv4 before IPv6. Empty if the kernel does not list them.
-pub(super) fn own_addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
-    let address = |interface: nix::ifaddrs::InterfaceAddress| -> Option<IpAddr> {
-        let address = interface.address.filter(|_| interface.flags.contains(InterfaceFlags::IFF_UP))?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    let is_reachable = |ip: &IpAddr| match ip {
-        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
-    };
-    let mut found: Vec<_> = interfaces.filter_map(address).filter(is_reachable).collect();
-    found.sort();
-    found
 }
 
 #[cfg(test)]

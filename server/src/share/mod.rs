@@ -17,6 +17,7 @@ use crate::confine::{ConfineError, Confinement};
 use crate::host_key::HostKeyType;
 use crate::log::{self, LogError};
 use crate::permission::CannotRead;
+use crate::reachable::own_addresses;
 use crate::server::{self, Privileged, Server};
 use crate::systemd::Notifier;
 use account::{USER, account};
@@ -63,7 +64,7 @@ pub enum ShareError {
         error: io::Error,
     },
     /// It is a folder that is never served.
-    #[error("{} {why}: share a folder in it", shown(.folder))]
+    #[error("{} {why}, which is never shared", shown(.folder))]
     Unfit {
         /// The folder.
         folder: PathBuf,
@@ -143,7 +144,7 @@ impl Share {
         password: OneTimePassword,
     ) -> Result<Announcement, ShareError> {
         let until = self.time_limit.and_then(|limit| Timestamp::now().checked_add(limit).ok());
-        let hosts = announcement::own_addresses();
+        let hosts = own_addresses();
         let (folder, writable) = (folder.to_owned(), self.writable);
         Ok(Announcement { folder, writable, key: key.public_key().clone(), password, until, hosts })
     }
