@@ -84,7 +84,9 @@ impl NewHost {
     fn options(&self) -> Vec<String> {
         let key = self.path("home/.ssh/id_ed25519.pub").display().to_string();
         let folder = self.folder().display().to_string();
-        ["--dir", &folder, "--listen", &self.address, "--user", "sam", "--key", &key].map(str::to_owned).into()
+        ["--dir", &folder, "--listen", &self.address, "--user", "sam", "--key", &key]
+            .map(str::to_owned)
+            .into()
     }
 
     /// The files in the server's folder, with what tells whether they were replaced.
@@ -190,7 +192,8 @@ fn five_answers_in_a_terminal_leave_a_running_confined_server() {
 #[test]
 fn each_answer_is_an_option() {
     let host = NewHost::with_systemd("offline");
-    let done = outcome(host.setup().args(host.options()).args(["--service", "background", "--quota", "5 GiB"]));
+    let done =
+        outcome(host.setup().args(host.options()).args(["--service", "background", "--quota", "5 GiB"]));
     assert_eq!(done.code, Some(0), "{done}");
     let _left = Left::by(&done.out());
     assert!(done.out().contains(&format!("address   {}", host.address)), "{done}");
@@ -233,16 +236,22 @@ fn without_systemd_nothing_is_started_unless_told() {
     let host = NewHost::with_systemd("offline");
     let asked = outcome(host.setup().args(host.options()).args(["--service", "systemd"]));
     assert_eq!(asked.code, Some(1), "{asked}");
-    assert!(asked.err().contains("systemd runs no units") || asked.err().contains("systemd does not run"), "{asked}");
+    assert!(
+        asked.err().contains("systemd runs no units") || asked.err().contains("systemd does not run"),
+        "{asked}"
+    );
     assert!(!host.folder().exists());
     let done = outcome(host.setup().args(host.options()).arg("--yes"));
     assert_eq!(done.code, Some(0), "{done}");
     let command = format!("--dir {}", host.folder().display());
-    assert!(done.out().contains("the server does not run. Start it with: ") && done.out().contains(&command), "{done}");
-    // Nothing was started: the folder has only the settings.
+    assert!(
+        done.out().contains("the server does not run. Start it with: ") && done.out().contains(&command),
+        "{done}"
+    );
+    // Nothing was started: the folder has only the settings and the host key.
     let names: Vec<_> = host.files().into_iter().map(|(path, ..)| path).collect();
-    let etc = host.folder().join("etc");
-    assert_eq!(names, [host.folder(), etc.clone(), etc.join("users.toml")]);
+    let wanted = ["etc", "etc/users.toml", "keys", "keys/host_ed25519"].map(|name| host.folder().join(name));
+    assert_eq!(names, [&[host.folder()][..], &wanted].concat());
 }
 
 #[test]
@@ -258,8 +267,7 @@ fn with_systemd_a_user_unit_is_enabled_and_started() {
     assert!(done.out().contains("loginctl enable-linger"), "{done}");
     let calls = fs::read_to_string(host.path("bin/calls")).unwrap();
     let calls: Vec<_> = calls.lines().collect();
-    let wanted =
-        ["--user is-system-running", "--user daemon-reload", "--user enable --now sshomed.service"];
+    let wanted = ["--user is-system-running", "--user daemon-reload", "--user enable --now sshomed.service"];
     assert_eq!(calls, wanted);
     host.log_in("with_systemd_a_user_unit_is_enabled_and_started", true);
     // A second server does not take over the unit of the first.
@@ -392,7 +400,9 @@ fn with_systemd_the_sandboxed_unit_is_written_for_the_account_as_root() {
     let done = outcome(command.stdin(Stdio::null()));
     assert_eq!(done.code, Some(0), "{done}");
     let _left = Left::by(&done.out());
-    for line in ["User=daemon", "WorkingDirectory=/srv/sshome", "ExecStart=/srv/sshomed", "ProtectSystem=strict"] {
+    for line in
+        ["User=daemon", "WorkingDirectory=/srv/sshome", "ExecStart=/srv/sshomed", "ProtectSystem=strict"]
+    {
         assert!(done.out().lines().any(|found| found == line), "{line}: {done}");
     }
     let calls = fs::read_to_string(host.path("bin/calls")).unwrap();

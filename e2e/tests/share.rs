@@ -198,7 +198,8 @@ fn a_shared_folder_is_read_only_and_no_link_leads_out_of_it() {
     // The link to the parent leads to the folder itself.
     let done = outcome(share.sshome().args(["cat", "up/own"]));
     assert_eq!((done.code, done.out().as_str()), (Some(0), "own"), "{done}");
-    for command in [&["rm", "own"][..], &["mkdir", "new"], &["put", "known_hosts"], &["chmod", "600", "own"]] {
+    for command in [&["rm", "own"][..], &["mkdir", "new"], &["put", "known_hosts"], &["chmod", "600", "own"]]
+    {
         let done = outcome(share.sshome().args(command));
         assert_ne!(done.code, Some(0), "{command:?}: {done}");
     }
@@ -208,7 +209,8 @@ fn a_shared_folder_is_read_only_and_no_link_leads_out_of_it() {
 
 #[test]
 fn with_write_files_can_be_sent_and_nothing_else_remains() {
-    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::HUP]
+    {
         let mut share = Share::start(&["--write"]);
         // Before a client logs in, so that this is the share's own.
         assert!(share.folder().join(".sshome-staging").exists());

@@ -10,7 +10,7 @@ use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
 use sshomed::config;
 use sshomed::control::{self, ClientError, ControlRequest, ControlResponse};
 use sshomed::invocation::{self, Role};
-use sshomed::share::Share;
+use sshomed::share::FolderShare;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -79,7 +79,7 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
         Some(AdminCommand::Share(share)) => {
             let ShareArgs { folder, write, time_limit, listen } = share;
             let (folder, listen) = (folder.clone(), listen.addresses.clone());
-            Ok(Share { folder, listen, writable: *write, time_limit: *time_limit }.run()?)
+            Ok(FolderShare { folder, listen, writable: *write, time_limit: *time_limit }.run()?)
         }
     }
 }

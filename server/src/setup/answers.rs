@@ -1,7 +1,7 @@
 //! The five questions and their answers.
 
 use super::machine::Machine;
-use super::questions::{Question, Questions};
+use super::questions::{Question, Questionnaire};
 use super::{ServiceKind, SetupError, SetupOptions};
 use crate::accounts::{Password, check_name};
 use crate::admin::{ask_password, read_key_file, read_password};
@@ -19,12 +19,12 @@ const DEFAULT_PORT: u16 = 2222;
 const EXPECTED_ENTRIES: [&str; 6] = ["etc", "home", "keys", "log", "lost+found", "run"];
 
 /// The answers. None of them has changed anything.
-pub(super) struct Answers {
+pub(super) struct SetupAnswers {
     /// The server's folder, absolute.
     pub(super) folder: PathBuf,
     pub(super) listen: Vec<SocketAddr>,
     pub(super) user: String,
-    pub(super) credential: Credential,
+    pub(super) credential: UserCredential,
     /// The quota of the user.
     pub(super) quota: String,
     pub(super) service: ServiceKind,
@@ -33,21 +33,21 @@ pub(super) struct Answers {
 }
 
 /// How the user logs in.
-pub(super) enum Credential {
+pub(super) enum UserCredential {
     /// With these keys, as lines of `authorized_keys`.
     Keys(Vec<String>),
     Password(Password),
 }
 
-impl Answers {
+impl SetupAnswers {
     /// Takes the answers from the options, and asks for the others.
     pub(super) fn collect(
         machine: &Machine,
-        questions: &mut Questions,
+        questions: &mut Questionnaire,
         dir: Option<&Path>,
         listen: &[SocketAddr],
         options: &SetupOptions,
-    ) -> Result<Answers, SetupError> {
+    ) -> Result<SetupAnswers, SetupError> {
         let account = account(machine, options)?;
         let quota = options.quota.clone().unwrap_or_else(|| "unlimited".to_owned());
         parse_limit(&quota)
@@ -57,7 +57,7 @@ impl Answers {
         let user = user(machine, questions, options)?;
         let credential = credential(machine, questions, options, &user)?;
         let service = service(machine, questions, options)?;
-        Ok(Answers { folder, listen, user, credential, quota, service, account })
+        Ok(SetupAnswers { folder, listen, user, credential, quota, service, account })
     }
 }
 
@@ -76,7 +76,11 @@ fn account(machine: &Machine, options: &SetupOptions) -> Result<Option<String>, 
     }
 }
 
-fn folder(machine: &Machine, questions: &mut Questions, given: Option<&Path>) -> Result<PathBuf, SetupError> {
+fn folder(
+    machine: &Machine,
+    questions: &mut Questionnaire,
+    given: Option<&Path>,
+) -> Result<PathBuf, SetupError> {
     if let Some(folder) = given {
         return fresh(folder).map_err(|why| SetupError::Answer { option: "--dir", why });
     }
@@ -120,7 +124,7 @@ fn fresh(folder: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn addresses(questions: &mut Questions, given: &[SocketAddr]) -> Result<Vec<SocketAddr>, SetupError> {
+fn addresses(questions: &mut Questionnaire, given: &[SocketAddr]) -> Result<Vec<SocketAddr>, SetupError> {
     if !given.is_empty() {
         let refused = |error| SetupError::Answer { option: "--listen", why: error };
         given.iter().try_for_each(|address| free(*address).map(drop)).map_err(refused)?;
@@ -143,7 +147,11 @@ fn free(address: SocketAddr) -> Result<SocketAddr, String> {
     check_bind(address).map(|()| address).map_err(|error| error.to_string())
 }
 
-fn user(machine: &Machine, questions: &mut Questions, options: &SetupOptions) -> Result<String, SetupError> {
+fn user(
+    machine: &Machine,
+    questions: &mut Questionnaire,
+    options: &SetupOptions,
+) -> Result<String, SetupError> {
     let accept = |name: &str| check_name(name).map(|()| name.to_owned());
     if let Some(name) = &options.user {
         return accept(name).map_err(|why| SetupError::Answer { option: "--user", why });
@@ -154,25 +162,25 @@ fn user(machine: &Machine, questions: &mut Questions, options: &SetupOptions) ->
 
 fn credential(
     machine: &Machine,
-    questions: &mut Questions,
+    questions: &mut Questionnaire,
     options: &SetupOptions,
     user: &str,
-) -> Result<Credential, SetupError> {
+) -> Result<UserCredential, SetupError> {
     if options.password_stdin {
-        return Ok(Credential::Password(read_password(io::stdin())?));
+        return Ok(UserCredential::Password(read_password(io::stdin())?));
     }
     if let Some(file) = &options.password_file {
         let read = File::open(file);
         let why = |error: io::Error| format!("{}: {error}", shown(file));
         let read = read.map_err(|error| SetupError::Answer { option: "--password-file", why: why(error) })?;
-        return Ok(Credential::Password(read_password(read)?));
+        return Ok(UserCredential::Password(read_password(read)?));
     }
     let mut lines = Vec::new();
     for file in &options.keys {
         lines.extend(read_key_file(file)?.into_iter().map(|(line, _)| line));
     }
     if !lines.is_empty() {
-        return Ok(Credential::Keys(lines));
+        return Ok(UserCredential::Keys(lines));
     }
     let key = machine.key().map(|key| shown(&key).to_string());
     let default = key.or_else(|| questions.asks().then(|| "password".to_owned()));
@@ -186,27 +194,27 @@ fn credential(
         }
     })?;
     match keys {
-        Some(keys) => Ok(Credential::Keys(keys)),
+        Some(keys) => Ok(UserCredential::Keys(keys)),
         None => password(questions, user),
     }
 }
 
 /// Asks for a password until one is accepted.
-fn password(questions: &Questions, user: &str) -> Result<Credential, SetupError> {
+fn password(questions: &Questionnaire, user: &str) -> Result<UserCredential, SetupError> {
     use crate::admin::AdminError;
     loop {
         match ask_password(user) {
             Err(error @ (AdminError::ShortPassword | AdminError::PasswordsDiffer)) => {
                 questions.tell(&error.to_string());
             }
-            password => return Ok(Credential::Password(password?)),
+            password => return Ok(UserCredential::Password(password?)),
         }
     }
 }
 
 fn service(
     machine: &Machine,
-    questions: &mut Questions,
+    questions: &mut Questionnaire,
     options: &SetupOptions,
 ) -> Result<ServiceKind, SetupError> {
     if let Some(kind) = options.service {

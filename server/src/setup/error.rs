@@ -2,6 +2,7 @@
 
 use crate::admin::AdminError;
 use crate::config::{ConfigError, shown};
+use crate::host_key::HostKeyError;
 use std::io;
 use std::path::PathBuf;
 
@@ -46,6 +47,9 @@ pub enum SetupError {
         /// The error of the system.
         error: io::Error,
     },
+    /// The host key.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// A command failed.
     #[error("`{command}` failed: {why}")]
     Command {

@@ -1,11 +1,13 @@
 //! Writes the folder of a server and its unit. Nothing that exists is changed.
 
-use super::answers::Answers;
+use super::answers::SetupAnswers;
 use super::machine::Machine;
 use super::{ServiceKind, SetupError, settings, unit};
-use crate::config::shown;
+use crate::config::{Algorithms, shown};
+use crate::host_key::load_or_make;
 use crate::invocation::quoted;
 use nix::unistd::User;
+use russh::keys::HashAlg;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
@@ -14,17 +16,17 @@ use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
 
 /// Everything that is to be written, checked.
-pub(super) struct Plan {
-    pub(super) answers: Answers,
+pub(super) struct SetupPlan {
+    pub(super) answers: SetupAnswers,
     program: PathBuf,
     settings: Zeroizing<String>,
     /// The file and the text of the unit, if there is to be one.
     pub(super) unit: Option<(PathBuf, String)>,
 }
 
-impl Plan {
+impl SetupPlan {
     /// Checks that everything can be written.
-    pub(super) fn new(machine: &Machine, answers: Answers) -> Result<Plan, SetupError> {
+    pub(super) fn new(machine: &Machine, answers: SetupAnswers) -> Result<SetupPlan, SetupError> {
         let settings = settings::text(&answers)?;
         let unit = match answers.service {
             ServiceKind::Systemd => Some(new_unit(machine, &answers)?),
@@ -37,17 +39,18 @@ impl Plan {
             );
             return Err(SetupError::Answer { option: "--account", why });
         }
-        Ok(Plan { answers, program: machine.program.clone(), settings, unit })
+        Ok(SetupPlan { answers, program: machine.program.clone(), settings, unit })
     }
 
-    /// Writes the account, the folder, the settings and the unit.
-    pub(super) fn write(&self) -> Result<(), SetupError> {
+    /// Writes the account, the folder, the host key, the settings and the unit. Returns the fingerprint of the host key.
+    pub(super) fn write(&self) -> Result<String, SetupError> {
         let folder = &self.answers.folder;
         let owner = self.answers.account.as_deref().map(|name| account(name, folder)).transpose()?;
         let owner = owner.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
         for dir in [folder.clone(), folder.join("etc")] {
-            make_folder(&dir, owner).map_err(|error| SetupError::Create { file: dir, error })?;
+            make_folder(&dir, 0o750, owner).map_err(|error| SetupError::Create { file: dir, error })?;
         }
+        let key = host_key(&folder.join("keys/host_ed25519"), owner)?;
         create(&folder.join("etc/users.toml"), 0o600, self.settings.as_bytes(), owner)?;
         if let Some((file, text)) = &self.unit {
             let units = file.parent().unwrap_or(Path::new("/"));
@@ -59,7 +62,7 @@ impl Plan {
                 created => created?,
             }
         }
-        Ok(())
+        Ok(key)
     }
 
     /// The program and its folder, as a command begins.
@@ -77,13 +80,13 @@ impl Plan {
 }
 
 /// The unit, unless a different one has its name.
-fn new_unit(machine: &Machine, answers: &Answers) -> Result<(PathBuf, String), SetupError> {
+fn new_unit(machine: &Machine, answers: &SetupAnswers) -> Result<(PathBuf, String), SetupError> {
     let text = unit::text(answers, &machine.program)?;
     let units = machine.units().ok_or_else(|| SetupError::Answer {
         option: "--service",
         why: "this account has no home directory for units: choose background or none".to_owned(),
     })?;
-    let file = units.join(unit::UNIT);
+    let file = units.join(unit::UNIT_NAME);
     match fs::read(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((file, text)),
         Ok(found) if found == text.as_bytes() => Ok((file, text)),
@@ -129,12 +132,24 @@ pub(super) fn run(command: &mut Command) -> Result<(), SetupError> {
     Err(SetupError::Command { command: text, why })
 }
 
+/// The fingerprint of the host key. A missing one is generated: root would keep it for itself at the server's first start.
+fn host_key(file: &Path, owner: Option<(u32, u32)>) -> Result<String, SetupError> {
+    let failed = |error| SetupError::Create { file: file.to_owned(), error };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    make_folder(folder, 0o700, owner).map_err(failed)?;
+    let (key, is_new) = load_or_make(file, Algorithms::Strict)?;
+    if let Some((uid, gid)) = owner.filter(|_| is_new) {
+        chown(file, Some(uid), Some(gid)).map_err(failed)?;
+    }
+    Ok(key.fingerprint(HashAlg::Sha256).to_string())
+}
+
 /// Makes a folder that belongs to the server. An empty one that exists is given to it.
-fn make_folder(folder: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+fn make_folder(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
-    let is_new = match DirBuilder::new().mode(0o750).create(folder) {
+    let is_new = match DirBuilder::new().mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         made => made.map(|()| true)?,
     };

@@ -1,6 +1,5 @@
 //! The machine and the account that a server is set up on.
 
-use super::SetupError;
 use crate::accounts::check_name;
 use nix::unistd::{Uid, User};
 use std::env;
@@ -24,11 +23,10 @@ const PUBLIC_KEYS: [&str; 3] = ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"];
 
 impl Machine {
     /// Looks at this machine.
-    pub(super) fn detect() -> Result<Machine, SetupError> {
+    pub(super) fn detect() -> Machine {
         let is_root = Uid::effective().is_root();
-        let program = env::current_exe();
-        let program =
-            program.map_err(|error| SetupError::Create { file: PathBuf::from("sshomed"), error })?;
+        // Unknown without /proc.
+        let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("sshomed"));
         let caller = env::var("SUDO_USER").ok().filter(|_| is_root);
         let person = match caller {
             Some(name) => User::from_name(&name),
@@ -39,7 +37,7 @@ impl Machine {
         let person = person.ok().flatten();
         let mut machine = Machine { is_root, person, program, has_systemd: false };
         machine.has_systemd = machine.runs_systemd();
-        Ok(machine)
+        machine
     }
 
     /// `systemctl` for the service manager that would run the server.

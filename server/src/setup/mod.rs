@@ -15,9 +15,9 @@ mod unit;
 pub use error::SetupError;
 
 use crate::reachable::{own_addresses, reachable};
-use answers::Answers;
+use answers::SetupAnswers;
 use machine::Machine;
-use questions::Questions;
+use questions::Questionnaire;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -70,29 +70,27 @@ pub fn setup(
     listen: &[SocketAddr],
     options: &SetupOptions,
 ) -> Result<String, SetupError> {
-    let machine = Machine::detect()?;
-    let mut questions = Questions::new(options.yes);
-    let answers = Answers::collect(&machine, &mut questions, dir, listen, options)?;
-    let plan = install::Plan::new(&machine, answers)?;
-    plan.write()?;
+    let machine = Machine::detect();
+    let mut questions = Questionnaire::new(options.yes);
+    let answers = SetupAnswers::collect(&machine, &mut questions, dir, listen, options)?;
+    let plan = install::SetupPlan::new(&machine, answers)?;
+    let host_key = plan.write()?;
     let started = service::start(&machine, &plan)?;
-    Ok(report(&plan, &started))
+    Ok(report(&plan, &started, &host_key))
 }
 
-fn report(plan: &install::Plan, started: &service::Started) -> String {
+fn report(plan: &install::SetupPlan, started: &str, host_key: &str) -> String {
     let answers = &plan.answers;
     let shown = crate::config::shown(&answers.folder);
     let mut text = format!("set up {shown}: etc/users.toml, with the user {}\n", answers.user);
-    text += &started.text;
-    if let Some(key) = &started.host_key {
-        text += &format!("host key  {key}\n");
-    }
+    text += started;
+    text += &format!("host key  {host_key}\n");
     let own = own_addresses();
     let addresses: Vec<_> = answers.listen.iter().flat_map(|address| reachable(*address, &own)).collect();
     for address in &addresses {
         text += &format!("address   {address}\n");
     }
-    if let Some(address) = addresses.first().filter(|_| started.host_key.is_some()) {
+    if let Some(address) = addresses.first() {
         let (ip, port, user) = (address.ip(), address.port(), &answers.user);
         let host = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         text += &format!("log in with: sftp -P {port} {user}@{host}, or sshome -P {port} {user}@{ip}\n");

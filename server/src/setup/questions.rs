@@ -1,4 +1,4 @@
-//! Questions on the terminal.
+//! Questionnaire on the terminal.
 
 use super::SetupError;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -16,7 +16,7 @@ enum Mode {
 
 /// Asks questions that no option has answered.
 #[derive(Debug)]
-pub(super) struct Questions(Mode);
+pub(super) struct Questionnaire(Mode);
 
 /// A question.
 pub(super) struct Question<'a> {
@@ -28,10 +28,10 @@ pub(super) struct Question<'a> {
     pub(super) default: Option<String>,
 }
 
-impl Questions {
-    /// Questions of this process. With `defaults`, nobody is asked.
-    pub(super) fn new(defaults: bool) -> Questions {
-        Questions(match defaults {
+impl Questionnaire {
+    /// Questionnaire of this process. With `defaults`, nobody is asked.
+    pub(super) fn new(defaults: bool) -> Questionnaire {
+        Questionnaire(match defaults {
             true => Mode::Defaults,
             false if io::stdin().is_terminal() => Mode::Ask,
             false => Mode::Options,

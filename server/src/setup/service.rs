@@ -1,12 +1,10 @@
 //! Starts the server that was set up, and waits until it answers.
 
-use super::install::{Plan, run};
+use super::install::{SetupPlan, run};
 use super::machine::Machine;
 use super::{ServiceKind, SetupError, unit};
 use crate::config::shown;
 use crate::control::{self, ControlRequest, ControlResponse};
-use crate::host_key;
-use russh::keys::HashAlg;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -25,31 +23,20 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The end of a log that an error quotes, in bytes.
 const QUOTED_LOG_BYTES: usize = 2000;
 
-/// How the server was started.
-pub(super) struct Started {
-    /// For the administrator, in lines.
-    pub(super) text: String,
-    /// The fingerprint of the host key, if the server runs.
-    pub(super) host_key: Option<String>,
-}
-
-/// Starts the server as the answers say.
-pub(super) fn start(machine: &Machine, plan: &Plan) -> Result<Started, SetupError> {
+/// Starts the server as the answers say. Returns lines for the administrator.
+pub(super) fn start(machine: &Machine, plan: &SetupPlan) -> Result<String, SetupError> {
     match plan.answers.service {
-        ServiceKind::None => {
-            let text = format!("the server does not run. Start it with: {}\n", plan.command());
-            Ok(Started { text, host_key: None })
-        }
+        ServiceKind::None => Ok(format!("the server does not run. Start it with: {}\n", plan.command())),
         ServiceKind::Systemd => with_systemd(machine, plan),
         ServiceKind::Background => in_background(plan),
     }
 }
 
-fn with_systemd(machine: &Machine, plan: &Plan) -> Result<Started, SetupError> {
+fn with_systemd(machine: &Machine, plan: &SetupPlan) -> Result<String, SetupError> {
     let systemctl = machine.systemctl_text();
     run(machine.systemctl().arg("daemon-reload"))?;
     // The unit is started when the server is ready.
-    run(machine.systemctl().args(["enable", "--now", unit::UNIT])).map_err(|error| {
+    run(machine.systemctl().args(["enable", "--now", unit::UNIT_NAME])).map_err(|error| {
         let why = format!("{error}; `{systemctl} status sshomed` shows why");
         SetupError::NotRunning { why }
     })?;
@@ -59,10 +46,10 @@ fn with_systemd(machine: &Machine, plan: &Plan) -> Result<Started, SetupError> {
     if !machine.is_root {
         text += "it ends when you log out, unless you run: loginctl enable-linger\n";
     }
-    Ok(Started { text, host_key: fingerprint(plan) })
+    Ok(text)
 }
 
-fn in_background(plan: &Plan) -> Result<Started, SetupError> {
+fn in_background(plan: &SetupPlan) -> Result<String, SetupError> {
     let folder = plan.answers.folder.join("log");
     let log = folder.join("console");
     let opened = console(&folder, &log);
@@ -74,13 +61,12 @@ fn in_background(plan: &Plan) -> Result<Started, SetupError> {
     let failed = |error: io::Error| SetupError::NotRunning { why: error.to_string() };
     let mut child = command.spawn().map_err(failed)?;
     let pid = answering(plan, || ended(&mut child, &log))?;
-    let text = format!(
+    Ok(format!(
         "the server runs: process {pid}, until the machine is restarted; its log is {}\n\
          after a restart: {} &\n",
         shown(&log),
         plan.command()
-    );
-    Ok(Started { text, host_key: fingerprint(plan) })
+    ))
 }
 
 /// The file with the server's output, opened twice.
@@ -103,7 +89,7 @@ fn ended(child: &mut Child, log: &PathBuf) -> Option<String> {
 }
 
 /// Waits until the server answers. Returns its process id. `ended` returns why it never will.
-fn answering(plan: &Plan, mut ended: impl FnMut() -> Option<String>) -> Result<u32, SetupError> {
+fn answering(plan: &SetupPlan, mut ended: impl FnMut() -> Option<String>) -> Result<u32, SetupError> {
     let socket = plan.answers.folder.join("run/control");
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
@@ -120,9 +106,4 @@ fn answering(plan: &Plan, mut ended: impl FnMut() -> Option<String>) -> Result<u
         }
         sleep(POLL_INTERVAL);
     }
-}
-
-fn fingerprint(plan: &Plan) -> Option<String> {
-    let key = host_key::read(&plan.answers.folder.join("keys/host_ed25519")).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
 }

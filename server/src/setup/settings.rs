@@ -1,7 +1,7 @@
 //! The settings of a new server: the shipped file with other addresses, and one user in place of the demo users.
 
 use super::SetupError;
-use super::answers::{Answers, Credential};
+use super::answers::{SetupAnswers, UserCredential};
 use crate::accounts::unfit_reason;
 use crate::admin::table_text;
 use crate::auth::hash_password;
@@ -11,33 +11,33 @@ use toml_edit::{Array, Table, Value, value};
 use zeroize::Zeroizing;
 
 /// The shipped settings.
-const SHIPPED: &str = include_str!("../../../etc/users.toml");
+const SHIPPED_SETTINGS: &str = include_str!("../../../etc/users.toml");
 
 /// Its users, whose passwords are public.
 const DEMO_USERS: [&str; 2] = ["alex", "zcl"];
 
 /// Its lines that depend on the answers.
-const LISTEN: &str = "listen = [\"127.0.0.1:2222\"]\n";
-const ACCOUNT: &str = "#account = \"sshome\"\n";
+const LISTEN_LINE: &str = "listen = [\"127.0.0.1:2222\"]\n";
+const ACCOUNT_LINE: &str = "#account = \"sshome\"\n";
 
 /// The text of etc/users.toml.
-pub(super) fn text(answers: &Answers) -> Result<Zeroizing<String>, SetupError> {
-    let mut text = SHIPPED.to_owned();
+pub(super) fn text(answers: &SetupAnswers) -> Result<Zeroizing<String>, SetupError> {
+    let mut text = SHIPPED_SETTINGS.to_owned();
     for user in DEMO_USERS {
         text = table_text::without_user(&text, user).unwrap_or(text);
     }
     let listen: Array = answers.listen.iter().map(SocketAddr::to_string).collect();
-    text = text.replacen(LISTEN, &format!("listen = {}\n", Value::from(listen)), 1);
+    text = text.replacen(LISTEN_LINE, &format!("listen = {}\n", Value::from(listen)), 1);
     if let Some(account) = &answers.account {
-        text = text.replacen(ACCOUNT, &format!("account = {}\n", Value::from(account.as_str())), 1);
+        text = text.replacen(ACCOUNT_LINE, &format!("account = {}\n", Value::from(account.as_str())), 1);
     }
     let mut user = Table::new();
     match &answers.credential {
-        Credential::Password(password) => {
+        UserCredential::Password(password) => {
             let hash = hash_password(password).map_err(crate::admin::AdminError::from)?;
             user.insert("password", value(hash.to_phc()));
         }
-        Credential::Keys(lines) => {
+        UserCredential::Keys(lines) => {
             let mut keys = Array::new();
             lines
                 .iter()
@@ -54,7 +54,7 @@ pub(super) fn text(answers: &Answers) -> Result<Zeroizing<String>, SetupError> {
 }
 
 /// Checks the text as the server would.
-fn check(answers: &Answers, text: &str) -> Result<(), SetupError> {
+fn check(answers: &SetupAnswers, text: &str) -> Result<(), SetupError> {
     let (dir, file) = (answers.folder.clone(), answers.folder.join("etc/users.toml"));
     let location = ConfigLocation { dir, shown: file.clone(), file };
     let (config, mistakes) = config::parse(&location, text, &[]);
@@ -76,8 +76,8 @@ mod tests {
     use super::*;
     use crate::accounts::Password;
 
-    fn answers(account: Option<&str>, credential: Credential) -> Answers {
-        Answers {
+    fn answers(account: Option<&str>, credential: UserCredential) -> SetupAnswers {
+        SetupAnswers {
             folder: "/srv/sshome-of-a-test".into(),
             listen: vec!["[::]:2222".parse().unwrap(), "127.0.0.1:22".parse().unwrap()],
             user: "sam".to_owned(),
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_settings_have_the_answers_and_no_demo_user() {
-        let credential = Credential::Password(Password::new("long enough"));
+        let credential = UserCredential::Password(Password::new("long enough"));
         let text = text(&answers(Some("files"), credential)).unwrap();
         let config = config(&text);
         assert_eq!(config.listen, ["[::]:2222".parse().unwrap(), "127.0.0.1:22".parse().unwrap()]);
@@ -115,7 +115,7 @@ mod tests {
     fn without_root_no_account_is_set() {
         let line =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl sam@\"x\"";
-        let text = text(&answers(None, Credential::Keys(vec![line.to_owned()]))).unwrap();
+        let text = text(&answers(None, UserCredential::Keys(vec![line.to_owned()]))).unwrap();
         let config = config(&text);
         assert_eq!(config.account, None);
         assert_eq!(config.accounts[0].keys[0].comment(), b"sam@\"x\"");

@@ -1,12 +1,12 @@
 //! The systemd units: the shipped ones with the paths of this server.
 
 use super::SetupError;
-use super::answers::Answers;
+use super::answers::SetupAnswers;
 use crate::config::shown;
 use std::path::Path;
 
 /// The unit's name.
-pub(super) const UNIT: &str = "sshomed.service";
+pub(super) const UNIT_NAME: &str = "sshomed.service";
 
 const SYSTEM_UNIT: &str = include_str!("../../../etc/systemd/sshomed.service");
 const USER_UNIT: &str = include_str!("../../../etc/systemd/user/sshomed.service");
@@ -23,7 +23,7 @@ const WITH_LOW_PORT: &str =
 const WITHOUT_LOW_PORT: &str = "AmbientCapabilities=\nCapabilityBoundingSet=\nPrivateUsers=yes\n";
 
 /// The text of the unit for these answers.
-pub(super) fn text(answers: &Answers, program: &Path) -> Result<String, SetupError> {
+pub(super) fn text(answers: &SetupAnswers, program: &Path) -> Result<String, SetupError> {
     let hidden = answers.account.is_some();
     let folder = plain(&answers.folder, "--dir", hidden)?;
     let program = plain(program, "--service", hidden)?;
@@ -63,15 +63,15 @@ fn plain<'a>(path: &'a Path, option: &'static str, hidden: bool) -> Result<&'a s
 #[cfg(test)]
 mod tests {
     use super::super::ServiceKind;
-    use super::super::answers::Credential;
+    use super::super::answers::UserCredential;
     use super::*;
 
-    fn answers(account: Option<&str>, folder: &str, port: u16) -> Answers {
-        Answers {
+    fn answers(account: Option<&str>, folder: &str, port: u16) -> SetupAnswers {
+        SetupAnswers {
             folder: folder.into(),
             listen: vec![([0, 0, 0, 0], port).into()],
             user: "sam".to_owned(),
-            credential: Credential::Keys(Vec::new()),
+            credential: UserCredential::Keys(Vec::new()),
             quota: "unlimited".to_owned(),
             service: ServiceKind::Systemd,
             account: account.map(str::to_owned),

@@ -5,7 +5,7 @@ use crate::accounts::{Access, Account, HashError, NamePattern, PasswordHash, Sft
 use std::path::Path;
 
 /// The name of the user.
-pub(super) const USER: &str = "guest";
+pub(super) const GUEST_USER: &str = "guest";
 
 /// The account of the user, whose home is the folder.
 pub(super) fn account(
@@ -14,7 +14,7 @@ pub(super) fn account(
     password: &OneTimePassword,
 ) -> Result<Account, HashError> {
     Ok(Account {
-        name: USER.to_owned(),
+        name: GUEST_USER.to_owned(),
         root: folder.to_owned(),
         make_root: false,
         quota: None,

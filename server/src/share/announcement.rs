@@ -1,6 +1,6 @@
 //! What a share prints at its start: how to reach it.
 
-use super::account::USER;
+use super::account::GUEST_USER;
 use super::password::OneTimePassword;
 use crate::config::shown;
 use crate::invocation::quoted;
@@ -41,10 +41,10 @@ impl Announcement {
             text.push_str(&format!("address   {address}\n"));
         }
         text.push_str(&format!("host key  {}\n", self.key.fingerprint(HashAlg::Sha256)));
-        text.push_str(&format!("user      {USER}\n"));
+        text.push_str(&format!("user      {GUEST_USER}\n"));
         text.push_str("password  ");
         text.push_str(self.password.as_str());
-        text.push_str(&format!(" ({} random bits, for this run only)\n", OneTimePassword::BITS));
+        text.push_str(&format!(" ({} random bits, for this run only)\n", OneTimePassword::ENTROPY_BITS));
         if let Some(address) = addresses.first() {
             text.push_str(&self.commands(*address));
         }
@@ -64,19 +64,19 @@ impl Announcement {
         let key = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
         let mut text = format!(
             "\nTo fetch all of it into {target}, with OpenSSH or sshome, which ask for the host key and the password:\n\
-             \x20   sftp -r -P {port} {USER}@{host}:/. {target}\n\
-             \x20   scp -r -P {port} {USER}@{host}:/. {target}\n\
-             \x20   sshome -P {port} {USER}@{ip} get -r /. {target}\n\
+             \x20   sftp -r -P {port} {GUEST_USER}@{host}:/. {target}\n\
+             \x20   scp -r -P {port} {GUEST_USER}@{host}:/. {target}\n\
+             \x20   sshome -P {port} {GUEST_USER}@{ip} get -r /. {target}\n\
              With rclone, which checks the host key only with a file:\n\
              \x20   echo '[{ip}]:{port} {key}' >shared-host\n\
-             \x20   rclone copy :sftp: {target} --sftp-host {ip} --sftp-port {port} --sftp-user {USER} --sftp-ask-password \
+             \x20   rclone copy :sftp: {target} --sftp-host {ip} --sftp-port {port} --sftp-user {GUEST_USER} --sftp-ask-password \
              --sftp-skip-links --sftp-known-hosts-file shared-host\n"
         );
         if self.writable {
             text += &format!(
                 "To send files:\n\
-                 \x20   scp -P {port} FILE {USER}@{host}:/\n\
-                 \x20   sshome -P {port} {USER}@{ip} put -r FILE\n"
+                 \x20   scp -P {port} FILE {GUEST_USER}@{host}:/\n\
+                 \x20   sshome -P {port} {GUEST_USER}@{ip} put -r FILE\n"
             );
         }
         text

@@ -20,7 +20,7 @@ use crate::permission::CannotRead;
 use crate::reachable::own_addresses;
 use crate::server::{self, Privileged, Server};
 use crate::systemd::Notifier;
-use account::{USER, account};
+use account::{GUEST_USER, account};
 use announcement::Announcement;
 use jiff::Timestamp;
 use password::OneTimePassword;
@@ -41,7 +41,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A folder to be shared.
 #[derive(Clone, Debug)]
-pub struct Share {
+pub struct FolderShare {
     /// The folder.
     pub folder: PathBuf,
     /// The addresses to listen on. Empty for a free port of the loopback address.
@@ -102,7 +102,7 @@ pub enum ShareError {
     Start(#[from] io::Error),
 }
 
-impl Share {
+impl FolderShare {
     /// Shares the folder until Ctrl-C, SIGTERM, SIGHUP or the time limit. Prints how to reach it on standard output.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Share {
         let homes = Arc::<PosixStore>::clone(&store);
         let server = Server::prepare(config, homes, privileged, confinement, Notifier::default()).await;
         let server = server.map_err(|error| cannot_serve(folder, error))?.without_reload();
-        if let Some(problem) = store.problem_of(USER) {
+        if let Some(problem) = store.problem_of(GUEST_USER) {
             return Err(ShareError::Home { folder: folder.to_owned(), why: problem.why });
         }
         crate::invocation::serves();

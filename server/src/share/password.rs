@@ -9,23 +9,23 @@ const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 const BITS_PER_CHARACTER: usize = 5;
 
 /// The number of random characters.
-const CHARACTERS: usize = 20;
+const RANDOM_CHARACTERS: usize = 20;
 
 /// Characters between two hyphens, which make it readable.
-const GROUP: usize = 4;
+const GROUP_CHARACTERS: usize = 4;
 
 /// A password for one run of this process.
 pub(super) struct OneTimePassword(Zeroizing<String>);
 
 impl OneTimePassword {
     /// Its entropy.
-    pub(super) const BITS: usize = CHARACTERS * BITS_PER_CHARACTER;
+    pub(super) const ENTROPY_BITS: usize = RANDOM_CHARACTERS * BITS_PER_CHARACTER;
 
     pub(super) fn generate() -> OneTimePassword {
         // Allocated once: a growing text leaves copies in memory.
-        let mut text = Zeroizing::new(String::with_capacity(2 * CHARACTERS));
-        for number in 0..CHARACTERS {
-            if number > 0 && number.is_multiple_of(GROUP) {
+        let mut text = Zeroizing::new(String::with_capacity(2 * RANDOM_CHARACTERS));
+        for number in 0..RANDOM_CHARACTERS {
+            if number > 0 && number.is_multiple_of(GROUP_CHARACTERS) {
                 text.push('-');
             }
             let random = rand::random::<u8>() % 32;
@@ -54,8 +54,8 @@ mod tests {
         let passwords: Vec<_> = (0..100).map(|_| OneTimePassword::generate()).collect();
         for password in &passwords {
             let groups: Vec<_> = password.as_str().split('-').collect();
-            assert_eq!(groups.len(), CHARACTERS / GROUP, "{}", password.as_str());
-            assert!(groups.iter().all(|group| group.len() == GROUP), "{}", password.as_str());
+            assert_eq!(groups.len(), RANDOM_CHARACTERS / GROUP_CHARACTERS, "{}", password.as_str());
+            assert!(groups.iter().all(|group| group.len() == GROUP_CHARACTERS), "{}", password.as_str());
         }
         let distinct: HashSet<_> = passwords.iter().map(OneTimePassword::as_str).collect();
         assert_eq!(distinct.len(), passwords.len());

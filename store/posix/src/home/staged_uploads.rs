@@ -2,8 +2,8 @@
 
 use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
 use super::{
-    Error, HomeHandle, Location, NamespaceLock, PartialFile, PartialUpload, Result, STAGING_DIRECTORY, StagedFile,
-    UploadRecord,
+    Error, HomeHandle, Location, NamespaceLock, PartialFile, PartialUpload, Result, STAGING_DIRECTORY,
+    StagedFile, UploadRecord,
 };
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
