@@ -163,19 +163,20 @@ fn rclone_fetches_a_shared_folder_and_checks_its_host_key() {
     let fetch = || {
         let mut command = share.client("sh");
         command.args(["-c", &line]);
-        let mut terminal = Terminal::start(&command).unwrap();
-        terminal.expect("Enter SFTP password:").unwrap();
-        terminal.send(&format!("{}\n", share.password)).unwrap();
-        terminal.ended().unwrap()
+        Terminal::start(&command).unwrap()
     };
-    let ended = fetch();
+    let mut terminal = fetch();
+    terminal.expect("Enter SFTP password:").unwrap();
+    terminal.send(&format!("{}\n", share.password)).unwrap();
+    let ended = terminal.ended().unwrap();
     assert!(ended.status.success(), "{}", ended.said);
     assert_eq!(share.fetched("photos/sub/b.jpg"), "another photo");
     let other = Share::start(&[]);
     let key = other.known_host.split_once(' ').unwrap().1;
     let line = format!("[127.0.0.1]:{} {key}\n", share.port);
     fs::write(share.top.path().join("home/known_hosts"), line).unwrap();
-    assert!(!fetch().status.success());
+    let ended = fetch().ended().unwrap();
+    assert!(!ended.status.success() && ended.said.contains("key mismatch"), "{}", ended.said);
 }
 
 #[test]
@@ -191,12 +192,12 @@ fn a_shared_folder_is_read_only_and_no_link_leads_out_of_it() {
     fs::write(folder.join("own"), "own").unwrap();
     let share = Share::of(top, &[]);
     for path in ["absolute", "relative", "passwd", "up/secret", "../secret"] {
-        let done = outcome(share.sshome().args(["cat", path]));
+        let done = outcome(share.sshome().args(["get", path, "-"]));
         assert_ne!(done.code, Some(0), "{path}: {done}");
         assert!(!done.out().contains("secret") && !done.out().contains("root:"), "{path}: {done}");
     }
     // The link to the parent leads to the folder itself.
-    let done = outcome(share.sshome().args(["cat", "up/own"]));
+    let done = outcome(share.sshome().args(["get", "up/own", "-"]));
     assert_eq!((done.code, done.out().as_str()), (Some(0), "own"), "{done}");
     for command in [&["rm", "own"][..], &["mkdir", "new"], &["put", "known_hosts"], &["chmod", "600", "own"]]
     {
