@@ -51,7 +51,7 @@ impl NewHost {
         fs::write(file.with_extension("pub"), key.public_key().to_openssh().unwrap()).unwrap();
         fs::write(top.path().join("bin/state"), format!("{state}\n")).unwrap();
         fs::write(top.path().join("bin/systemctl"), SYSTEMCTL).unwrap();
-        set_mode(&top.path().join("bin/systemctl"), 0o755).unwrap();
+        set_mode(top.path().join("bin/systemctl"), 0o755).unwrap();
         let [a, b, c] = rand::random::<[u8; 3]>();
         NewHost { top, address: format!("127.{a}.{b}.{}:2222", c.clamp(1, 254)) }
     }
@@ -368,7 +368,7 @@ fn as_account_of_its_own_the_server_runs_in_the_background_as_root() {
     let host = NewHost::with_systemd("offline");
     // Below the temporary folder everybody can run it.
     let copy = copy_program("sshomed", &host.path("bin")).unwrap();
-    set_mode(&host.path("home"), 0o755).unwrap();
+    set_mode(host.path("home"), 0o755).unwrap();
     let mut command = host.command(copy);
     command.arg("setup").args(host.options()).args(["--service", "background", "--account", "daemon"]);
     let done = outcome(command.stdin(Stdio::null()));
