@@ -3,8 +3,11 @@
 use crate::admin::{KeySettings, UserSettings};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use crate::setup::SetupOptions;
+use crate::share::parse_duration;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The sshome server: a home and a quota for every user, over SSH.
 ///
@@ -12,9 +15,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct ServerCli {
-    /// The folder to work in
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
+    /// The folder to work in [default: the current one]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// The configuration, if it is not DIR/etc/users.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -71,6 +74,34 @@ pub enum AdminCommand {
     },
     /// Make the running server reload the configuration now, and show the result
     Reload,
+    /// Set up a server on a new host: asks what the options do not answer
+    Setup {
+        /// The answers.
+        #[command(flatten)]
+        options: Box<SetupOptions>,
+        /// The addresses.
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Share one folder, read-only, until Ctrl-C: with a user and a password for this run only
+    Share(ShareArgs),
+}
+
+/// The options of `share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The folder. Nothing in it is changed, unless --write is given
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Let the user change the folder
+    #[arg(long)]
+    pub write: bool,
+    /// End after this time: 30m, 2h, 1d
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub time_limit: Option<Duration>,
+    /// The addresses.
+    #[command(flatten)]
+    pub listen: Listen,
 }
 
 /// A command of `quota`.
@@ -206,11 +237,35 @@ fn penalty_source(text: &str) -> Result<String, String> {
 }
 
 impl ServerCli {
+    /// The folder that was given.
+    pub fn given_dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// The folder to work in.
+    pub fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("."))
+    }
+
     /// Exits with a usage error if an option would be ignored silently.
     pub fn checked(self) -> ServerCli {
-        let serves = matches!(self.command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
-        if !serves && !self.listen.addresses.is_empty() {
-            let message = "--listen is for `serve` and `check`";
+        let command = self.command.as_ref();
+        let shares = matches!(command, Some(AdminCommand::Share(_)));
+        let sets_up = matches!(command, Some(AdminCommand::Setup { .. }));
+        let serves = matches!(command, None | Some(AdminCommand::Serve(_) | AdminCommand::Check(_)));
+        let conflict = if shares && (self.dir.is_some() || self.config.is_some()) {
+            Some("`share` has no settings: it uses neither --dir nor --config")
+        } else if sets_up && self.config.is_some() {
+            Some("`setup` writes etc/users.toml in the folder: it does not use --config")
+        } else if !serves && !self.listen.addresses.is_empty() {
+            Some(match shares || sets_up {
+                true => "give --listen after the command",
+                false => "--listen is for `serve`, `check`, `share` and `setup`",
+            })
+        } else {
+            None
+        };
+        if let Some(message) = conflict {
             ServerCli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         self
@@ -248,7 +303,11 @@ mod tests {
             &["sshomed", "user", "list", "--config", "f", "--dir", "d"],
         ] {
             let cli = ServerCli::try_parse_from(args).unwrap();
-            assert_eq!((cli.dir, cli.config), ("d".into(), Some("f".into())), "{args:?}");
+            assert_eq!(
+                (cli.dir(), cli.config.as_deref()),
+                (Path::new("d"), Some(Path::new("f"))),
+                "{args:?}"
+            );
         }
     }
 

@@ -77,7 +77,7 @@ impl HostKeyType {
         }
     }
 
-    fn generate(self) -> Result<PrivateKey, ssh_key::Error> {
+    pub(crate) fn generate(self) -> Result<PrivateKey, ssh_key::Error> {
         let rng = &mut rand::rng();
         match self {
             HostKeyType::Ed25519 => PrivateKey::random(rng, Algorithm::Ed25519),

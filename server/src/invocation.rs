@@ -62,7 +62,7 @@ fn prefixed(account: &str, is_root: bool, line: &str) -> String {
 }
 
 /// A word as a shell reads it, harmless on a terminal.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),

@@ -4,10 +4,11 @@ use anyhow::Context;
 use clap::Parser;
 use sshomed::accounts::Password;
 use sshomed::admin::{self, Admin, AdminError, NewUser, UserSettings};
-use sshomed::cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, UserCommand};
+use sshomed::cli::{AdminCommand, HomeCommand, KeyCommand, QuotaCommand, ServerCli, ShareArgs, UserCommand};
 use sshomed::config;
 use sshomed::control::{self, ClientError, ControlRequest, ControlResponse};
 use sshomed::invocation::{self, Role};
+use sshomed::share::FolderShare;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &ServerCli) -> anyhow::Result<()> {
     invocation::begin(match cli.command {
-        None | Some(AdminCommand::Serve(_)) => Role::Start,
+        None | Some(AdminCommand::Serve(_) | AdminCommand::Share(_)) => Role::Start,
         Some(AdminCommand::Check(_)) => Role::Check,
         Some(_) => Role::Command,
     });
@@ -44,7 +45,7 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
         Some(AdminCommand::User(command)) => {
             // The command may handle a password.
             sshomed::confine::no_core_dumps()?;
-            let admin = Admin::open(&cli.dir, cli.config.as_deref())?;
+            let admin = Admin::open(cli.dir(), cli.config.as_deref())?;
             let (text, changed) = user(&admin, command)?;
             print(&text)?;
             changed.map_or(Ok(()), |user| apply(cli, user))
@@ -68,6 +69,16 @@ fn run(cli: &ServerCli) -> anyhow::Result<()> {
             ask(cli, &ControlRequest::Forgive { source: address.clone() }, false)
         }
         Some(AdminCommand::Reload) => ask(cli, &ControlRequest::Reload, false),
+        Some(AdminCommand::Setup { options, listen }) => {
+            // The command may handle a password.
+            sshomed::confine::no_core_dumps()?;
+            print(&sshomed::setup::setup(cli.given_dir(), &listen.addresses, options)?)
+        }
+        Some(AdminCommand::Share(share)) => {
+            let ShareArgs { folder, write, time_limit, listen } = share;
+            let (folder, listen) = (folder.clone(), listen.addresses.clone());
+            Ok(FolderShare { folder, listen, writable: *write, time_limit: *time_limit }.run()?)
+        }
     }
 }
 
@@ -80,7 +91,7 @@ fn ask(cli: &ServerCli, request: &ControlRequest, json: bool) -> anyhow::Result<
 }
 
 fn answer(cli: &ServerCli, request: &ControlRequest) -> anyhow::Result<ControlResponse> {
-    Ok(control::ask_any(&config::control_sockets(&cli.dir, cli.config.as_deref())?, request)?)
+    Ok(control::ask_any(&config::control_sockets(cli.dir(), cli.config.as_deref())?, request)?)
 }
 
 /// Makes the running server, if there is one, apply a user's changed settings. Fails if they are not applied.
@@ -89,7 +100,7 @@ fn apply(cli: &ServerCli, user: &str) -> anyhow::Result<()> {
         Ok(answer) => answer,
         Err(error) => match error.downcast_ref() {
             Some(ClientError::NoServer(_)) => {
-                let dir = std::path::absolute(&cli.dir).unwrap_or_else(|_| cli.dir.clone());
+                let dir = std::path::absolute(cli.dir()).unwrap_or_else(|_| cli.dir().to_owned());
                 return print(&format!("(no server is running in {})\n", dir.display()));
             }
             Some(ClientError::Off) => {
@@ -123,7 +134,7 @@ fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
     };
     let user = user.map(|session| session.user);
     let user = user.as_deref().unwrap_or(who);
-    let locked = Admin::open(&cli.dir, cli.config.as_deref())
+    let locked = Admin::open(cli.dir(), cli.config.as_deref())
         .and_then(|admin| admin.set(user, &UserSettings::enabled(false)));
     match locked {
         Ok(text) => {
@@ -143,14 +154,14 @@ fn lock_out(cli: &ServerCli, who: &str) -> anyhow::Result<()> {
 }
 
 fn serve(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
-    let config = config::load(&cli.dir, cli.config.as_deref(), listen)?;
+    let config = config::load(cli.dir(), cli.config.as_deref(), listen)?;
     Ok(sshomed::server::run(config)?)
 }
 
 fn check(cli: &ServerCli, listen: &[SocketAddr]) -> anyhow::Result<()> {
-    let check = admin::check(&cli.dir, cli.config.as_deref(), listen)?;
+    let check = admin::check(cli.dir(), cli.config.as_deref(), listen)?;
     let warnings = check.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
-    let start = admin::examine_start(&cli.dir, cli.config.as_deref(), listen)?;
+    let start = admin::examine_start(cli.dir(), cli.config.as_deref(), listen)?;
     let notes = start.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>();
     let gap = if warnings.is_empty() && notes.is_empty() { "" } else { "\n" };
     print(&(check.report + gap + &warnings + &notes))?;

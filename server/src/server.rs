@@ -2,6 +2,7 @@
 
 mod accept;
 mod background;
+mod privileged;
 mod supervisor;
 
 use crate::accounts::{TomlAccounts, homes_of};
@@ -19,13 +20,14 @@ use crate::service::UserPermits;
 use crate::session::{
     AbandonedWork, BulkGate, MemoryBudgets, RateLimits, ServerState, SessionRegistry, Transport,
 };
-use crate::sockets::{ListenError, Sockets};
+use crate::sockets::ListenError;
 use crate::systemd::Notifier;
 use accept::accept;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use background::services;
+pub use privileged::Privileged;
 use sshome_store::{HomeStore, PrepareError};
-use sshome_store_posix::{OpenDescriptors, PosixStore};
+use sshome_store_posix::PosixStore;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -81,7 +83,8 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     transport: Arc<Transport>,
     shared: Arc<ServerState>,
-    reloader: Arc<Reloader>,
+    /// `None` if no file holds the settings.
+    reloader: Option<Arc<Reloader>>,
     /// SIGHUP. It is registered before the server announces itself: until then, SIGHUP would end the process.
     hangup: Option<Signal>,
     notifier: Arc<Notifier>,
@@ -104,32 +107,13 @@ const POLLS_BETWEEN_EVENTS: u32 = 2;
 const MAX_RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// The tokio runtime of the server.
-fn runtime() -> io::Result<Runtime> {
+pub(crate) fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
         .worker_threads(cores.max(MIN_WORKERS))
         .event_interval(POLLS_BETWEEN_EVENTS)
         .enable_all()
         .build()
-}
-
-/// Resources that may need root: listening ports and host keys.
-pub struct Privileged {
-    sockets: Sockets,
-    transport: Transport,
-    descriptors: OpenDescriptors,
-}
-
-impl Privileged {
-    /// Binds the sockets, and loads or generates the host keys.
-    ///
-    /// # Errors
-    /// If an address cannot be bound or a key cannot be loaded.
-    pub fn acquire(config: &Config) -> Result<Privileged, Error> {
-        let sockets = Sockets::bind(config)?;
-        let transport = Transport::new(config)?;
-        Ok(Privileged { sockets, transport, descriptors: OpenDescriptors::begin() })
-    }
 }
 
 /// Serves until Ctrl-C or SIGTERM, then shuts down gracefully. Steps that may need root come first. Then the process
@@ -156,7 +140,7 @@ pub fn run(config: Config) -> Result<(), Error> {
 
 /// Shuts down the runtime after all connections are closed. Blocking work that is still running, such as a quota scan,
 /// does not change users' files and is abandoned.
-fn end(runtime: Runtime) {
+pub(crate) fn end(runtime: Runtime) {
     runtime.shutdown_timeout(MAX_RUNTIME_END);
 }
 
@@ -265,9 +249,15 @@ impl Server {
             confinement,
             Arc::clone(&notifier),
         );
-        let reloader = Arc::new(reloader);
+        let reloader = Some(Arc::new(reloader));
         let (metrics, control) = (metrics_listener, control.map(Arc::new));
         Ok(Server { listeners, transport, shared, reloader, hangup, notifier, control, metrics, example })
+    }
+
+    /// The same server, with settings that no file holds: it does not reload them, and leaves SIGHUP to the caller.
+    #[must_use]
+    pub(crate) fn without_reload(self) -> Server {
+        Server { reloader: None, hangup: None, ..self }
     }
 
     /// The addresses that the server listens on, with the actual ports.

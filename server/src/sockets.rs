@@ -54,6 +54,14 @@ pub fn examine(config: &Config, held: &[String]) -> Vec<ListenError> {
     tried.filter_map(failed).collect()
 }
 
+/// Checks whether a server could listen on an address now.
+///
+/// # Errors
+/// If it is in use, not local, or needs root.
+pub(crate) fn check_bind(address: SocketAddr) -> Result<(), ListenError> {
+    bound(address).map(drop).map_err(|error| ListenError { address, error: error.into() })
+}
+
 impl ListenError {
     /// Whether the address is in use.
     #[must_use]

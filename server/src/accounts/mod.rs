@@ -28,6 +28,7 @@ pub use origin::{Origin, OriginError};
 pub use own_keys::{OwnKeys, OwnKeysError};
 pub use password::{HashError, MIN_PASSWORD_CHARS, Password, PasswordHash};
 pub use patterns::{NamePattern, PathPattern};
+pub(crate) use unfit::unfit_reason;
 pub use unfit::{remember_accounts, unfit_root};
 
 use arc_swap::ArcSwap;

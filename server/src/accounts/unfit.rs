@@ -74,18 +74,26 @@ fn person(line: &str) -> Option<Person> {
 /// Why the root in the settings cannot be a home, with the remedy.
 #[must_use]
 pub fn unfit_root(account: &Account) -> Option<String> {
+    let why = unfit_reason(account)?;
+    Some(match account.make_root {
+        true => {
+            let homes = account.root.parent().unwrap_or(&account.root);
+            format!(
+                "{} {why}: set `homes` to a folder that holds only homes",
+                Escaped(homes.as_os_str().as_bytes())
+            )
+        }
+        false => format!("it {why}: set `root` to a folder for this user only, or remove it for homes/NAME"),
+    })
+}
+
+/// Why the root of an account, or the parent of one that the server creates, cannot be served: "is a system folder".
+pub(crate) fn unfit_reason(account: &Account) -> Option<String> {
     // The server creates homes/NAME, so it is the parent that must not be a system folder.
     let named = if account.make_root { account.root.parent()? } else { &account.root };
-    let why = of_the_system(named, !account.make_root).or_else(|| {
+    of_the_system(named, !account.make_root).or_else(|| {
         let own = geteuid().as_raw();
         (!account.make_root).then(|| of_somebody(named, &account.name, own, people())).flatten()
-    })?;
-    Some(match account.make_root {
-        true => format!(
-            "{} {why}: set `homes` to a folder that holds only homes",
-            Escaped(named.as_os_str().as_bytes())
-        ),
-        false => format!("it {why}: set `root` to a folder for this user only, or remove it for homes/NAME"),
     })
 }
 

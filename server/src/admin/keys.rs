@@ -175,7 +175,7 @@ fn is(key: &AuthorizedKey, which: &str) -> bool {
 }
 
 /// The lines of a public key file with their keys.
-pub(super) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>, AdminError> {
+pub(crate) fn read_key_file(file: &Path) -> Result<Vec<(String, AuthorizedKey)>, AdminError> {
     let bytes = fs::read(file).map_err(|error| AdminError::KeyFile { file: file.to_owned(), error })?;
     let text = public_key::text(&bytes);
     let refused = |(line, error)| AdminError::Key { file: file.to_owned(), line, error };

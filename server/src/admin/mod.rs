@@ -14,11 +14,12 @@ mod password;
 mod replace;
 mod settings;
 mod startup_check;
-mod table_text;
+pub(crate) mod table_text;
 mod users;
 
 pub use check::{CheckReport, check};
 pub use key_tables::KeySettings;
+pub(crate) use keys::read_key_file;
 pub(crate) use list::columns;
 pub use password::{ask_password, read_password};
 pub use settings::UserSettings;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use toml_edit::{Document, DocumentMut, Item, Table, Value};
 
 /// Appends a user's table, with an empty line before it.
-pub(super) fn append(text: &str, user: &str, table: Table) -> String {
+pub(crate) fn append(text: &str, user: &str, table: Table) -> String {
     let mut users = Table::new();
     users.set_implicit(true);
     users.insert(user, Item::Table(table));
@@ -26,7 +26,7 @@ pub(super) fn append(text: &str, user: &str, table: Table) -> String {
 }
 
 /// The text without a user's table. `None` if the user has no `[users.NAME]`, but an inline table, for example.
-pub(super) fn without_user(text: &str, user: &str) -> Option<String> {
+pub(crate) fn without_user(text: &str, user: &str) -> Option<String> {
     let document = Document::parse(text).ok()?;
     let table = document.get("users")?.get(user)?.as_table()?;
     if table.is_implicit() || table.is_dotted() {

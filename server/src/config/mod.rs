@@ -16,6 +16,7 @@ mod roots;
 mod section;
 mod server;
 mod settings;
+mod share;
 mod size;
 mod users;
 mod value;

@@ -39,6 +39,20 @@ impl Landlock {
         Ok(Landlock { status, is_enforced: ruleset != RulesetStatus::NotEnforced, homes })
     }
 
+    /// Confines this thread, and the threads that it starts, to one folder.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub(super) fn begin_in(folder: &Path, writable: bool) -> Result<Landlock, ConfineError> {
+        let rights = if writable { home_rights() } else { make_bitflags!(AccessFs::{ReadFile | ReadDir}) };
+        let allowed = ruleset(false)?
+            .add_rules(path_beneath_rules([folder], rights))?
+            .add_rules(path_beneath_rules(TIME_ZONE_PATHS, make_bitflags!(AccessFs::{ReadFile | ReadDir})))?;
+        let RestrictionStatus { ruleset, landlock: status, .. } = allowed.restrict_self()?;
+        let is_enforced = ruleset != RulesetStatus::NotEnforced;
+        Ok(Landlock { status, is_enforced, homes: vec![folder.to_owned()] })
+    }
+
     /// Whether a home may be at this path. If nothing is enforced, it may be anywhere.
     pub(super) fn allows(&self, root: &Path) -> bool {
         !self.is_enforced || self.homes.iter().any(|folder| root.starts_with(folder))
@@ -94,22 +108,25 @@ fn homes(config: &Config) -> Vec<PathBuf> {
     homes
 }
 
-fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
-    let required = config.confine == Confine::Required;
+/// A ruleset that denies everything, or everything that the kernel supports unless all of it is `required`.
+fn ruleset(required: bool) -> Result<RulesetCreated, RulesetError> {
     let level = |otherwise| if required { CompatLevel::HardRequirement } else { otherwise };
-    let files = AccessFs::from_all(TARGET_ABI);
-    let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let folder = |path: Option<&Path>| path.map(Path::to_owned);
     Ruleset::default()
         // Without this right no file could move from one folder to another.
         .set_compatibility(level(CompatLevel::SoftRequirement))
         .handle_access(AccessFs::Refer)?
         .set_compatibility(level(CompatLevel::BestEffort))
-        .handle_access(files)?
+        .handle_access(AccessFs::from_all(TARGET_ABI))?
         // No ports at all: the server has bound its own, and makes no connections.
         .handle_access(AccessNet::from_all(TARGET_ABI))?
         .scope(Scope::from_all(TARGET_ABI))?
-        .create()?
+        .create()
+}
+
+fn allowed(config: &Config, homes: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+    let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+    let folder = |path: Option<&Path>| path.map(Path::to_owned);
+    ruleset(config.confine == Confine::Required)?
         .add_rules(path_beneath_rules(homes, home_rights()))?
         .add_rules(path_beneath_rules([OwnKeys::of(&config.dir).folder()], read | replace_rights()))?
         .add_rules(path_beneath_rules(

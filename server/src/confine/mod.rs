@@ -171,6 +171,18 @@ pub fn examine(config: &Config) -> Vec<ConfineError> {
 }
 
 impl Confinement {
+    /// Sandboxes this process to one folder, which it may only read unless it is `writable`. Call it while this is the only
+    /// thread.
+    ///
+    /// # Errors
+    /// If the kernel refuses. The process must end then.
+    pub fn to_folder(folder: &Path, writable: bool) -> Result<Confinement, ConfineError> {
+        permission::remember_names();
+        harden()?;
+        let landlock = Some(Landlock::begin_in(folder, writable)?);
+        Ok(Confinement { hardened: true, landlock, ..Confinement::default() })
+    }
+
     /// Whether the sandbox allows a home at this path.
     #[must_use]
     pub fn allows(&self, root: &Path) -> bool {

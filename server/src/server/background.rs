@@ -28,7 +28,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// Starts the tasks that run until the server ends.
 pub(super) fn services(
     shared: &Arc<ServerState>,
-    reloader: Arc<Reloader>,
+    reloader: Option<Arc<Reloader>>,
     hangup: Option<Signal>,
     control: Option<&Arc<ControlSocket>>,
     metrics: Option<TcpListener>,
@@ -42,8 +42,8 @@ pub(super) fn services(
     services.spawn("expiry warnings", move || warn_of_expiry(Arc::clone(&state)));
     let state = Arc::clone(shared);
     services.spawn("home checks", move || tend_homes(Arc::clone(&state)));
-    if let Some(control) = control {
-        let (control, state, reloader) = (Arc::clone(control), Arc::clone(shared), Arc::clone(&reloader));
+    if let (Some(control), Some(reloader)) = (control, &reloader) {
+        let (control, state, reloader) = (Arc::clone(control), Arc::clone(shared), Arc::clone(reloader));
         services.spawn("control socket", move || {
             let (control, state, reloader) =
                 (Arc::clone(&control), Arc::clone(&state), Arc::clone(&reloader));
@@ -54,11 +54,13 @@ pub(super) fn services(
         let (listener, state) = (Arc::new(listener), Arc::clone(shared));
         services.spawn("metrics", move || measure(Arc::clone(&listener), Arc::clone(&state)));
     }
-    let hangup = Arc::new(Mutex::new(hangup));
-    services.spawn("reload", move || {
-        let (reloader, hangup) = (Arc::clone(&reloader), Arc::clone(&hangup));
-        async move { reloader.follow(&mut *hangup.lock().await).await }
-    });
+    if let Some(reloader) = reloader {
+        let hangup = Arc::new(Mutex::new(hangup));
+        services.spawn("reload", move || {
+            let (reloader, hangup) = (Arc::clone(&reloader), Arc::clone(&hangup));
+            async move { reloader.follow(&mut *hangup.lock().await).await }
+        });
+    }
     services
 }
 

@@ -83,6 +83,12 @@ impl Transport {
         Ok(Transport { keys, made, config })
     }
 
+    /// A server's side with one host key that no file holds.
+    pub(crate) fn with_key(settings: &Config, key: PrivateKey) -> Transport {
+        let config = ArcSwap::from_pointee(transport(settings, vec![key.clone()]));
+        Transport { keys: vec![key], made: Vec::new(), config }
+    }
+
     /// Logs the keys that were generated. The log starts after the keys are loaded.
     pub fn log_new_keys(&self) {
         self.made.iter().for_each(|path| tracing::info!(path = %path.display(), "host key made"));

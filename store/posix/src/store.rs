@@ -16,6 +16,18 @@ use std::time::Duration;
 pub struct PosixStore(Arc<Homes>);
 
 impl PosixStore {
+    /// A store for folders that are shared where they are, and are nobody's home. Nothing in a read-only one changes: it
+    /// is neither locked, recovered nor counted. Call [`remove_staging`](PosixStore::remove_staging) at the end for others.
+    #[must_use]
+    pub fn for_shared_folders() -> PosixStore {
+        PosixStore(Arc::new(Homes::for_shared_folders()))
+    }
+
+    /// Deletes all partial uploads, and the staging folders that are empty then. No session may be open.
+    pub fn remove_staging(&self) {
+        self.0.remove_staging();
+    }
+
     /// A store that reports its counts of homes to an observer, for tests. The counting thread calls it with the user,
     /// and the count waits until it returns.
     #[must_use]

@@ -15,7 +15,7 @@ use crate::permission::READ_FOLDER;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use sshome_store::quota::{Comparison, Ledger, UnreadableEntries};
+use sshome_store::quota::{Amount, Comparison, Ledger, UnreadableEntries};
 use sshome_store::{HomeProblem, HomeSettings, PrepareError, shown};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
@@ -32,6 +32,9 @@ pub(crate) struct Homes {
     filesystems: Mutex<HashMap<u64, Weak<Filesystem>>>,
     descriptors: Arc<Descriptors>,
     counts: Arc<CountQueue>,
+    /// Whether the homes are folders that are shared where they are: a read-only one is neither locked, recovered nor
+    /// counted.
+    shares_folders: bool,
 }
 
 /// Whether a home is served.
@@ -45,7 +48,8 @@ enum HomeState {
 #[derive(Debug)]
 pub(crate) struct OpenedHome {
     shared: Arc<SharedHome>,
-    count: HomeCount,
+    /// `None` if it is not to be counted.
+    count: Option<HomeCount>,
 }
 
 impl Drop for Homes {
@@ -59,6 +63,13 @@ impl Homes {
     pub(crate) fn observed(observer: Box<CountObserver>) -> Homes {
         let mut homes = Homes::default();
         homes.counts = Arc::new(CountQueue::observed(observer));
+        homes
+    }
+
+    /// Homes that are folders of other programs: see [`PosixStore::for_shared_folders`](crate::PosixStore::for_shared_folders).
+    pub(crate) fn for_shared_folders() -> Homes {
+        let mut homes = Homes::default();
+        homes.shares_folders = true;
         homes
     }
 
@@ -86,30 +97,32 @@ impl Homes {
             let (user, root) = (settings.user.clone(), settings.root.clone());
             return Err(PrepareError::Home { user, root, why: why.to_owned() });
         }
-        match rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let (user, root) = (settings.user.clone(), settings.root.clone());
-                return Err(PrepareError::Locked { user, root });
-            }
-            Err(error) => return Err(failed(error.into())),
+        let is_own = settings.writable || !self.shares_folders;
+        if is_own {
+            lock(&top, settings)?.map_err(failed)?;
         }
-        let ledger = Arc::new(Ledger::uncounted(settings.limits));
-        let to_count = reopen(&top).map_err(failed)?;
+        let ledger = match is_own {
+            true => Ledger::uncounted(settings.limits),
+            false => Ledger::new(settings.limits, Amount::default(), UnreadableEntries::default()),
+        };
+        let ledger = Arc::new(ledger);
+        let to_count = is_own.then(|| reopen(&top)).transpose().map_err(failed)?;
         let filesystem = self.filesystem_of(&top).map_err(failed)?;
         let root = HomeRoot::new(&settings.user, &settings.root, &top).map_err(failed)?;
         let descriptors = UserDescriptors::new(Arc::clone(&self.descriptors));
         let shared = Arc::new(SharedHome::new(top, root, ledger, filesystem, descriptors));
         let home = HomeHandle::open(settings.writable, Arc::clone(&shared)).map_err(failed)?;
-        home.recover().map_err(failed)?;
-        let count = HomeCount {
+        if is_own {
+            home.recover().map_err(failed)?;
+        }
+        let count = to_count.map(|top| HomeCount {
             user: settings.user.clone(),
             root: settings.root.clone(),
-            top: to_count,
+            top,
             device: shared.root.device(),
             ledger: Arc::downgrade(&shared.ledger),
             namespace: Arc::downgrade(&shared.namespace),
-        };
+        });
         Ok(OpenedHome { shared, count })
     }
 
@@ -224,7 +237,9 @@ impl Homes {
 
     fn insert(&self, states: &mut BTreeMap<String, HomeState>, OpenedHome { shared, count }: OpenedHome) {
         states.insert(shared.root.user().to_owned(), HomeState::Served(shared));
-        self.counts.add(count);
+        if let Some(count) = count {
+            self.counts.add(count);
+        }
     }
 
     /// Stops serving a user's home. It stays locked until its last session ends.
@@ -321,6 +336,13 @@ impl Homes {
         homes.map(|home| home.discard(expired)).sum()
     }
 
+    /// Deletes all partial uploads, and the staging folders that are empty then. No session may be open.
+    pub(crate) fn remove_staging(&self) {
+        let all_shared: Vec<_> = self.states().values().filter_map(HomeState::shared).collect();
+        let homes = all_shared.into_iter().filter_map(|shared| HomeHandle::open(false, shared).ok());
+        homes.for_each(|home| home.remove_staging());
+    }
+
     fn shared(&self, user: &str) -> Option<Arc<SharedHome>> {
         self.states().get(user).and_then(HomeState::shared)
     }
@@ -340,6 +362,16 @@ impl HomeState {
             HomeState::Served(shared) => Some(Arc::clone(shared)),
             HomeState::Unavailable(_) => None,
         }
+    }
+}
+
+/// Keeps other servers from serving a home, as long as the handle is open.
+fn lock(top: &OwnedFd, settings: &HomeSettings) -> std::result::Result<Result<()>, PrepareError> {
+    match rustix::fs::flock(top, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            Err(PrepareError::Locked { user: settings.user.clone(), root: settings.root.clone() })
+        }
+        locked => Ok(locked.map_err(Error::from)),
     }
 }
 

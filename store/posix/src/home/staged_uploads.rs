@@ -2,8 +2,10 @@
 
 use super::staging::{STAGED_DESCRIPTORS, StagingFolder};
 use super::{
-    Error, HomeHandle, Location, NamespaceLock, PartialFile, PartialUpload, Result, StagedFile, UploadRecord,
+    Error, HomeHandle, Location, NamespaceLock, PartialFile, PartialUpload, Result, STAGING_DIRECTORY,
+    StagedFile, UploadRecord,
 };
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::fs::File;
 
@@ -59,6 +61,15 @@ impl HomeHandle {
     pub(crate) fn discard(&self, unwanted: impl Fn(&PartialUpload) -> bool) -> usize {
         let parts = self.partial_uploads().take_if(unwanted);
         parts.into_iter().map(|partial| usize::from(self.remove_partial_upload(partial))).sum()
+    }
+
+    /// Deletes all partial uploads, and the staging folder if it is empty then. No session may be in the home.
+    pub(super) fn remove_staging(&self) {
+        self.discard(|_| true);
+        match rustix::fs::unlinkat(&self.top, STAGING_DIRECTORY, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => tracing::warn!(%error, "the folder of staged files could not be removed"),
+        }
     }
 
     /// Deletes a partial upload and releases its reservation. Returns whether that worked; if not, the partial upload
