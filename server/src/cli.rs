@@ -1,10 +1,10 @@
 //! The command line of `sshomed`.
 
 use crate::admin::{KeySettings, UserSettings};
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::setup::SetupOptions;
 use crate::share::parse_duration;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

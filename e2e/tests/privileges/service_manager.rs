@@ -51,10 +51,14 @@ fn the_unit_is_valid_and_restrictive() {
     let Some(analyze) = foreign::program("systemd-analyze", "the_unit_is_valid_and_restrictive") else {
         return;
     };
-    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/systemd/sshomed.service");
-    let text = fs::read_to_string(unit).unwrap();
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/systemd");
+    let [text, of_user] =
+        ["sshomed.service", "user/sshomed.service"].map(|unit| fs::read_to_string(units.join(unit)).unwrap());
     // It would forbid openat2.
-    assert!(!text.contains("\nRestrictSUIDSGID=yes"), "{text}");
+    assert!(
+        [&text, &of_user].iter().all(|text| !text.contains("\nRestrictSUIDSGID=yes")),
+        "{text}\n{of_user}"
+    );
     // The installation path may not exist.
     let text = text.replace("/usr/local/bin/sshomed", binary("sshomed").unwrap().to_str().unwrap());
     let folder = tempfile::tempdir().unwrap();
