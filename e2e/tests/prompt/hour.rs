@@ -86,7 +86,7 @@ fn prepare(client: &Client) {
     std::os::unix::fs::symlink("index.html", work.join("site/link")).unwrap();
     let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
     key.set_comment("laptop");
-    key.write_openssh_file(&work.join("laptop"), LineEnding::LF).unwrap();
+    key.write_openssh_file(work.join("laptop"), LineEnding::LF).unwrap();
     fs::write(work.join("laptop.pub"), key.public_key().to_openssh().unwrap() + "\n").unwrap();
 }
 
