@@ -11,7 +11,7 @@ use super::progress::ProgressDisplay;
 use super::reconnect::{Reconnect, ReconnectError};
 use super::retries::Retries;
 use crate::conversation::ConversationError;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,9 @@ pub(super) async fn execute<W: SharedWork>(
 
 /// The number of processors that this process may use.
 pub(super) fn available_cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    // The system is asked once: on Linux that reads several files of the control group.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The workers of a transfer. Clones share their state.
