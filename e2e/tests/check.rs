@@ -137,7 +137,7 @@ async fn what_is_left_out_is_not_compared_on_either_side() {
     // Names of unfinished files are not compared, and a warning says so.
     fs::write(world.local(".a.sshome-part"), "").unwrap();
     let (code, _, outcome) = world.check(&options);
-    assert!(code == 0 && outcome.err().contains("it was not compared"), "{outcome}");
+    assert!(code == 1 && outcome.err().contains("it was not compared"), "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

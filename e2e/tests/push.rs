@@ -226,7 +226,10 @@ async fn an_incomplete_source_is_reported() {
     }
     let refused = world.run(&["--delete", "--exclude", "*.o", "empty", "t"]);
     assert_eq!(refused.code, Some(1), "{refused}");
-    assert!(refused.err().contains("is a disk not mounted?") && world.remote("a").exists(), "{refused}");
+    assert!(
+        refused.err().contains("nothing in it is to be transferred") && world.remote("a").exists(),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,13 +139,13 @@ pub enum CommandError {
         advice: String,
     },
     /// The value of an option is invalid or missing.
-    #[error("{flag} of {command}: {problem}")]
+    #[error("{command}: {flag} {problem}")]
     Value {
         /// The command.
         command: &'static str,
         /// The option.
         flag: String,
-        /// What is wrong.
+        /// What it wants.
         problem: String,
     },
     /// It cannot be used with standard input or output.

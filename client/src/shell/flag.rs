@@ -213,7 +213,7 @@ macro_rules! sync_flags {
         "max-delete",
         "N",
         |text| value::count(text).map(drop),
-        "with --delete: delete at most N entries",
+        "with --delete: delete nothing if it would be more than N entries",
     ),
     Flag::with_value(
         BACKUP_DIR_LETTER,
@@ -241,13 +241,13 @@ pub(super) const PUSH_FLAGS: &[Flag] =
     sync_flags!(Flag::new(WATCH_LETTER, "keep running, and send changes").word("watch"));
 
 fn not_empty(text: &str) -> Result<(), String> {
-    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(()) }
+    if text.is_empty() { Err("wants a path".to_owned()) } else { Ok(()) }
 }
 
 fn pattern(text: &str) -> Result<(), String> {
     let mut rules = FilterRules::default();
     rules.exclude(text);
-    rules.build().map(drop).map_err(|error| error.to_string())
+    rules.build().map(drop).map_err(|error| format!("wants a valid pattern ({error})"))
 }
 
 impl Flag {
@@ -285,6 +285,11 @@ impl Flag {
     /// Whether this word after two dashes is this option.
     pub(super) fn is_word(&self, word: &[u8]) -> bool {
         !self.long.is_empty() && self.long.as_bytes() == word
+    }
+
+    /// Its longest spelling, for messages.
+    pub(super) fn name(&self) -> String {
+        if self.long.is_empty() { format!("-{}", self.short) } else { format!("--{}", self.long) }
     }
 
     /// All spellings, and its value, for help.

@@ -4,6 +4,7 @@ use super::command::{CommandError, CommandSpec};
 use super::flag::{DELTA_LETTER, Flag};
 use super::words::Word;
 use crate::transfer::Delta;
+use sshome_wire::display::Escaped;
 
 /// A parsed command.
 #[derive(Debug)]
@@ -68,12 +69,16 @@ impl Invocation {
         self.flags.push(flag.short);
         let Some(wanted) = &flag.value else { return Ok(()) };
         let refused =
-            |problem| CommandError::Value { command: self.command.name, flag: flag.spellings(), problem };
+            |problem| CommandError::Value { command: self.command.name, flag: flag.name(), problem };
         let Some(value) = value.or_else(|| words.next().map(Word::bytes)) else {
-            return Err(refused(format!("{} is missing", wanted.name)));
+            return Err(refused(format!("wants a value: {} is missing", wanted.name)));
         };
-        let value = String::from_utf8(value).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-        (wanted.check)(&value).map_err(refused)?;
+        let not = |wants: &str, value: &[u8]| refused(format!("{wants}, not {}", Escaped(value)));
+        let value = String::from_utf8(value).map_err(|error| not("wants UTF-8", error.as_bytes()))?;
+        (wanted.check)(&value).map_err(|wants| match value.is_empty() {
+            true => refused(wants),
+            false => not(&wants, value.as_bytes()),
+        })?;
         self.values.push((flag.short, value));
         Ok(())
     }

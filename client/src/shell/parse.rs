@@ -176,8 +176,8 @@ mod tests {
         }
         assert_eq!(parsed("put a").unwrap().unwrap().value(JOBS_LETTER), None);
         let said = |line: &str| parsed(line).unwrap_err().to_string();
-        assert_eq!(said("get a -j"), "-j, --jobs N of get: N is missing");
-        assert_eq!(said("get -j 0 a"), "-j, --jobs N of get: use \"auto\" or a number from 1 to 64");
+        assert_eq!(said("get a -j"), "get: --jobs wants a value: N is missing");
+        assert_eq!(said("get -j 0 a"), "get: --jobs wants auto, or a number from 1 to 64, not 0");
         assert!(said("get --force=1 a").starts_with("get: unknown option --force=1"));
     }
 

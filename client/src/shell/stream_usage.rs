@@ -72,9 +72,9 @@ mod tests {
             ("put a - d", "one name"),
             ("get a b -", "one name"),
             ("put --size 5 a f", "for standard input"),
-            ("put --size x - f", "not a number of bytes"),
-            ("put --size -1 - f", "not a number of bytes"),
-            ("put --b3 abc - f", "not a BLAKE3"),
+            ("put --size x - f", "--size wants a number of bytes, not "),
+            ("put --size -1 - f", "--size wants a number of bytes, not "),
+            ("put --b3 abc - f", "--b3 wants a BLAKE3 digest"),
         ] {
             let said = parsed(line).unwrap_err();
             assert!(said.contains(words), "{line}: {said}");

@@ -140,10 +140,14 @@ impl Shell {
             let plural = |count: u64, one, many| format!("{count} {}", if count == 1 { one } else { many });
             let same = plural(summary.same, "file is", "files are");
             let differences = plural(summary.differences, "difference", "differences");
+            let unfinished = match summary.unfinished {
+                0 => String::new(),
+                count => format!(", {count} not compared"),
+            };
             let trusted = trusted_words(summary.trusted);
-            self.out.note(&format!("{same} the same, {differences}{trusted}\n"))?;
+            self.out.note(&format!("{same} the same, {differences}{unfinished}{trusted}\n"))?;
         }
-        match summary.differences == 0 && summary.failures.is_empty() {
+        match summary.differences == 0 && summary.unfinished == 0 && summary.failures.is_empty() {
             true => Ok(()),
             false => Err(ShellError::Reported),
         }

@@ -1,19 +1,19 @@
-//! The values of options.
+//! The values of options. An error says what the option wants.
 
 use sshome_wire::Digest;
 
 /// Reads a length in bytes.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wanted instead.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "it is not a number of bytes".to_owned())
+    text.parse().map_err(|_| "wants a number of bytes".to_owned())
 }
 
 /// Reads a length in bytes, or with a suffix in KiB, MiB, GiB or TiB: `K`, `M`, `G`, `T`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wanted instead.
 pub(super) fn scaled_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.chars().last().map(|last| last.to_ascii_uppercase()) {
         Some('K') => (text.get(..text.len() - 1), 10),
@@ -24,15 +24,15 @@ pub(super) fn scaled_size(text: &str) -> Result<u64, String> {
     };
     let number = digits.and_then(|digits| digits.parse::<u64>().ok());
     let bytes = number.and_then(|number| number.checked_mul(1 << shift));
-    bytes.ok_or_else(|| "it is not a size, such as 4096, 64K or 5M".to_owned())
+    bytes.ok_or_else(|| "wants a size, such as 4096, 64K or 5M".to_owned())
 }
 
 /// Reads a number.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wanted instead.
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "it is not a number".to_owned())
+    text.parse().map_err(|_| "wants a number".to_owned())
 }
 
 /// Reads a number of directory levels.
@@ -46,14 +46,14 @@ pub(super) fn depth(text: &str) -> Result<(), String> {
 /// Reads a digest in hexadecimal, as `hash` and `b3sum` print it.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wanted instead.
 pub(super) fn digest(text: &str) -> Result<Digest, String> {
     let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut digest = [0; 32];
     for (at, byte) in digest.iter_mut().enumerate() {
         let pair = text.get(2 * at..2 * at + 2).filter(|_| digits);
         let value = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = value.ok_or("it is not a BLAKE3 digest (64 digits of 0-9 and a-f)")?;
+        *byte = value.ok_or("wants a BLAKE3 digest (64 digits of 0-9 and a-f)")?;
     }
     Ok(Digest(digest))
 }

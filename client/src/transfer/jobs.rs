@@ -93,7 +93,7 @@ impl Jobs {
 
 /// Why a number of connections is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("use \"auto\" or a number from 1 to {MAX_JOBS}")]
+#[error("wants auto, or a number from 1 to {MAX_JOBS}")]
 pub struct JobsError;
 
 impl FromStr for Jobs {

@@ -17,19 +17,26 @@ const MAX_NEW_NUMBER: u32 = 9999;
 /// The longest file name that common filesystems allow, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
+/// Says why a name must not be used as one component of a local path for a new file.
+///
+/// # Errors
+/// As of [`check_component`], and if it is one of our names for unfinished files.
+pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
+    check_component(name)?;
+    if is_part(name) { Err("this name is reserved for unfinished files") } else { Ok(()) }
+}
+
 /// Says why a name must not be used as one component of a local path.
 ///
 /// # Errors
-/// If it is not a single name, if it is one of our names for unfinished files, or if it has a special meaning on this
-/// system.
-pub(super) fn check(name: &[u8]) -> Result<(), &'static str> {
+/// If it is not a single name, or if it has a special meaning on this system.
+pub(super) fn check_component(name: &[u8]) -> Result<(), &'static str> {
     match name {
         b"" => Err("the server sent an empty name"),
         b"." | b".." => Err("the server sent a name that means a directory"),
         name if name.contains(&b'/') || name.contains(&0) => {
             Err("the server sent a name with a slash or a NUL")
         }
-        name if is_part(name) => Err("this name is reserved for unfinished files"),
         name if cfg!(windows) && !fits_windows(name) => Err("this system cannot have a file of this name"),
         _ => Ok(()),
     }

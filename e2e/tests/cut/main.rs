@@ -2,6 +2,7 @@
 
 mod batches;
 mod client;
+mod closed;
 mod folders;
 mod links;
 mod proxy;

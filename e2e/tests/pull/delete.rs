@@ -96,7 +96,7 @@ async fn nothing_is_deleted_if_anything_is_wrong() {
         assert!(outcome.err().contains(why), "{why}: {outcome}");
         assert_eq!(paths(&world.client.work()).len(), before, "{outcome}");
     };
-    refused(&["--delete", "missing", "t"], "/missing does not exist on the server");
+    refused(&["--delete", "missing", "t"], "/missing: it does not exist on the server");
     refused(&["--delete", "t/a", "t"], "is not a directory: --delete needs one");
     // An empty source, and one where nothing takes part.
     let home = world.host.home("ann");
@@ -104,7 +104,7 @@ async fn nothing_is_deleted_if_anything_is_wrong() {
     refused(&["--delete", "unmounted", "t"], "is a disk not mounted?");
     fs::write(home.join("unmounted/x.o"), "").unwrap();
     fs::write(home.join("unmounted/.x.sshome-part"), "").unwrap();
-    refused(&["--delete", "--exclude", "*.o", "unmounted", "t"], "is a disk not mounted?");
+    refused(&["--delete", "--exclude", "*.o", "unmounted", "t"], "nothing in it is to be transferred");
     // Too many entries.
     for number in 0..150 {
         world.write_local(&number.to_string(), b"");

@@ -31,8 +31,8 @@ pub(in crate::transfer) struct DownloadWork {
     pub(super) split: SplitDownloads,
     /// Other files that were not requested yet.
     files: Arc<WorkPool<FileNumbers>>,
-    /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
-    pub(super) folders: Vec<(usize, bool)>,
+    /// Directories of trees, by their numbers in the plan, and the modes that they get once they are filled.
+    pub(super) folders: Vec<(usize, Option<u32>)>,
     pub(super) reservations: Arc<NameReservations>,
     /// The local disk is full.
     pub(super) full: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl DownloadWork {
         plan: Arc<Plan>,
         options: TransferOptions,
         files: Vec<usize>,
-        folders: Vec<(usize, bool)>,
+        folders: Vec<(usize, Option<u32>)>,
         summary: TransferSummary,
     ) -> Result<DownloadWork, ConversationError> {
         let cores = available_cores();
@@ -102,7 +102,7 @@ impl DownloadWork {
 
     /// Adds the directories of its trees, which were made to be filled.
     pub(super) fn add_folders(&self, folders: &mut UnfinishedDirectories) {
-        let folder = |(number, opened): &(usize, bool)| Some((self.plan.places.get(*number)?, *opened));
+        let folder = |(number, mode): &(usize, Option<u32>)| Some((self.plan.places.get(*number)?, *mode));
         folders.add(self.folders.iter().filter_map(folder));
     }
 

@@ -16,17 +16,21 @@ pub(in crate::transfer) struct UnfinishedDirectories(Vec<UnfinishedDirectory>);
 
 struct UnfinishedDirectory {
     place: PlannedDirectory,
-    /// Whether its mode is set as well.
-    opened: bool,
+    /// The mode that is set as well, if it was made accessible.
+    final_mode: Option<u32>,
 }
 
 impl UnfinishedDirectories {
-    /// Adds directories, each after its parent, and whether they were made accessible to be filled.
+    /// Adds directories, each after its parent, and the modes that they get if they were made accessible to be filled.
     pub(in crate::transfer) fn add<'a>(
         &mut self,
-        folders: impl Iterator<Item = (&'a PlannedDirectory, bool)>,
+        folders: impl Iterator<Item = (&'a PlannedDirectory, Option<u32>)>,
     ) {
-        self.0.extend(folders.map(|(place, opened)| UnfinishedDirectory { place: place.clone(), opened }));
+        let unfinished = |(place, final_mode): (&PlannedDirectory, _)| UnfinishedDirectory {
+            place: place.clone(),
+            final_mode,
+        };
+        self.0.extend(folders.map(unfinished));
     }
 
     /// Finishes the directories that are filled, as `is_filled` says of their local paths. Returns the failures.
@@ -62,10 +66,10 @@ fn finish_all(folders: &[UnfinishedDirectory]) -> Vec<Failure> {
     failures
 }
 
-fn finish(UnfinishedDirectory { place, opened }: &UnfinishedDirectory) -> io::Result<LocalDirectory> {
+fn finish(UnfinishedDirectory { place, final_mode }: &UnfinishedDirectory) -> io::Result<LocalDirectory> {
     let directory = store::open(&place.base, &place.below)?;
     if let Some(attributes) = place.attributes {
-        directory.finish(opened.then_some(attributes.mode), attributes.mtime)?;
+        directory.finish(*final_mode, attributes.mtime)?;
     }
     Ok(directory)
 }

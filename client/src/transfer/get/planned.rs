@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// The directories of a plan, ready to be filled.
 #[derive(Default)]
 struct PreparedDirectories {
-    /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
-    folders: Vec<(usize, bool)>,
+    /// Directories of trees, by their numbers in the plan, and the modes that they get once they are filled.
+    folders: Vec<(usize, Option<u32>)>,
     /// Directories in which nothing can be stored.
     unusable: HashSet<usize>,
     failures: Vec<Failure>,
@@ -55,18 +55,18 @@ fn make_directories(plan: &Arc<Plan>, new: &[bool]) -> PreparedDirectories {
         let local = place.local();
         // The failure of its parent was reported.
         let is_told = local.parent().is_some_and(|above| without.contains(above));
-        let opened = match new.get(number) {
+        let final_mode = match new.get(number) {
             _ if is_told => Err(io::ErrorKind::NotFound.into()),
             Some(true) => store.make_new(number),
             _ => store.directory(number).and_then(|directory| match place.attributes {
-                Some(attributes) => directory.open_to_fill(attributes.mode, false),
-                None => Ok(false),
+                Some(_) => directory.open_to_change(),
+                None => Ok(None),
             }),
         };
-        match opened {
+        match final_mode {
             // Files that the user named are in a directory that is not part of a tree.
             Ok(_) if place.attributes.is_none() => {}
-            Ok(opened) => prepared.folders.push((number, opened)),
+            Ok(final_mode) => prepared.folders.push((number, final_mode)),
             Err(error) => {
                 if !is_told {
                     prepared.failures.extend(unusable_because(plan, number, &error));

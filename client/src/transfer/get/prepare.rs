@@ -21,8 +21,8 @@ pub(super) struct PreparedPlan {
     pub(super) existing: HashMap<usize, u64>,
     /// Files whose local names are directories, by their numbers in the plan.
     directories: Vec<usize>,
-    /// Directories of trees, by their numbers in the plan, and whether they were opened to be filled.
-    pub(super) folders: Vec<(usize, bool)>,
+    /// Directories of trees, by their numbers in the plan, and the modes that they get once they are filled.
+    pub(super) folders: Vec<(usize, Option<u32>)>,
     /// Directories in which nothing can be stored, by their numbers in the plan. The failures have the reasons.
     pub(super) unusable: HashSet<usize>,
     pub(super) failures: Vec<Failure>,
@@ -69,7 +69,7 @@ fn make_directories(plan: &Plan, store: &mut Store, prepared: &mut PreparedPlan,
         match made {
             // A directory that the user named is not part of a tree.
             Ok(_) if place.below.is_empty() => {}
-            Ok(opened) => prepared.folders.push((number, opened)),
+            Ok(final_mode) => prepared.folders.push((number, final_mode)),
             Err(error) => {
                 if !is_told {
                     prepared.failures.extend(unusable_because(plan, number, &error));

@@ -61,11 +61,11 @@ impl Store {
     }
 
     /// Makes a directory of the plan that is missing; its parent must exist. It is made accessible to be filled: returns
-    /// whether its mode has to be set afterwards.
+    /// the mode that has to be set afterwards.
     ///
     /// # Errors
     /// `AlreadyExists` if it is not missing.
-    pub(super) fn make_new(&mut self, place: usize) -> io::Result<bool> {
+    pub(super) fn make_new(&mut self, place: usize) -> io::Result<Option<u32>> {
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
         let (name, above) = found.below.split_last().ok_or(io::ErrorKind::AlreadyExists)?;
         let parent = open(&found.base, above)?;
@@ -78,11 +78,11 @@ impl Store {
     }
 
     /// Makes a directory of the plan if it is missing; its parent must exist. With `preserve` it is made accessible to
-    /// be filled: returns whether its mode has to be set afterwards.
-    pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<bool> {
+    /// be filled: returns the mode that has to be set afterwards.
+    pub(super) fn make(&mut self, place: usize, preserve: bool) -> io::Result<Option<u32>> {
         let found = self.plan.places.get(place).ok_or(io::ErrorKind::NotFound)?;
         let Some((name, above)) = found.below.split_last() else {
-            return LocalDirectory::open(&found.base).map(|_| false);
+            return LocalDirectory::open(&found.base).map(|_| None);
         };
         let parent = open(&found.base, above)?;
         let made = parent.make(name)?;
@@ -92,7 +92,7 @@ impl Store {
         }
         match found.attributes.filter(|_| preserve) {
             Some(attributes) => directory.open_to_fill(attributes.mode, made),
-            None => Ok(false),
+            None => Ok(None),
         }
     }
 

@@ -212,8 +212,13 @@ impl PortableDirectory {
     }
 
     /// Makes it accessible to be filled. This system has no permission bits that could prevent it.
-    pub(in crate::transfer) fn open_to_fill(&self, _mode: u32, _is_new: bool) -> io::Result<bool> {
-        Ok(false)
+    pub(in crate::transfer) fn open_to_fill(&self, _mode: u32, _is_new: bool) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// The same for an existing directory.
+    pub(in crate::transfer) fn open_to_change(&self) -> io::Result<Option<u32>> {
+        Ok(None)
     }
 
     /// Sets a directory's permission bits and time: not supported on this system.

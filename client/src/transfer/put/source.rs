@@ -257,7 +257,7 @@ fn encoded(request: Request) -> BytesMut {
 }
 
 fn changed(path: &Path) -> Failure {
-    Failure::refused(path_bytes(path), Status::Changed, "it changed while it was read; put it again")
+    Failure::refused(path_bytes(path), Status::Changed, "it changed while it was read; repeat the command")
 }
 
 #[cfg(test)]

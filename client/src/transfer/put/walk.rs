@@ -59,14 +59,19 @@ pub(in crate::transfer) struct UploadDirectory {
 
 impl UploadDirectory {
     /// A directory of which only some entries are uploaded. With a queue, it gets its time once nothing holds it any more.
+    ///
+    /// `old_mode` is the mode of an existing directory on the server: it is made accessible to its owner until it is finished,
+    /// even if its source has another mode.
     pub(in crate::transfer) fn planned(
         from: PathBuf,
         to: RemotePath,
         seen: &Metadata,
+        old_mode: Option<u32>,
         within: ParentDirectory,
         filled: Option<&FilledQueue>,
     ) -> Arc<UploadDirectory> {
-        let (mode, mtime, when_filled) = (local::mode(seen), local::mtime(seen), filled.cloned());
+        let mode = old_mode.or(local::mode(seen));
+        let (mtime, when_filled) = (local::mtime(seen), filled.cloned());
         let (identity, top, is_there, is_new) = (None, None, AtomicBool::default(), AtomicBool::default());
         Arc::new(UploadDirectory {
             from,
@@ -166,6 +171,8 @@ pub(super) fn upwards(from: &ParentDirectory) -> impl Iterator<Item = &Arc<Uploa
 /// tree. It may yield more items after `None`: directories that were filled since.
 pub(in crate::transfer) struct UploadWalk {
     recursive: bool,
+    /// Whether a comparison has found the sources: none of them was a directory then.
+    is_planned: bool,
     /// Whether links in trees are followed; those that the user named always are.
     follow: bool,
     /// The remaining sources, the next one last.
@@ -195,7 +202,8 @@ impl UploadWalk {
         let source = |(from, to)| PendingSource::Source(from, to, OldVersion::Unknown);
         let stack = sources.into_iter().rev().map(source).collect();
         let filled = options.preserve.then(FilledQueue::default);
-        UploadWalk { recursive: options.recursive, follow: options.follow, stack, filled, found }
+        let TransferOptions { recursive, follow, .. } = options;
+        UploadWalk { recursive, is_planned: false, follow, stack, filled, found }
     }
 
     /// A walk through uploads that are known beforehand. It also returns directories that were filled before.
@@ -211,7 +219,8 @@ impl UploadWalk {
                 }
             }
         }
-        UploadWalk { recursive: false, follow: false, stack, filled: Some(filled.clone()), found: None }
+        let filled = Some(filled.clone());
+        UploadWalk { recursive: false, is_planned: true, follow: false, stack, filled, found: None }
     }
 
     /// Whether an item may have its path on the server. As with cp, only directories may share one: otherwise the last
@@ -258,7 +267,11 @@ impl UploadWalk {
             seen if seen.is_file() => UploadItem::File { from, to, follow, size: seen.len(), old, within },
             seen if seen.is_dir() && self.recursive => self.directory(from, to, &seen, within),
             seen if seen.is_dir() => {
-                UploadItem::Failed(Failure::of(path_bytes(&from), "is a directory: use put -r"))
+                let why = match self.is_planned {
+                    true => "it has become a directory; repeat the command",
+                    false => "is a directory: use put -r",
+                };
+                UploadItem::Failed(Failure::of(path_bytes(&from), why))
             }
             seen if seen.is_symlink() => match fs::read_link(&from) {
                 Ok(target) => UploadItem::Link { from, to, target: path_bytes(&target).to_vec(), within },

@@ -25,6 +25,8 @@ pub struct CheckSummary {
     pub differences: u64,
     /// Files that were compared by the server's stored digests: it did not read them.
     pub trusted: u64,
+    /// Files with the names of unfinished ones, which were not compared.
+    pub unfinished: u64,
     /// Entries that were not compared, with a warning.
     pub skipped: CappedList<Failure>,
     /// What could not be read.
@@ -74,6 +76,7 @@ struct CheckedPair {
     undecided: Vec<Entry>,
     directories: Vec<Entry>,
     differences: Vec<(DifferenceKind, Entry)>,
+    unfinished: u64,
     skipped: Vec<Failure>,
     failures: Vec<Failure>,
 }
@@ -252,8 +255,10 @@ impl TreeCheck<'_> {
 
     /// Reports the differences of a directory in the order of their names, and notes what remains to be compared below it.
     fn conclude(&mut self, ctx: &TransferContext<'_>, checked: CheckedPair) {
-        let CheckedPair { pair, same, directories, mut differences, skipped, failures, .. } = checked;
+        let CheckedPair { pair, same, directories, mut differences, unfinished, skipped, failures, .. } =
+            checked;
         self.summary.same += same;
+        self.summary.unfinished += unfinished;
         self.summary.skipped.extend(skipped);
         self.summary.failures.extend(failures);
         differences.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
@@ -315,6 +320,7 @@ impl CheckPair {
             undecided: entries(found.undecided).collect(),
             directories: entries(directories).collect(),
             differences,
+            unfinished: found.unfinished,
             skipped: found.skipped,
             failures: found.failures,
         })

@@ -5,7 +5,7 @@ use super::{Direction, FileComparison, SyncOptions, joined};
 use crate::names;
 use crate::transfer::Failure;
 use crate::transfer::local::distance;
-use crate::transfer::names::{is_part, is_unfinished};
+use crate::transfer::names::is_unfinished;
 use sshome_wire::{Entry, FileKind, Time};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -20,6 +20,8 @@ pub(super) struct DirectoryListing {
     pub(super) entries: Vec<Entry>,
     /// The modification time of the directory itself.
     pub(super) mtime: Time,
+    /// Its permission bits.
+    pub(super) mode: u32,
 }
 
 /// How a directory is compared with its counterpart.
@@ -56,6 +58,8 @@ pub(super) struct Differences {
     pub(super) recent: Vec<Entry>,
     /// Entries that take no part, with a warning.
     pub(super) skipped: Vec<Failure>,
+    /// The number of entries with the names of unfinished files, on either side.
+    pub(super) unfinished: u64,
     pub(super) failures: Vec<Failure>,
     /// The number of entries at the destination.
     pub(super) destination_entries: usize,
@@ -119,15 +123,22 @@ impl DirectoryComparison<'_> {
             } else if self.excludes(&entry) {
                 found.extra.extend(counterpart.filter(|_| self.options.deletes_excluded()).cloned());
             } else if is_unfinished_entry(&entry, &names) {
+                found.unfinished += 1;
                 found.skipped.push(self.failure(&entry.name, self.direction.unfinished()));
             } else {
                 self.add(&mut found, entry, counterpart);
             }
         }
-        let is_kept = |entry: &Entry| {
-            is_unfinished_entry(entry, &names) || self.excludes(entry) && !self.options.deletes_excluded()
-        };
-        found.extra.extend(theirs.into_values().filter(|entry| !is_kept(entry)).cloned());
+        for entry in theirs.into_values() {
+            let is_excluded = self.excludes(entry);
+            if is_unfinished_entry(entry, &names) {
+                found.unfinished += u64::from(!is_excluded);
+                let why = self.direction.unfinished_counterpart().filter(|_| !is_excluded);
+                found.skipped.extend(why.map(|why| self.failure(&entry.name, why)));
+            } else if !is_excluded || self.options.deletes_excluded() {
+                found.extra.push(entry.clone());
+            }
+        }
         found.extra.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found
     }
@@ -201,15 +212,19 @@ impl DirectoryComparison<'_> {
         found.conflicts.iter().map(conflict).collect()
     }
 
-    /// If the source seems to have lost its disk: it has nothing, and its counterpart has entries that would be deleted.
-    pub(super) fn check_top(&self, found: &Differences) -> Option<Failure> {
-        let is_empty = found.transfer.is_empty()
+    /// If the source has nothing to transfer, and its counterpart has entries that would be deleted. A source that is empty seems
+    /// to have lost its disk.
+    pub(super) fn check_top(&self, found: &Differences, is_empty: bool) -> Option<Failure> {
+        let has_nothing = found.transfer.is_empty()
             && found.undecided.is_empty()
             && found.directories.is_empty()
             && found.unchanged == 0;
-        (is_empty && !found.extra.is_empty() && self.options.delete.is_some()).then(|| {
-            Failure::of(self.source, "it is empty and its counterpart is not: is a disk not mounted?")
-        })
+        let why = match is_empty {
+            true => "it is empty and its counterpart is not: is a disk not mounted?",
+            false => "nothing in it is to be transferred, so nothing is deleted",
+        };
+        let is_refused = has_nothing && !found.extra.is_empty() && self.options.delete.is_some();
+        is_refused.then(|| Failure::of(self.source, why))
     }
 
     fn excludes(&self, entry: &Entry) -> bool {
@@ -226,12 +241,9 @@ impl DirectoryComparison<'_> {
     }
 }
 
-/// Whether an entry is an unfinished file, or a file that a get has saved beside another.
+/// Whether an entry is an unfinished file, or a file that a get has saved beside another. A directory is neither.
 fn is_unfinished_entry(entry: &Entry, names: &HashSet<Vec<u8>>) -> bool {
-    match entry.kind {
-        FileKind::Directory => is_part(&entry.name),
-        _ => is_unfinished(&entry.name, |name| names.contains(name)),
-    }
+    entry.kind != FileKind::Directory && is_unfinished(&entry.name, |name| names.contains(name))
 }
 
 /// Whether two modification times are the same, to the coarser granularity of the two: a filesystem that stores whole

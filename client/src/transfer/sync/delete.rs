@@ -7,11 +7,14 @@ use crate::conversation::ConversationError;
 use crate::transfer::retries::Retries;
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary};
 use sshome_wire::{Entries, Entry, FileKind, Payload, RemotePath, Reply, Request, Status, Time};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Entries that are looked at together before they are removed. A change in between is not noticed.
 const ENTRIES_PER_CHECK: usize = 500;
+
+/// The permissions that the owner of a directory needs to change it.
+const OWNER_RWX: u32 = 0o700;
 
 /// Entries that exist only on the server.
 #[derive(Debug)]
@@ -80,12 +83,13 @@ pub(super) async fn run(
         summary.skipped.push(refused(limits::FIRST_FIX.to_owned()));
         return Ok(summary);
     }
-    let (mut doomed, mut below) = (Vec::new(), 0);
+    let (mut doomed, mut below, mut times) = (Vec::new(), 0, parents);
     for extra in &entries {
         let list = async |ctx: &mut TransferContext<'_>, _: &mut Retries| tree(ctx, extra).await;
         match retries.persist(ctx, list).await? {
             Ok(tree) => {
                 below += tree.len() as u64 - 1;
+                times.extend(directory_times(&tree));
                 doomed.extend(without_excluded(tree, options, backup));
             }
             Err(reply) => {
@@ -110,9 +114,9 @@ pub(super) async fn run(
     }
     let (deleted, failures) = remove(ctx, retries, &doomed, backup).await?;
     summary.deleted = deleted;
+    let changed = changed_directories(&doomed, &failures, times);
     summary.failures.extend(failures.into_values());
-    let parents: Vec<_> = parents.into_iter().collect();
-    let finish_all = async |ctx: &mut TransferContext<'_>, _: &mut Retries| finish(ctx, &parents).await;
+    let finish_all = async |ctx: &mut TransferContext<'_>, _: &mut Retries| finish(ctx, &changed).await;
     retries.persist(ctx, finish_all).await?;
     Ok(summary)
 }
@@ -145,6 +149,28 @@ async fn tree(
     }
 }
 
+/// The directories of a tree, and their times.
+fn directory_times(
+    tree: &[(RemotePath, Option<PathBuf>, Entry)],
+) -> impl Iterator<Item = (RemotePath, Time)> {
+    let directories = tree.iter().filter(|(.., entry)| entry.kind == FileKind::Directory);
+    directories.map(|(path, _, entry)| (path.clone(), entry.mtime))
+}
+
+/// The directories, with their times, that remain of those in which something was to be removed.
+fn changed_directories(
+    doomed: &[(RemotePath, Entry)],
+    failures: &HashMap<RemotePath, Failure>,
+    mut times: BTreeMap<RemotePath, Time>,
+) -> Vec<(RemotePath, Time)> {
+    let changed: HashSet<RemotePath> = doomed.iter().filter_map(|(path, _)| parent(path)).collect();
+    times.retain(|path, _| changed.contains(path));
+    for (path, _) in doomed.iter().filter(|(path, _)| !failures.contains_key(path)) {
+        times.remove(path);
+    }
+    times.into_iter().collect()
+}
+
 /// Leaves out what the filter excludes, the old versions, and the directories that contain such entries.
 fn without_excluded(
     tree: Vec<(RemotePath, Option<PathBuf>, Entry)>,
@@ -174,6 +200,8 @@ pub(super) fn parent(path: &RemotePath) -> Option<RemotePath> {
 /// Removes entries that are still as they were listed; with a backup, files and links are moved there. Returns their number,
 /// and the failures of the others. A missing one counts as removed.
 ///
+/// Directories that deny their owner access are made accessible, so they have to be finished afterwards.
+///
 /// # Errors
 /// Those of the conversation.
 pub(super) async fn remove(
@@ -199,11 +227,17 @@ async fn remove_unchanged(
     doomed: &[(RemotePath, Entry)],
     backup: Option<&RemoteBackup>,
 ) -> Result<HashMap<RemotePath, Failure>, ConversationError> {
-    let (mut failures, mut unchanged) = (HashMap::new(), Vec::new());
-    let stats =
-        doomed.iter().map(|(path, _)| Request::Stat { path: path.as_bytes().to_vec(), follow: false });
+    let (mut failures, mut unchanged, mut closed) = (HashMap::new(), Vec::new(), Vec::new());
+    let directories: BTreeSet<RemotePath> = doomed.iter().filter_map(|(path, _)| parent(path)).collect();
+    let directories: Vec<RemotePath> = directories.into_iter().collect();
+    let paths: Vec<&RemotePath> = doomed.iter().map(|(path, _)| path).chain(&directories).collect();
+    let stats = paths.iter().map(|path| Request::Stat { path: path.as_bytes().to_vec(), follow: false });
     let mut each = |index: usize, reply: Reply| {
-        let Some((path, listed)) = doomed.get(index) else { return };
+        let Some((path, listed)) = doomed.get(index) else {
+            let directory = index.checked_sub(doomed.len()).and_then(|index| directories.get(index));
+            closed.extend(directory.zip(closed_mode(&reply)));
+            return;
+        };
         match reply.payload {
             Payload::Stat(now) if is_unchanged(listed, &now) => unchanged.push((path, listed.kind)),
             _ if is_missing(reply.status) => {}
@@ -218,6 +252,7 @@ async fn remove_unchanged(
         }
     };
     ctx.conversation.ask_all(stats, ctx.cancel, &mut each).await?;
+    open_to_owner(ctx, &closed).await?;
     if let Some(backup) = backup {
         let is_file = |kind: FileKind| kind != FileKind::Directory;
         let files: Vec<_> = unchanged.extract_if(.., |(_, kind)| is_file(*kind)).collect();
@@ -247,6 +282,26 @@ async fn remove_unchanged(
     Ok(failures)
 }
 
+/// The mode of a directory that denies its owner access.
+fn closed_mode(reply: &Reply) -> Option<u32> {
+    let Payload::Stat(entry) = &reply.payload else { return None };
+    (entry.mode & OWNER_RWX != OWNER_RWX).then_some(entry.mode)
+}
+
+/// Makes directories with these modes accessible to their owner. The server notes the modes until the directories are finished,
+/// also if the connection is lost. What stays closed is noticed when something in it is removed.
+async fn open_to_owner(
+    ctx: &mut TransferContext<'_>,
+    closed: &[(&RemotePath, u32)],
+) -> Result<(), ConversationError> {
+    let open = |(path, mode): &(&RemotePath, u32)| Request::Mkdir {
+        path: path.as_bytes().to_vec(),
+        parents: false,
+        mode: Some(*mode),
+    };
+    ctx.conversation.ask_all(closed.iter().map(open), ctx.cancel, &mut |_, _| {}).await
+}
+
 /// Whether an entry is as it was listed. Removing its entries changes a directory's time.
 pub(super) fn is_unchanged(listed: &Entry, now: &Entry) -> bool {
     listed.kind == now.kind
@@ -257,7 +312,7 @@ fn is_missing(status: Status) -> bool {
     matches!(status, Status::NoSuchFile | Status::NoSuchDirectory)
 }
 
-/// Gives directories back the times that the deletion has changed. A directory that is gone needs none.
+/// Gives directories back the times and the modes that the deletion has changed. A directory that is gone needs none.
 async fn finish(
     ctx: &mut TransferContext<'_>,
     parents: &[(RemotePath, Time)],

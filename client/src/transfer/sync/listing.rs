@@ -56,7 +56,7 @@ async fn receive(
     Ok(match &reply.payload {
         _ if reply.status.is_error() => Err(Failure::refused(path.as_bytes(), reply.status, &reply.message)),
         Payload::Stat(entry) if entry.kind == FileKind::Directory => {
-            listing.mtime = entry.mtime;
+            (listing.mtime, listing.mode) = (entry.mtime, entry.mode);
             Ok(listing)
         }
         _ => Err(Failure::of(path.as_bytes(), "it is no longer a directory")),

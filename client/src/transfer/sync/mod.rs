@@ -155,6 +155,17 @@ impl Direction {
             Direction::Check => "its name is one of an unfinished or unwanted get; it was not compared",
         }
     }
+
+    /// Why an entry with the name of an unfinished file is skipped that exists only at the destination; `None` if that is no
+    /// surprise.
+    fn unfinished_counterpart(self) -> Option<&'static str> {
+        match self {
+            Direction::Push | Direction::Pull => None,
+            Direction::Check => Some(
+                "only the server has it; its name is one of an unfinished or unwanted get; it was not compared",
+            ),
+        }
+    }
 }
 
 /// Limits on deletion.

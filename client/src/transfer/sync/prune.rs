@@ -8,7 +8,7 @@ use crate::transfer::get::{BackupWriter, LocalBackup, PlannedDirectory, open_dir
 use crate::transfer::local::{LocalDirectory, LocalStat};
 use crate::transfer::names::{is_beside, is_part};
 use crate::transfer::{CappedList, Failure, TransferContext, TransferSummary, blocking, path_bytes};
-use sshome_wire::{Entry, FileKind};
+use sshome_wire::{Entry, FileKind, Time};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -247,7 +247,7 @@ impl Survey {
 /// Whether an entry below an extra directory stays: the filter excludes it, or a get has left it.
 fn is_protected(directory: &Path, entry: &Entry, options: &SyncOptions) -> bool {
     let is_directory = entry.kind == FileKind::Directory;
-    let is_left = is_part(&entry.name) || !is_directory && is_beside(&entry.name);
+    let is_left = !is_directory && (is_part(&entry.name) || is_beside(&entry.name));
     let is_excluded = || {
         let name = crate::names::path(&entry.name);
         name.is_none_or(|name| options.filter.excludes(&directory.join(name), is_directory))
@@ -271,15 +271,22 @@ fn remove_all(
     cancel: &CancellationToken,
 ) -> RemovedEntries {
     let mut removed = RemovedEntries::default();
-    // A directory of the destination may be closed to its owner.
-    let opened: Vec<bool> = directories.iter().map(open_to_change).collect();
+    // A directory may be closed to its owner.
+    let modes: Vec<Option<u32>> = directories.iter().map(open_to_change).collect();
+    let mut opened = Vec::new();
     let mut open: Option<(&Arc<DoomedDirectory>, io::Result<LocalDirectory>)> = None;
     for one in doomed {
         if cancel.is_cancelled() {
             break;
         }
         if !open.as_ref().is_some_and(|(within, _)| Arc::ptr_eq(within, &one.within)) {
-            open = Some((&one.within, one.within.open()));
+            let directory = one.within.open();
+            if one.parent.is_some()
+                && let Ok(directory) = &directory
+            {
+                opened.extend(OpenedDirectory::of(&one.within, directory));
+            }
+            open = Some((&one.within, directory));
         }
         let Some((_, directory)) = &open else { continue };
         let done = match directory {
@@ -295,8 +302,9 @@ fn remove_all(
     if let Some(Err(why)) = backup.as_mut().map(BackupWriter::sync) {
         removed.failures.push(Failure::of(b"--backup-dir", why));
     }
-    for (directory, opened) in directories.iter().zip(opened) {
-        removed.failures.extend(finish(directory, opened).err());
+    removed.failures.extend(opened.into_iter().filter_map(|one| one.finish().err()));
+    for (directory, mode) in directories.iter().zip(modes) {
+        removed.failures.extend(finish(directory, mode).err());
     }
     removed
 }
@@ -324,23 +332,50 @@ fn remove(
     }
 }
 
-/// Makes a directory accessible to its owner. Returns whether it has to get its mode afterwards.
-fn open_to_change(ExtraDirectory { place, .. }: &ExtraDirectory) -> bool {
-    let mode = place.attributes.unwrap_or_default().mode;
-    let opened = open_directory(&place.base, &place.below).and_then(|one| one.open_to_fill(mode, false));
+/// An extra directory that was made accessible to its owner.
+struct OpenedDirectory {
+    directory: Arc<DoomedDirectory>,
+    mode: u32,
+    mtime: Time,
+}
+
+impl OpenedDirectory {
+    /// Makes a directory accessible if it is not. What cannot be removed then is reported.
+    fn of(within: &Arc<DoomedDirectory>, directory: &LocalDirectory) -> Option<OpenedDirectory> {
+        let (mtime, mode) = (directory.mtime().ok()?, directory.open_to_change().ok()??);
+        Some(OpenedDirectory { directory: Arc::clone(within), mode, mtime })
+    }
+
+    /// Gives it back its mode and time, if it still exists.
+    fn finish(&self) -> Result<(), Failure> {
+        let finish = || self.directory.open()?.finish(Some(self.mode), self.mtime);
+        match finish() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(unfinished(&self.directory.path(), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes a directory of the destination accessible to its owner. Returns the mode that it has to get afterwards.
+fn open_to_change(ExtraDirectory { place, .. }: &ExtraDirectory) -> Option<u32> {
     // What cannot be removed then is reported.
-    opened.unwrap_or(false)
+    open_directory(&place.base, &place.below).and_then(|one| one.open_to_change()).unwrap_or_default()
 }
 
 /// Gives a directory back the mode and the time that the deletion has changed, and syncs its names.
-fn finish(ExtraDirectory { place, .. }: &ExtraDirectory, opened: bool) -> Result<(), Failure> {
+fn finish(ExtraDirectory { place, .. }: &ExtraDirectory, mode: Option<u32>) -> Result<(), Failure> {
     let finish = || -> io::Result<()> {
         let directory = open_directory(&place.base, &place.below)?;
         if let Some(attributes) = place.attributes {
-            directory.finish(opened.then_some(attributes.mode), attributes.mtime)?;
+            directory.finish(mode, attributes.mtime)?;
         }
         directory.sync()
     };
-    let why = |error| format!("cannot set the directory's mode and time here: {error}");
-    finish().map_err(|error| Failure::of(path_bytes(&place.local()), why(error)))
+    finish().map_err(|error| unfinished(&place.local(), &error))
+}
+
+fn unfinished(directory: &Path, error: &io::Error) -> Failure {
+    Failure::of(path_bytes(directory), format!("cannot set the directory's mode and time here: {error}"))
 }

@@ -53,8 +53,8 @@ async fn pull_and_delete(
     options: &SyncOptions,
 ) -> Result<TransferSummary, ConversationError> {
     let mut retries = Retries::default();
-    let sources = find_sources(ctx, &mut retries, sources, target, options).await?;
-    let mut pull = PullTransfer::begin(ctx, &mut retries, sources, target.0, options).await?;
+    let found = find_sources(ctx, &mut retries, sources, target, options).await?;
+    let mut pull = PullTransfer::begin(ctx, &mut retries, found, target.0, options).await?;
     let mut summary = steps(ctx, &mut pull, options.jobs).await?;
     if options.delete.is_some() {
         summary.add(prune::run(ctx, pull.extras, (options, pull.backup), &summary.failures).await?);
@@ -65,6 +65,7 @@ async fn pull_and_delete(
 /// The directory for old versions, if one is wanted; in a dry run only if it exists.
 async fn find_backup(
     sources: &[PullSource],
+    is_alone: bool,
     options: &SyncOptions,
 ) -> Result<Option<LocalBackup>, ConversationError> {
     let (Some(directory), Some(first)) = (options.local_backup.clone(), sources.first()) else {
@@ -73,7 +74,7 @@ async fn find_backup(
     if options.dry_run {
         return Ok(LocalBackup::existing(directory));
     }
-    let (base, name) = (first.base.clone(), first.name.clone().filter(|_| sources.len() == 1));
+    let (base, name) = (first.base.clone(), first.name.clone().filter(|_| is_alone));
     let make = move || LocalBackup::make(directory, &base, name.as_deref());
     blocking(make).await?.map(Some).map_err(ConversationError::Local)
 }
@@ -117,13 +118,16 @@ impl<'a> PullTransfer<'a> {
     async fn begin(
         ctx: &mut TransferContext<'_>,
         retries: &mut Retries,
-        sources: Vec<PullSource>,
+        (sources, failures): (Vec<PullSource>, Vec<Failure>),
         target: &Path,
         options: &'a SyncOptions,
     ) -> Result<PullTransfer<'a>, ConversationError> {
-        let (pending, named, folders) = (Vec::new(), PullBatch::default(), UnfinishedDirectories::default());
+        let is_alone = sources.len() == 1 && failures.is_empty();
+        let backup = find_backup(&sources, is_alone, options).await?.map(Arc::new);
+        let (pending, mut named, folders) =
+            (Vec::new(), PullBatch::default(), UnfinishedDirectories::default());
+        named.summary.failures.extend(failures);
         let (extras, steps) = (LocalExtras::new(target.to_owned()), Arc::default());
-        let backup = find_backup(&sources, options).await?.map(Arc::new);
         let (recent, is_first) = (Vec::new(), true);
         let mut pull =
             PullTransfer { options, pending, named, folders, extras, steps, backup, recent, is_first };

@@ -13,14 +13,14 @@ mod recent;
 use super::compare::{Differences, SourceEntry};
 use super::delete::{self, Extras, parent};
 use super::listing::list;
-use super::sources::{check_source, find};
+use super::sources::{check_source, failed_source, find};
 use super::watch::WatchedChanges;
 use super::{MAX_PIPELINED_LISTINGS, SyncAction, SyncOptions, report};
 use crate::conversation::ConversationError;
 use crate::names;
 use crate::transfer::delta::OldVersion;
 use crate::transfer::jobs::Load;
-use crate::transfer::put::{self, CopyCandidates, FilledQueue, PlannedUpload, UploadDirectory, UploadWork};
+use crate::transfer::put::{self, CopyCandidates, FilledQueue, PlannedUpload, UploadWork};
 use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, Transfer, TransferContext, TransferSummary, blocking, path_bytes, steps};
 pub(super) use backup::RemoteBackup;
@@ -157,7 +157,13 @@ impl<'a> PushTransfer<'a> {
         };
         let (mut above, mut taken) = (parent(&target), HashSet::new());
         for source in sources {
-            let metadata = check_source(source, options)?;
+            let metadata = match check_source(source, options) {
+                Ok(metadata) => metadata,
+                Err(failure) => {
+                    push.named.failures.push(failed_source(failure, sources.len())?);
+                    continue;
+                }
+            };
             let is_target = sources.len() == 1 && (metadata.is_dir() || !is_directory && !into_directory);
             if found.is_some() && !is_directory && (metadata.is_dir() || !is_target) {
                 return Err(ConversationError::Local(format!("{target} is not a directory")));
@@ -283,10 +289,7 @@ impl<'a> PushTransfer<'a> {
             report(ctx, SyncAction::Update, &pair.remote, true);
         }
         let is_planned = (changes || has_other_time && filled.is_some()) && !self.options.dry_run;
-        let directory = is_planned.then(|| {
-            let (local, remote) = (pair.local.clone(), pair.remote.clone());
-            UploadDirectory::planned(local, remote, &metadata, pair.within.clone(), filled)
-        });
+        let directory = is_planned.then(|| pair.upload(&metadata, filled));
         self.listed.add_extra(&pair.remote, &extra);
         let removed: HashSet<Vec<u8>> = in_the_way.iter().map(|entry| entry.name.clone()).collect();
         for entry in in_the_way {

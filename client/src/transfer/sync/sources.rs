@@ -1,26 +1,34 @@
 //! The sources that the user named, and their paths on the server.
 
 use super::SyncOptions;
+use super::local::unreadable;
 use crate::conversation::ConversationError;
 use crate::transfer::retries::Retries;
-use crate::transfer::{TransferContext, remote_entry};
+use crate::transfer::{Failure, TransferContext, path_bytes, remote_entry};
 use sshome_wire::{Entry, RemotePath};
 use std::fs::Metadata;
 use std::path::Path;
 
+/// Why a file is no source of a command that deletes.
+pub(super) const NEEDS_DIRECTORY: &str = "it is not a directory: --delete needs one";
+
 /// The metadata of a source, which is a file or a directory.
-pub(super) fn check_source(source: &Path, options: &SyncOptions) -> Result<Metadata, ConversationError> {
-    let shown = || crate::names::shown(source);
-    let local = |text: String| ConversationError::Local(text);
-    let metadata =
-        std::fs::metadata(source).map_err(|error| local(format!("{}: cannot read it: {error}", shown())))?;
-    if metadata.is_dir() || metadata.is_file() && options.delete.is_none() {
-        return Ok(metadata);
+pub(super) fn check_source(source: &Path, options: &SyncOptions) -> Result<Metadata, Failure> {
+    let metadata = std::fs::metadata(source).map_err(|error| unreadable(source, &error))?;
+    match options.delete {
+        _ if metadata.is_dir() => Ok(metadata),
+        Some(_) => Err(Failure::of(path_bytes(source), NEEDS_DIRECTORY)),
+        None if metadata.is_file() => Ok(metadata),
+        None => Err(Failure::of(path_bytes(source), "it is not a regular file")),
     }
-    Err(local(match options.delete {
-        Some(_) => format!("{} is not a directory: --delete needs one", shown()),
-        None => format!("{}: not a regular file", shown()),
-    }))
+}
+
+/// The failure of one of several sources, of which the others are transferred. One that is alone ends the command.
+pub(super) fn failed_source(failure: Failure, sources: usize) -> Result<Failure, ConversationError> {
+    match sources {
+        1 => Err(ConversationError::Local(format!("{}: {}", failure.what, failure.why))),
+        _ => Ok(failure),
+    }
 }
 
 /// The entry at a path on the server, and its canonical path.

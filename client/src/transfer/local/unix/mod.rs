@@ -126,18 +126,33 @@ impl UnixDirectory {
     }
 
     /// Makes it accessible to its owner to be filled, if it is new, or if an earlier get gave it this mode or was about
-    /// to. Returns whether its mode has to be set when it is [finished](Self::finish).
-    pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<bool> {
+    /// to. Returns the mode that has to be set when it is [finished](Self::finish); `None` if it keeps the one that it has.
+    pub(in crate::transfer) fn open_to_fill(&self, mode: u32, is_new: bool) -> io::Result<Option<u32>> {
         let is_closed = mode & OWNER_ACCESS != OWNER_ACCESS;
         let has_mode = || rustix::fs::fstat(&self.handle).map(|stat| stat.st_mode & 0o777 == mode & 0o777);
         if !(is_new || is_closed && has_mode()?) {
-            return Ok(self.is_noted());
+            return Ok(self.noted_mode().map(|_| mode));
         }
         self.set_mode(mode | OWNER_ACCESS)?;
         if is_closed {
-            self.note();
+            self.note(mode);
         }
-        Ok(true)
+        Ok(Some(mode))
+    }
+
+    /// Makes an existing directory of the user's own accessible, whatever its mode is. Returns the mode that has to be set when
+    /// it is [finished](Self::finish): its own, or the one that a killed transfer has noted.
+    pub(in crate::transfer) fn open_to_change(&self) -> io::Result<Option<u32>> {
+        let stat = rustix::fs::fstat(&self.handle)?;
+        // The type of the field differs between systems.
+        #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+        let mode = u32::from(stat.st_mode) & 0o777;
+        if mode & OWNER_ACCESS == OWNER_ACCESS || !is_own(&stat) {
+            return Ok(self.noted_mode());
+        }
+        self.set_mode(mode | OWNER_ACCESS)?;
+        self.note(mode);
+        Ok(Some(mode))
     }
 
     /// Sets a directory's permission bits, if given, and its modification time.
@@ -184,19 +199,28 @@ impl UnixDirectory {
         Ok(rustix::fs::fchmod(&self.handle, Mode::from_raw_mode((mode & 0o777) as rustix::fs::RawMode))?)
     }
 
-    /// Notes that it does not have its final mode yet, for a get that resumes after this one was killed. On a
+    /// Notes the final mode, which it does not have yet, for a transfer that resumes after this one was killed. On a
     /// filesystem without extended attributes it then stays accessible to its owner.
-    fn note(&self) {
+    fn note(&self, mode: u32) {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
-        let _ =
-            rustix::fs::fsetxattr(&self.handle, DEFERRED_MODE_XATTR, b"", rustix::fs::XattrFlags::empty());
+        let _ = rustix::fs::fsetxattr(
+            &self.handle,
+            DEFERRED_MODE_XATTR,
+            format!("{:o}", mode & 0o777).as_bytes(),
+            rustix::fs::XattrFlags::empty(),
+        );
     }
 
-    fn is_noted(&self) -> bool {
+    /// The final mode that was noted.
+    fn noted_mode(&self) -> Option<u32> {
         #[cfg(any(target_os = "linux", target_os = "macos"))]
-        return rustix::fs::fgetxattr(&self.handle, DEFERRED_MODE_XATTR, &mut [0; 1][..]).is_ok();
+        {
+            let mut value = [0; 3];
+            let length = rustix::fs::fgetxattr(&self.handle, DEFERRED_MODE_XATTR, &mut value[..]).ok()?;
+            u32::from_str_radix(std::str::from_utf8(value.get(..length)?).ok()?, 8).ok()
+        }
         #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-        return false;
+        None
     }
 
     fn forget(&self) {
@@ -285,19 +309,28 @@ mod tests {
         let mtime = Time { seconds: -7, nanoseconds: 5 };
         top.make(b"d").unwrap();
         let open = || top.subdirectory(b"d").unwrap();
-        assert!(open().open_to_fill(0o555, true).unwrap());
+        assert_eq!(open().open_to_fill(0o555, true).unwrap(), Some(0o555));
         assert_eq!(mode(), 0o755);
         // The next get after a killed one, and the next after a completed one.
         let noted = open().open_to_fill(0o555, false).unwrap();
-        if noted {
-            open().finish(Some(0o555), mtime).unwrap();
-            assert!(mode() == 0o555 && open().open_to_fill(0o555, false).unwrap() && mode() == 0o755);
+        if noted.is_some() {
+            open().finish(noted, mtime).unwrap();
+            assert_eq!((mode(), open().open_to_fill(0o555, false).unwrap()), (0o555, noted));
+            assert_eq!(mode(), 0o755);
         }
         open().finish(Some(0o550), mtime).unwrap();
         let seen = place.path().join("d").metadata().unwrap();
         assert_eq!((mode(), seen.mtime(), seen.mtime_nsec()), (0o550, -7, 5));
         // With a different mode, the directory is the user's.
-        assert!(!open().open_to_fill(0o555, false).unwrap() && mode() == 0o550);
-        assert!(!open().open_to_fill(0o755, false).unwrap() && mode() == 0o550);
+        for other in [0o555, 0o755] {
+            assert_eq!((open().open_to_fill(other, false).unwrap(), mode()), (None, 0o550));
+        }
+        // A synchronisation changes it nevertheless, and gives it back its mode, also after it was killed.
+        assert_eq!((open().open_to_change().unwrap(), mode()), (Some(0o550), 0o750));
+        if noted.is_some() {
+            assert_eq!((open().open_to_change().unwrap(), mode()), (Some(0o550), 0o750));
+        }
+        open().finish(Some(0o750), mtime).unwrap();
+        assert_eq!((open().open_to_change().unwrap(), mode()), (None, 0o750));
     }
 }

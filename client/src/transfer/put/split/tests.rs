@@ -97,7 +97,8 @@ fn a_directory_is_not_filled_before_its_divided_files_are_finished() {
     let folder = tempfile::tempdir().unwrap();
     let (path, seen) = (folder.path().to_owned(), folder.path().metadata().unwrap());
     let filled = FilledQueue::default();
-    let directory = UploadDirectory::planned(path.clone(), RemotePath::root(), &seen, None, Some(&filled));
+    let directory =
+        UploadDirectory::planned(path.clone(), RemotePath::root(), &seen, None, None, Some(&filled));
     directory.set_there();
     let uploads = Arc::<SplitUploads>::default();
     let to = (RemotePath::root(), Some(directory));

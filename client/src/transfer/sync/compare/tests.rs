@@ -32,8 +32,9 @@ fn compared(
         now: None,
         is_same_time: &is_same_time,
     };
+    let is_empty = source.is_empty();
     let found = comparison.compare(source, destination.as_deref());
-    let top = comparison.check_top(&found);
+    let top = comparison.check_top(&found, is_empty);
     (found, top)
 }
 
@@ -114,6 +115,7 @@ fn only_extra_entries_are_deleted_and_no_excluded_or_unfinished_ones() {
     let found = differences(source.clone(), Some(destination.clone()), &options(false));
     assert_eq!((names(&found.extra), transferred(&found)), (vec!["gone"], vec![("other.new", false)]));
     assert_eq!(found.skipped.len(), 3, "the socket, and two that belong to a get: {:?}", found.skipped);
+    assert_eq!(found.unfinished, 4, "two of each side");
     assert_eq!(names(&differences(source, Some(destination), &options(true)).extra), ["gone", "kept.o"]);
 }
 
@@ -148,12 +150,18 @@ fn a_name_that_is_listed_twice_is_a_failure() {
 fn a_source_that_has_nothing_is_suspicious_if_something_would_be_deleted() {
     let delete = SyncOptions { delete: Some(DeleteOptions::default()), ..SyncOptions::default() };
     let suspicious = |source, destination, options: &SyncOptions| {
-        compared(Direction::Pull, source, destination, options).1.is_some()
+        compared(Direction::Pull, source, destination, options).1.map(|failure| failure.why)
     };
-    assert!(suspicious(Vec::new(), Some(tree()), &delete));
+    let why = |source| suspicious(source, Some(tree()), &delete).unwrap();
+    assert!(why(Vec::new()).contains("it is empty"));
     let unfinished =
         || vec![entry(".x.sshome-part", FileKind::File, 1), entry("socket", FileKind::Special, 0)];
-    assert!(suspicious(unfinished(), Some(tree()), &delete));
-    assert!(!suspicious(Vec::new(), Some(tree()), &SyncOptions::default()));
-    assert!(!suspicious(Vec::new(), None, &delete) && !suspicious(tree(), Some(Vec::new()), &delete));
+    assert!(why(unfinished()).starts_with("nothing in it is to be transferred"));
+    for (source, destination, options) in [
+        (Vec::new(), Some(tree()), &SyncOptions::default()),
+        (Vec::new(), None, &delete),
+        (tree(), Some(Vec::new()), &delete),
+    ] {
+        assert_eq!(suspicious(source, destination, options), None);
+    }
 }

@@ -9,7 +9,7 @@ use super::folds;
 use crate::conversation::ConversationError;
 use crate::transfer::get::{DirectoryAttributes, LocalBackup, PlannedDirectory, open_directory};
 use crate::transfer::local::LocalDirectory;
-use crate::transfer::names::{check, is_beside, is_part};
+use crate::transfer::names::{check_component, is_beside};
 use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, TransferContext, path_bytes};
 use sshome_wire::{Entry, FileKind, PathError, RemotePath, Time};
@@ -92,6 +92,7 @@ impl PullPair {
             Ok((directory, listing, mtime))
         };
         let ours = self.exists.then(open).transpose().map_err(|error| unreadable(&path, &error))?;
+        let is_empty = listing.entries.is_empty();
         let (mut source, mut failures) = usable(listing.entries, &self.place.remote);
         let mut backups = Vec::new();
         let (directory, ours, our_mtime) = match ours {
@@ -129,7 +130,8 @@ impl PullPair {
         differences.skipped.extend(backups.iter().map(skip));
         failures.extend(ours.failures);
         failures.extend(comparison.conflicts(&differences));
-        failures.extend(comparison.check_top(&differences).filter(|_| self.place.below.len() == self.top));
+        let is_top = self.place.below.len() == self.top;
+        failures.extend(comparison.check_top(&differences, is_empty).filter(|_| is_top));
         differences.failures.extend(failures);
         if options.delete.is_some() {
             keep_saved(&mut differences, &path);
@@ -161,11 +163,7 @@ fn without_backup(
 fn usable(entries: Vec<Entry>, directory: &RemotePath) -> (Vec<Entry>, Vec<Failure>) {
     let mut failures = Vec::new();
     let is_usable = |entry: &Entry| {
-        let why = match check(&entry.name) {
-            // It is skipped.
-            Err(_) if is_part(&entry.name) && !entry.name.contains(&b'/') && !entry.name.contains(&0) => {
-                return true;
-            }
+        let why = match check_component(&entry.name) {
             Err(why) => why.to_owned(),
             Ok(()) if crate::names::path(&entry.name).is_none() => {
                 "this system cannot have a file of this name".to_owned()

@@ -1,12 +1,12 @@
 //! Where the sources of a pull go.
 
 use super::super::SyncOptions;
-use super::super::sources::find;
+use super::super::sources::{NEEDS_DIRECTORY, failed_source, find};
 use crate::conversation::ConversationError;
 use crate::names::shown;
 use crate::transfer::local::LocalDirectory;
 use crate::transfer::retries::Retries;
-use crate::transfer::{TransferContext, blocking, names};
+use crate::transfer::{Failure, TransferContext, blocking, names};
 use sshome_wire::{Entry, FileKind, RemotePath};
 use std::collections::HashSet;
 use std::fs;
@@ -35,23 +35,30 @@ enum TargetState {
     Missing,
 }
 
-/// Finds the sources, and makes the directory that they go into, unless nothing shall be changed.
+/// Finds the sources, and makes the directory that they go into, unless nothing shall be changed. Of several sources, those that
+/// do not exist or have the wrong type are failures.
 ///
 /// # Errors
-/// If a source does not exist or has the wrong type, two become the same, or the target is unsuitable.
+/// If the only source does not exist or has the wrong type, two become the same, or the target is unsuitable.
 pub(super) async fn find_sources(
     ctx: &mut TransferContext<'_>,
     retries: &mut Retries,
     sources: &[RemotePath],
     (target, into_directory): (&Path, bool),
     options: &SyncOptions,
-) -> Result<Vec<PullSource>, ConversationError> {
+) -> Result<(Vec<PullSource>, Vec<Failure>), ConversationError> {
     let local = ConversationError::Local;
     let state = look(target).map_err(|error| local(format!("{}: cannot use it: {error}", shown(target))))?;
-    let (mut found, mut taken) = (Vec::new(), HashSet::new());
+    let (mut found, mut failures, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
     for source in sources {
         let (remote, entry) = find(ctx, retries, source).await?;
-        let entry = check(source, entry, options).map_err(local)?;
+        let entry = match check(source, entry, options) {
+            Ok(entry) => entry,
+            Err(failure) => {
+                failures.push(failed_source(failure, sources.len())?);
+                continue;
+            }
+        };
         let is_directory = entry.kind == FileKind::Directory;
         let is_target =
             sources.len() == 1 && (is_directory || state != TargetState::Directory && !into_directory);
@@ -86,7 +93,7 @@ pub(super) async fn find_sources(
         let make_all = move || bases.iter().try_for_each(|base| make(base));
         blocking(make_all).await?.map_err(local)?;
     }
-    Ok(found)
+    Ok((found, failures))
 }
 
 fn look(target: &Path) -> io::Result<TargetState> {
@@ -102,16 +109,15 @@ fn look(target: &Path) -> io::Result<TargetState> {
 }
 
 /// The entry of a source, which is a file or a directory.
-fn check(source: &RemotePath, entry: Option<Entry>, options: &SyncOptions) -> Result<Entry, String> {
-    match entry {
-        None => Err(format!("{source} does not exist on the server")),
-        Some(entry) if entry.kind == FileKind::Directory => Ok(entry),
-        Some(_) if options.delete.is_some() => {
-            Err(format!("{source} is not a directory: --delete needs one"))
-        }
-        Some(entry) if entry.kind == FileKind::File => Ok(entry),
-        Some(_) => Err(format!("{source}: not a regular file")),
-    }
+fn check(source: &RemotePath, entry: Option<Entry>, options: &SyncOptions) -> Result<Entry, Failure> {
+    let why = match entry {
+        None => "it does not exist on the server",
+        Some(entry) if entry.kind == FileKind::Directory => return Ok(entry),
+        Some(_) if options.delete.is_some() => NEEDS_DIRECTORY,
+        Some(entry) if entry.kind == FileKind::File => return Ok(entry),
+        Some(_) => "it is not a regular file",
+    };
+    Err(Failure::of(source.as_bytes(), why))
 }
 
 /// The local name of a source that goes into a directory: its own, or that of the directory that `.` and the like mean.

@@ -73,7 +73,8 @@ fn below(tops: &[PendingPair], path: &Path, is_whole: bool, options: &SyncOption
         remote = remote.join(&crate::names::bytes(name)).ok()?;
     }
     let local = path.to_owned();
-    Some(PendingPair { local, relative, remote, exists: true, within: None, is_shallow: !is_whole })
+    let (old_mode, within) = (None, None);
+    Some(PendingPair { local, relative, remote, exists: true, old_mode, within, is_shallow: !is_whole })
 }
 
 /// Whether the server has the directories of these pairs.

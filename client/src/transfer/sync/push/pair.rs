@@ -7,7 +7,7 @@ use super::super::{Direction, SyncOptions};
 use super::{RemoteBackup, folds};
 use crate::conversation::ConversationError;
 use crate::transfer::local::{LocalDirectory, since_epoch};
-use crate::transfer::put::UploadDirectory;
+use crate::transfer::put::{FilledQueue, UploadDirectory};
 use crate::transfer::retries::Retries;
 use crate::transfer::{Failure, TransferContext, path_bytes};
 use sshome_wire::{Entry, FileKind, RemotePath};
@@ -26,6 +26,8 @@ pub(super) struct PendingPair {
     pub(super) relative: PathBuf,
     pub(super) remote: RemotePath,
     pub(super) exists: bool,
+    /// Permission bits of its counterpart, once that was listed.
+    pub(super) old_mode: Option<u32>,
     /// The directory around it, if something in that changes: it is finished after this one.
     pub(super) within: Option<Arc<UploadDirectory>>,
     /// Whether directories in it that exist on both sides are left out.
@@ -70,7 +72,7 @@ impl PendingPair {
     /// A source that the user named, and its path on the server.
     pub(super) fn top(source: &Path, remote: RemotePath, exists: bool) -> PendingPair {
         let (local, relative) = (source.to_owned(), PathBuf::new());
-        PendingPair { local, relative, remote, exists, within: None, is_shallow: false }
+        PendingPair { local, relative, remote, exists, old_mode: None, within: None, is_shallow: false }
     }
 
     /// A directory in it. `planned` is this one, if something in it changes.
@@ -88,10 +90,17 @@ impl PendingPair {
         match self.remote.join(&entry.name) {
             Ok(remote) => {
                 let within = planned.or(self.within.as_ref()).cloned();
-                Ok(PendingPair { local, relative, remote, exists, within, is_shallow: false })
+                Ok(PendingPair { local, relative, remote, exists, old_mode: None, within, is_shallow: false })
             }
             Err(error) => Err(Failure::of(path_bytes(&local), error.to_string())),
         }
+    }
+
+    /// Its upload. Without a queue for filled directories it keeps its time and, if it exists, its access.
+    pub(super) fn upload(&self, metadata: &Metadata, filled: Option<&FilledQueue>) -> Arc<UploadDirectory> {
+        let (local, remote, within) = (self.local.clone(), self.remote.clone(), self.within.clone());
+        let old_mode = self.old_mode.filter(|_| filled.is_some());
+        UploadDirectory::planned(local, remote, metadata, old_mode, within, filled)
     }
 
     /// A file of the directory that exists on both sides.
@@ -111,7 +120,7 @@ impl PendingPair {
 /// # Errors
 /// If the local one cannot be read.
 pub(super) fn compare(
-    pair: PendingPair,
+    mut pair: PendingPair,
     mut listing: Option<DirectoryListing>,
     options: &SyncOptions,
     (backup, busy): (Option<&RemoteBackup>, &HashSet<PathBuf>),
@@ -123,6 +132,8 @@ pub(super) fn compare(
         Ok((metadata, local::list(&LocalDirectory::open(&pair.local)?, &pair.local)?))
     };
     let (metadata, mut ours) = look.and_then(list).map_err(|error| unreadable(&pair.local, &error))?;
+    let is_empty = ours.entries.is_empty() && ours.failures.is_empty();
+    pair.old_mode = listing.as_ref().map(|theirs| theirs.mode);
     let is_backup = |entry: &Entry| backup.is_some_and(|backup| backup.is_at(&pair.remote, entry));
     if let Some(theirs) = &mut listing {
         theirs.entries.retain(|entry| !is_backup(entry));
@@ -152,7 +163,7 @@ pub(super) fn compare(
     differences.skipped.extend(backups.iter().map(skip));
     differences.failures.extend(ours.failures);
     differences.failures.extend(comparison.conflicts(&differences));
-    differences.failures.extend(comparison.check_top(&differences).filter(|_| is_top));
+    differences.failures.extend(comparison.check_top(&differences, is_empty).filter(|_| is_top));
     let alike = folds::groups(&differences, listing.as_ref().map_or(&[], |theirs| &theirs.entries));
     let mtime = crate::transfer::mtime(&metadata);
     let has_other_time = listing.is_some_and(|theirs| !is_same_time(theirs.mtime, mtime));
