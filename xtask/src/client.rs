@@ -113,11 +113,14 @@ fn operand(id: &'static str, operand: Operand) -> Arg {
     match operand {
         Operand::Local => arg.value_hint(ValueHint::AnyPath),
         Operand::LocalDirectory => arg.value_hint(ValueHint::DirPath),
-        Operand::Remote | Operand::RemoteDirectory => arg.value_hint(ValueHint::Other),
+        Operand::Remote | Operand::RemoteDirectory | Operand::Mode | Operand::Job => {
+            arg.value_hint(ValueHint::Other)
+        }
         Operand::Command => {
             let names = COMMANDS.iter().map(|spec| spec.name).filter(|name| is_word(name));
             arg.value_parser(PossibleValuesParser::new(names))
         }
+        Operand::BookmarkAction => arg.value_parser(PossibleValuesParser::new(["add", "list", "remove"])),
         Operand::KeyAction => arg.value_parser(PossibleValuesParser::new(["install", "list", "remove"])),
     }
 }

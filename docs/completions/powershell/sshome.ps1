@@ -24,7 +24,9 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Private key file for the login; may be repeated')
             [CompletionResult]::new('-P', '-P ', [CompletionResultType]::ParameterName, 'Port of the server (default 2222)')
             [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'Run the commands of a file ("-" for standard input) as sftp does: print each before it runs, unless its line begins with "@"; get replaces existing files; never ask')
-            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'Use this file instead of ~/.ssh/config; "none" for no file')
+            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'Use this file instead of ~/.ssh/config and the system''s; "none" for no file')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Option of ssh_config, as KEYWORD=VALUE; may be repeated')
+            [CompletionResult]::new('-J', '-J ', [CompletionResultType]::ParameterName, 'Connect through these hosts, as [USER@]HOST[:PORT], separated by commas; "none" for a direct connection')
             [CompletionResult]::new('--known-hosts', '--known-hosts', [CompletionResultType]::ParameterName, 'Use this file instead of ~/.ssh/known_hosts')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this many seconds without any traffic, while connecting or waiting for an answer; a running transfer is not affected')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Limit on consecutive reconnects after the connection is lost during a transfer; 0 = off. The delay grows from half a second to 15 s, so 24 retries take at least five minutes. Progress resets the counter')
@@ -32,6 +34,8 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Number of parallel connections for a transfer of several files, or of a file of 128 MiB or more; auto decides by number and size')
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Limit the rate in each direction to this many Kbit/s (minimum 64)')
             [CompletionResult]::new('--compress', '--compress', [CompletionResultType]::ParameterName, 'Compress file data in both directions: auto does so while the link is slower than compressing and the data shrinks; zstd always tries')
+            [CompletionResult]::new('-4', '-4', [CompletionResultType]::ParameterName, 'Use IPv4 addresses only')
+            [CompletionResult]::new('-6', '-6', [CompletionResultType]::ParameterName, 'Use IPv6 addresses only')
             [CompletionResult]::new('--accept-new', '--accept-new', [CompletionResultType]::ParameterName, 'Accept and store the key of an unknown host; a changed key is still refused')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print results and errors only: no progress, no greeting, no summary')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print results and errors only: no progress, no greeting, no summary')
@@ -42,15 +46,23 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('bookmark', 'bookmark', [CompletionResultType]::ParameterValue, 'name directories on the server, for cd @NAME')
+            [CompletionResult]::new('cat', 'cat', [CompletionResultType]::ParameterValue, 'print files on the server')
             [CompletionResult]::new('cd', 'cd', [CompletionResultType]::ParameterValue, 'change the directory on the server')
             [CompletionResult]::new('chdir', 'chdir', [CompletionResultType]::ParameterValue, 'change the directory on the server')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'compare local files with those on the server')
+            [CompletionResult]::new('chmod', 'chmod', [CompletionResultType]::ParameterValue, 'change the permissions of files on the server')
             [CompletionResult]::new('cp', 'cp', [CompletionResultType]::ParameterValue, 'copy on the server')
             [CompletionResult]::new('copy', 'copy', [CompletionResultType]::ParameterValue, 'copy on the server')
             [CompletionResult]::new('df', 'df', [CompletionResultType]::ParameterValue, 'show the quota and its use')
+            [CompletionResult]::new('du', 'du', [CompletionResultType]::ParameterValue, 'show the sizes of directories on the server')
+            [CompletionResult]::new('edit', 'edit', [CompletionResultType]::ParameterValue, 'edit a file on the server in your editor')
+            [CompletionResult]::new('vi', 'vi', [CompletionResultType]::ParameterValue, 'edit a file on the server in your editor')
             [CompletionResult]::new('exit', 'exit', [CompletionResultType]::ParameterValue, 'quit')
             [CompletionResult]::new('quit', 'quit', [CompletionResultType]::ParameterValue, 'quit')
             [CompletionResult]::new('bye', 'bye', [CompletionResultType]::ParameterValue, 'quit')
+            [CompletionResult]::new('fg', 'fg', [CompletionResultType]::ParameterValue, 'wait for a background job and show its progress')
+            [CompletionResult]::new('find', 'find', [CompletionResultType]::ParameterValue, 'list all files below a directory on the server')
             [CompletionResult]::new('flush', 'flush', [CompletionResultType]::ParameterValue, 'flush everything to the server''s disk')
             [CompletionResult]::new('sync', 'sync', [CompletionResultType]::ParameterValue, 'flush everything to the server''s disk')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'download files')
@@ -58,9 +70,12 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('reget', 'reget', [CompletionResultType]::ParameterValue, 'download files')
             [CompletionResult]::new('hash', 'hash', [CompletionResultType]::ParameterValue, 'compute the BLAKE3 digest of a file from its disk')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'show this help, or the help of one command')
+            [CompletionResult]::new('jobs', 'jobs', [CompletionResultType]::ParameterValue, 'list the background jobs')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'manage the keys that log in to your account')
+            [CompletionResult]::new('kill', 'kill', [CompletionResultType]::ParameterValue, 'cancel background jobs')
             [CompletionResult]::new('lcd', 'lcd', [CompletionResultType]::ParameterValue, 'change the local directory')
             [CompletionResult]::new('lchdir', 'lchdir', [CompletionResultType]::ParameterValue, 'change the local directory')
+            [CompletionResult]::new('less', 'less', [CompletionResultType]::ParameterValue, 'show files on the server in a pager')
             [CompletionResult]::new('lls', 'lls', [CompletionResultType]::ParameterValue, 'list local files')
             [CompletionResult]::new('lmkdir', 'lmkdir', [CompletionResultType]::ParameterValue, 'create a local directory')
             [CompletionResult]::new('ln', 'ln', [CompletionResultType]::ParameterValue, 'create a link on the server')
@@ -81,7 +96,14 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('rmdir', 'rmdir', [CompletionResultType]::ParameterValue, 'remove empty directories on the server')
             [CompletionResult]::new('stat', 'stat', [CompletionResultType]::ParameterValue, 'show all attributes of a file, one per line')
             [CompletionResult]::new('symlink', 'symlink', [CompletionResultType]::ParameterValue, 'create a symbolic link on the server')
+            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'draw a directory on the server as a tree')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'print the versions of the program and the protocol')
+            break
+        }
+        'sshome;bookmark' {
+            break
+        }
+        'sshome;cat' {
             break
         }
         'sshome;cd' {
@@ -99,6 +121,11 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('--fast', '--fast', [CompletionResultType]::ParameterName, 'trust size and time, and read no file')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'with --fast: trust the server''s stored digests instead of times')
             [CompletionResult]::new('--checksum', '--checksum', [CompletionResultType]::ParameterName, 'with --fast: trust the server''s stored digests instead of times')
+            break
+        }
+        'sshome;chmod' {
+            [CompletionResult]::new('-R', '-R ', [CompletionResultType]::ParameterName, 'directories and their contents')
+            [CompletionResult]::new('--recursive', '--recursive', [CompletionResultType]::ParameterName, 'directories and their contents')
             break
         }
         'sshome;cp' {
@@ -119,6 +146,19 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'list partial uploads as well')
             break
         }
+        'sshome;du' {
+            [CompletionResult]::new('--max-depth', '--max-depth', [CompletionResultType]::ParameterName, 'show at most N levels below PATH')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'sizes in KiB, MiB, GiB')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'only the total of each PATH')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'files as well, not only directories')
+            break
+        }
+        'sshome;edit' {
+            break
+        }
+        'sshome;vi' {
+            break
+        }
         'sshome;exit' {
             break
         }
@@ -126,6 +166,16 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             break
         }
         'sshome;bye' {
+            break
+        }
+        'sshome;fg' {
+            break
+        }
+        'sshome;find' {
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'only names that match, as in *.txt')
+            [CompletionResult]::new('--type', '--type', [CompletionResultType]::ParameterName, 'only files (f), directories (d) or links (l)')
+            [CompletionResult]::new('--max-depth', '--max-depth', [CompletionResultType]::ParameterName, 'show at most N levels below PATH')
+            [CompletionResult]::new('-0', '-0', [CompletionResultType]::ParameterName, 'end each path with a NUL instead of a line feed, for xargs -0')
             break
         }
         'sshome;flush' {
@@ -189,7 +239,13 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
         'sshome;help' {
             break
         }
+        'sshome;jobs' {
+            break
+        }
         'sshome;key' {
+            break
+        }
+        'sshome;kill' {
             break
         }
         'sshome;lcd' {
@@ -198,10 +254,15 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
         'sshome;lchdir' {
             break
         }
+        'sshome;less' {
+            break
+        }
         'sshome;lls' {
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'include names that begin with a dot')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'list directories themselves, not their contents')
+            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'append / to directories, @ to links, * to programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'sizes in KiB, MiB, GiB')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'sort by time, newest first')
             [CompletionResult]::new('-S', '-S ', [CompletionResultType]::ParameterName, 'sort by size, largest first')
@@ -226,6 +287,8 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'include names that begin with a dot')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'list directories themselves, not their contents')
+            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'append / to directories, @ to links, * to programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'sizes in KiB, MiB, GiB')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'sort by time, newest first')
             [CompletionResult]::new('-S', '-S ', [CompletionResultType]::ParameterName, 'sort by size, largest first')
@@ -239,6 +302,8 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'one line per file: mode, links, size, time, name')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'include names that begin with a dot')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'list directories themselves, not their contents')
+            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'append / to directories, @ to links, * to programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'sizes in KiB, MiB, GiB')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'sort by time, newest first')
             [CompletionResult]::new('-S', '-S ', [CompletionResultType]::ParameterName, 'sort by size, largest first')
@@ -263,7 +328,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'number of parallel connections, or auto')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'number of parallel connections, or auto')
             [CompletionResult]::new('--delta', '--delta', [CompletionResultType]::ParameterName, 'send only what differs from an old version: auto (not on this machine), always, never')
-            [CompletionResult]::new('--max-delete', '--max-delete', [CompletionResultType]::ParameterName, 'with --delete: delete at most N entries')
+            [CompletionResult]::new('--max-delete', '--max-delete', [CompletionResultType]::ParameterName, 'with --delete: delete nothing if it would be more than N entries')
             [CompletionResult]::new('--backup-dir', '--backup-dir', [CompletionResultType]::ParameterName, 'keep what is replaced or deleted in DIR at the destination')
             [CompletionResult]::new('--exclude', '--exclude', [CompletionResultType]::ParameterName, 'leave out names that match, as in .gitignore')
             [CompletionResult]::new('--include', '--include', [CompletionResultType]::ParameterName, 'but not these; the last option that matches decides')
@@ -288,7 +353,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'number of parallel connections, or auto')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'number of parallel connections, or auto')
             [CompletionResult]::new('--delta', '--delta', [CompletionResultType]::ParameterName, 'send only what differs from an old version: auto (not on this machine), always, never')
-            [CompletionResult]::new('--max-delete', '--max-delete', [CompletionResultType]::ParameterName, 'with --delete: delete at most N entries')
+            [CompletionResult]::new('--max-delete', '--max-delete', [CompletionResultType]::ParameterName, 'with --delete: delete nothing if it would be more than N entries')
             [CompletionResult]::new('--backup-dir', '--backup-dir', [CompletionResultType]::ParameterName, 'keep what is replaced or deleted in DIR at the destination')
             [CompletionResult]::new('--exclude', '--exclude', [CompletionResultType]::ParameterName, 'leave out names that match, as in .gitignore')
             [CompletionResult]::new('--include', '--include', [CompletionResultType]::ParameterName, 'but not these; the last option that matches decides')
@@ -372,6 +437,8 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'directories and their contents')
             [CompletionResult]::new('-R', '-R ', [CompletionResultType]::ParameterName, 'directories and their contents')
             [CompletionResult]::new('--recursive', '--recursive', [CompletionResultType]::ParameterName, 'directories and their contents')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'ignore missing files, and patterns without a match')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'ignore missing files, and patterns without a match')
             [CompletionResult]::new('--partial', '--partial', [CompletionResultType]::ParameterName, 'remove partial uploads')
             break
         }
@@ -383,6 +450,13 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             break
         }
         'sshome;symlink' {
+            break
+        }
+        'sshome;tree' {
+            [CompletionResult]::new('-L', '-L ', [CompletionResultType]::ParameterName, 'show at most N levels')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'include names that begin with a dot')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'only directories')
+            [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'append / to directories, @ to links, * to programs')
             break
         }
         'sshome;version' {

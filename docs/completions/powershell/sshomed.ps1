@@ -21,7 +21,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'sshomed' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this address instead of the configured ones; may be given several times')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -38,19 +38,21 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             [CompletionResult]::new('penalties', 'penalties', [CompletionResultType]::ParameterValue, 'List addresses with failed logins to the running server')
             [CompletionResult]::new('forgive', 'forgive', [CompletionResultType]::ParameterValue, 'Lift the penalty of an address')
             [CompletionResult]::new('reload', 'reload', [CompletionResultType]::ParameterValue, 'Make the running server reload the configuration now, and show the result')
+            [CompletionResult]::new('setup', 'setup', [CompletionResultType]::ParameterValue, 'Set up a server on a new host: asks what the options do not answer')
+            [CompletionResult]::new('share', 'share', [CompletionResultType]::ParameterValue, 'Share one folder, read-only, until Ctrl-C: with a user and a password for this run only')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'sshomed;serve' {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this address instead of the configured ones; may be given several times')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -69,7 +71,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
         'sshomed;user;add' {
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'A public key that may log in; may be given several times')
             [CompletionResult]::new('--quota', '--quota', [CompletionResultType]::ParameterName, 'How much the home may hold: "100 MiB", "700 MB", "unlimited"')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--password-stdin', '--password-stdin', [CompletionResultType]::ParameterName, 'Read a password from standard input')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -77,14 +79,14 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;user;remove' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;list' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -104,28 +106,28 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             [CompletionResult]::new('--deletable', '--deletable', [CompletionResultType]::ParameterName, 'What append-only and upload-only keys may remove, such as "locks/*"; may be given several times. "none" is nothing')
             [CompletionResult]::new('--temporary-names', '--temporary-names', [CompletionResultType]::ParameterName, 'Names under which such keys may remove their own new files, such as "*.partial"; may be given several times')
             [CompletionResult]::new('--root', '--root', [CompletionResultType]::ParameterName, 'The folder that is the home; it must exist. "default" is homes/NAME')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;disable' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;enable' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;passwd' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--password-stdin', '--password-stdin', [CompletionResultType]::ParameterName, 'Read the password from standard input instead of prompting')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -133,7 +135,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;user;key' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -148,21 +150,21 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'The addresses that it may come from, such as "192.0.2.0/24"')
             [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'The date from which it is not accepted, such as 2027-01-01')
             [CompletionResult]::new('--folder', '--folder', [CompletionResultType]::ParameterName, 'The folder of the home that the key sees as its home, such as "/laptop"')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;key;list' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;user;key;remove' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -188,7 +190,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;user;quota' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -251,14 +253,14 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
         }
         'sshomed;check' {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this address instead of the configured ones; may be given several times')
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;status' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -266,7 +268,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;kick' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--lock', '--lock', [CompletionResultType]::ParameterName, 'Disable the user first, so that they cannot log in again')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -274,7 +276,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;quota' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -283,7 +285,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;quota;scan' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -302,7 +304,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;home' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -311,7 +313,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;home;reopen' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -329,7 +331,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;penalties' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for programs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -337,15 +339,41 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;forgive' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'sshomed;reload' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'sshomed;setup' {
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'The first user''s name')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'A public key that may log in as the first user; may be given several times')
+            [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'The file with the first user''s password')
+            [CompletionResult]::new('--quota', '--quota', [CompletionResultType]::ParameterName, 'How much the first user''s home may hold: "50 GiB" [default: unlimited]')
+            [CompletionResult]::new('--service', '--service', [CompletionResultType]::ParameterName, 'How the server is started')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The system account of the server, which is created if it is missing; only as root [default: sshome]')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this address instead of the configured ones; may be given several times')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
+            [CompletionResult]::new('--password-stdin', '--password-stdin', [CompletionResultType]::ParameterName, 'Read the first user''s password from standard input')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer the other questions with their defaults')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'sshomed;share' {
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'End after this time: 30m, 2h, 1d')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this address instead of the configured ones; may be given several times')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder to work in [default: the current one]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration, if it is not DIR/etc/users.toml')
+            [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Let the user change the folder')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -361,6 +389,8 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             [CompletionResult]::new('penalties', 'penalties', [CompletionResultType]::ParameterValue, 'List addresses with failed logins to the running server')
             [CompletionResult]::new('forgive', 'forgive', [CompletionResultType]::ParameterValue, 'Lift the penalty of an address')
             [CompletionResult]::new('reload', 'reload', [CompletionResultType]::ParameterValue, 'Make the running server reload the configuration now, and show the result')
+            [CompletionResult]::new('setup', 'setup', [CompletionResultType]::ParameterValue, 'Set up a server on a new host: asks what the options do not answer')
+            [CompletionResult]::new('share', 'share', [CompletionResultType]::ParameterValue, 'Share one folder, read-only, until Ctrl-C: with a user and a password for this run only')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -448,6 +478,12 @@ Register-ArgumentCompleter -Native -CommandName 'sshomed' -ScriptBlock {
             break
         }
         'sshomed;help;reload' {
+            break
+        }
+        'sshomed;help;setup' {
+            break
+        }
+        'sshomed;help;share' {
             break
         }
         'sshomed;help;help' {
