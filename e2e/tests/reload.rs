@@ -97,7 +97,9 @@ async fn quota_and_access_apply_immediately() {
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(peer.put("b", &[1; 2000]).await.unwrap().status, Status::QuotaExceeded);
     assert_eq!(peer.put("c", &[1; 900]).await.unwrap().status, Status::Done);
-    reload(&host, setting("ann", "access = \"read-only\""));
+    let done = reload(&host, setting("ann", "access = \"read-only\""));
+    assert!(done.out().contains("1 session was ended"), "{done}");
+    let mut peer = Peer::login(&host, "ann").await.unwrap();
     assert_eq!(peer.put("d", b"").await.unwrap().status, Status::PermissionDenied);
     assert_eq!(peer.get("a").await.unwrap().unwrap(), [1; 2000]);
 }

@@ -71,6 +71,9 @@ pub enum Revoked {
     /// The key has a different folder.
     #[error("the folder of the key was changed")]
     Folder,
+    /// The account or the key grants less than before.
+    #[error("the access of the account or key was restricted to {}", .0.name())]
+    Restricted(Access),
 }
 
 impl Login {
@@ -142,7 +145,8 @@ impl Login {
     /// Applies new settings of the account.
     ///
     /// # Errors
-    /// If the login is no longer valid. Then end the session.
+    /// If the login is no longer valid, or permits less than before: an operation checks the permissions when it begins, so
+    /// one that is running would still finish. Then end the session.
     pub fn renew(&self, account: Option<Arc<Account>>) -> Result<(), Revoked> {
         let account = account.filter(|account| account.name == *self.name).ok_or(Revoked::Removed)?;
         if !account.enabled {
@@ -150,11 +154,14 @@ impl Login {
         }
         let state = self.credential.open(account).ok_or(Revoked::Credential)?;
         state.check_expiry(Timestamp::now())?;
-        if state.folder != self.state.load().folder {
+        let before = self.state.load();
+        if state.folder != before.folder {
             return Err(Revoked::Folder);
         }
+        let (old, new) = (before.access, state.access);
+        // Also of a session that is about to end: it begins nothing more.
         self.state.store(Arc::new(state));
-        Ok(())
+        if old.and(new) == old { Ok(()) } else { Err(Revoked::Restricted(new)) }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A reload is atomic: errors, and changes that need a restart, are found before anything changes. A rejected file
 //! still revokes rights (the module `revoke`). A home that cannot be served affects its user only. Sessions
-//! continue, except those whose users may no longer log in.
+//! continue, except those whose users may no longer log in or may do less than before.
 
 mod result;
 mod revoke;
@@ -271,8 +271,8 @@ impl Reloader {
         fixed
     }
 
-    /// Updates the account of each session, and ends sessions that may no longer be logged in. Returns the number of
-    /// ended sessions.
+    /// Updates the account of each session, and ends sessions that may no longer be logged in or may do less than before.
+    /// Returns the number of ended sessions.
     async fn renew_sessions(&self) -> usize {
         let mut ended = 0;
         for session in self.shared.sessions.logged_in() {

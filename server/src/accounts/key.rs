@@ -214,14 +214,16 @@ impl AuthorizedKey {
     }
 
     /// The same key, without permissions that its earlier version `old` does not have, without a later expiry, and in the same
-    /// folder.
+    /// folder, if `old` has one.
     pub(crate) fn without_grants(mut self, old: &AuthorizedKey) -> AuthorizedKey {
         let access = self.access().and(old.access());
         if access != self.access() {
             self.limits = Some(KeyLimits { access });
         }
         self.expires = earlier(self.expires, old.expires);
-        self.folder.clone_from(&old.folder);
+        if old.folder.is_some() {
+            self.folder.clone_from(&old.folder);
+        }
         self
     }
 

@@ -131,8 +131,11 @@ async fn a_login_is_valid_as_long_as_its_credential() {
         change(&mut account);
         login.renew(Some(Arc::new(account)))
     };
-    assert_eq!(renewed(&|account| account.access = Access::ReadOnly), Ok(()));
+    let read_only = |account: &mut Account| account.access = Access::ReadOnly;
+    assert_eq!(renewed(&read_only), Err(Revoked::Restricted(Access::ReadOnly)));
     assert_eq!(login.clone().account().access, Access::ReadOnly);
+    assert_eq!(renewed(&read_only), Ok(()), "it is as before");
+    assert_eq!(renewed(&|_| ()), Ok(()), "it grants more than before");
     assert_eq!(renewed(&|account| account.keys.clear()), Ok(()), "it was not by a key");
     assert_eq!(renewed(&|account| account.enabled = false), Err(Revoked::Disabled));
     assert_eq!(renewed(&|account| account.password = None), Err(Revoked::Credential));
@@ -161,17 +164,23 @@ async fn a_login_has_the_permissions_that_account_and_key_both_grant() {
     let key = AuthorizedKey::parse(ED25519_KEY).unwrap();
     let login = authenticator.public_key("alex", key.public_key(), from).await.unwrap();
     let mut account = Account::clone(&login.account());
-    for (own, of_key, want) in [
-        (Access::ReadWrite, Access::ReadWrite, Access::ReadWrite),
-        (Access::ReadWrite, Access::ReadOnly, Access::ReadOnly),
-        (Access::ReadOnly, Access::ReadWrite, Access::ReadOnly),
+    for (own, of_key, want, narrower) in [
+        (Access::ReadWrite, Access::ReadWrite, Access::ReadWrite, false),
+        (Access::ReadWrite, Access::AppendOnly, Access::AppendOnly, true),
+        (Access::ReadWrite, Access::ReadOnly, Access::ReadOnly, true),
+        (Access::ReadOnly, Access::ReadWrite, Access::ReadOnly, false),
+        // Neither is part of the other.
+        (Access::ReadWrite, Access::UploadOnly, Access::UploadOnly, true),
+        (Access::ReadWrite, Access::AppendOnly, Access::AppendOnly, false),
     ] {
         account.access = own;
         account.keys =
             vec![key.clone().with_limits(KeyOptions::default(), None, KeyLimits { access: of_key })];
         // A restricted key that its user installs stays restricted.
         account.installed = vec![key.clone()];
-        login.renew(Some(Arc::new(account.clone()))).unwrap();
+        let renewed = login.renew(Some(Arc::new(account.clone())));
+        let result = if narrower { Err(Revoked::Restricted(want)) } else { Ok(()) };
+        assert_eq!(renewed, result, "{own:?} {of_key:?}");
         assert_eq!(login.access(), want, "{own:?} {of_key:?}");
         assert_eq!(login.may_manage_keys(), want == Access::ReadWrite, "{own:?} {of_key:?}");
     }

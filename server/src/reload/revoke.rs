@@ -74,13 +74,13 @@ fn restrict(old: &Account, new: &Account, wrong: impl Fn(&str) -> bool) -> (Acco
         // The remaining keys get their new options, such as `from`, but no new permissions.
         let remaining = new.keys.iter().filter_map(|key| {
             let before = old.keys.iter().find(|known| known.is(key.public_key()))?;
-            Some((key.clone().without_grants(before), (before.access(), before.expires())))
+            Some((key.clone().without_grants(before), (before.access(), before.expires(), before.folder())))
         });
         let remaining: Vec<_> = remaining.collect();
         if remaining.len() < old.keys.len() {
             lost.push("keys removed");
         }
-        if remaining.iter().any(|(key, before)| (key.access(), key.expires()) != *before) {
+        if remaining.iter().any(|(key, before)| (key.access(), key.expires(), key.folder()) != *before) {
             lost.push("keys restricted");
         }
         left.keys = remaining.into_iter().map(|(key, _)| key).collect();
@@ -195,6 +195,12 @@ mod tests {
             revoked("[users.ann]\n[users.ben]\n", &format!("[users.ann]\nexpires = 2027-01-01\n{typo}"));
         assert_eq!((lost, pending), (vec!["ann: expires earlier".to_owned()], Vec::new()));
         let (lost, pending) = revoked(&ann("read-only", ""), &ann("read-write", typo));
+        assert_eq!((lost, pending), (Vec::new(), vec!["keys".to_owned()]));
+        let folder = |name: &str| ann("read-write", &format!("folder = \"/{name}\"\n"));
+        let (lost, pending) = revoked(&ann("read-write", ""), &format!("{}{typo}", folder("a")));
+        assert_eq!((lost, pending), (vec!["ann: keys restricted".to_owned()], Vec::new()));
+        // The other folder might grant more.
+        let (lost, pending) = revoked(&folder("a"), &format!("{}{typo}", folder("b")));
         assert_eq!((lost, pending), (Vec::new(), vec!["keys".to_owned()]));
         let line = format!("[users.ann]\nauthorized-keys = [\"{ED25519_KEY}\"]\n{typo}");
         let (lost, pending) = revoked(&ann("read-only", ""), &line);
