@@ -3,7 +3,7 @@
 use crate::Wait;
 use crate::quota::QuotaExceeded;
 use sshome_wire::RemotePath;
-use sshome_wire::display::Escaped;
+use sshome_wire::display::{Escaped, apart};
 
 /// The result of a call.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -146,6 +146,14 @@ pub enum Cause {
     /// The disk is full.
     #[error("the server's disk is full")]
     DiskFull,
+    /// The free space of the disk is less than an upload has announced.
+    #[error("{}", missing_disk_space(*.needed, *.left))]
+    DiskSpace {
+        /// Bytes that the upload still needs.
+        needed: u64,
+        /// Bytes that are free.
+        left: u64,
+    },
     /// The disk's own quota is used up.
     #[error("Disk quota exceeded (os error 122)")]
     DiskQuota,
@@ -289,8 +297,14 @@ fn text(path: &RemotePath, cause: &Cause) -> String {
         Cause::Unavailable | Cause::Replaced | Cause::Counting { .. } => cause.to_string(),
         Cause::Exists => format!("{path} exists already"),
         Cause::NotEmpty => format!("{path} is not empty; rm -r removes it and its contents"),
+        Cause::DiskSpace { .. } => format!("{} {cause}", name(path)),
         other => format!("{path}: {other}"),
     }
+}
+
+fn missing_disk_space(needed: u64, left: u64) -> String {
+    let (needed, left) = apart(needed, left);
+    format!("needs {needed}, {left} are left on the server's disk")
 }
 
 fn name(path: &RemotePath) -> String {

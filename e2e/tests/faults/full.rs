@@ -4,7 +4,9 @@ use crate::World;
 use crate::change::{self, Change};
 use rustix::process::geteuid;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
-use sshome_e2e::{Program, until};
+use sshome_e2e::tree::noise;
+use sshome_e2e::{Client, Peer, Program, run, until};
+use sshome_wire::Status;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -116,7 +118,9 @@ async fn a_full_disk_is_reported_and_refuses_only_requests_that_need_space() {
                 Ok(()) => assert!(world.contents(user) == after, "{what}"),
                 Err(text) => {
                     refused += 1;
-                    let told = text.contains("the server's disk is full") && !text.contains("quota");
+                    let full = text.contains("the server's disk is full")
+                        || text.contains("are left on the server's disk");
+                    let told = full && !text.contains("quota");
                     assert!(told, "{what}");
                     until(&format!("the log tells of it: {what}"), || world.alarms() > alarms);
                     world.assert_unharmed(change, &before, &after, false, &what);
@@ -163,6 +167,61 @@ async fn a_full_disk_is_logged_with_user_and_path_and_not_for_each_packet() {
     for part in ["\"user\":\"ann\"", "\"path\":\"/large\"", "\"to_do\":\"make room"] {
         assert!(line.contains(part), "{part} in {line}");
     }
+}
+
+/// The staged files of ann's home, and the bytes that they hold.
+fn staged(world: &World) -> (usize, u64) {
+    let staged = fs::read_dir(world.homes.join("ann/.sshome-staging")).into_iter().flatten().flatten();
+    let lengths: Vec<_> = staged.map(|entry| entry.metadata().unwrap().len()).collect();
+    (lengths.len(), lengths.iter().sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_cannot_fit_on_the_disk_is_refused_before_it_begins() {
+    let test = "an_upload_that_cannot_fit_on_the_disk_is_refused_before_it_begins";
+    let folder = TempDir::with_prefix("sshome-small-").unwrap();
+    for user in ["ann", "bob"] {
+        fs::create_dir(folder.path().join(user)).unwrap();
+    }
+    let Some(command) = with_small_disk(test, folder.path()) else { return };
+    let mut host = World::host(folder.path());
+    let server = host.start_through(command).unwrap();
+    let homes = Filler::of(&server, folder.path()).0.parent().unwrap().to_owned();
+    let world = World::new(host, server, homes).await;
+    let before = staged(&world);
+    let client = Client::new(&world.host, "ann").unwrap();
+    fs::create_dir(client.work().join("tree")).unwrap();
+    for name in ["big", "tree/big"] {
+        // All zero, but the server does not know that.
+        File::create(client.work().join(name)).unwrap().set_len(300 << 20).unwrap();
+    }
+    let needs = "big needs 300.0 MiB, ";
+    let left = " MiB are left on the server's disk";
+    for arguments in [
+        &["put", "big"][..],
+        &["put", "-j", "1", "big"],
+        &["put", "-j", "3", "big"],
+        &["push", "tree", "copy"],
+        &["put", "-r", "tree"],
+    ] {
+        let refused = client.run(arguments).unwrap();
+        assert_ne!(refused.code, Some(0), "{arguments:?}: {refused}");
+        let said = refused.err();
+        assert!(said.contains(needs) && said.contains(left) && !said.contains("quota"), "{said}");
+        assert_eq!(staged(&world), before, "{arguments:?}: {refused}");
+    }
+    let scp = run(&world.host, "ann", "scp -t big", b"C0644 314572800 big\nx").await.unwrap();
+    assert!(scp.code == Some(1) && scp.out().contains(needs) && scp.out().contains(left), "{scp}");
+    let mut peer = Peer::login(&world.host, "ann").await.unwrap();
+    peer.begin_put("big", Some(300 << 20)).await.unwrap();
+    let refused = peer.reply().await.unwrap();
+    assert!(refused.status == Status::Failed && refused.message.contains(left), "{refused}");
+    assert_eq!(staged(&world), before);
+    let log = fs::read_to_string(world.host.dir().join("log/all")).unwrap();
+    assert!(log.contains("\"the disk is full\"") && log.contains("\"why\":\"needs 300.0 MiB, "), "{log}");
+    // What fits is stored.
+    let mut peer = Peer::login(&world.host, "ann").await.unwrap();
+    assert_eq!(peer.put("fits", &noise(2 << 20, "fits")).await.unwrap().status, Status::Done);
 }
 
 /// The free space of the disk.

@@ -19,7 +19,7 @@ pub(super) enum DiskTrouble {
 impl DiskTrouble {
     pub(super) fn of(cause: &Cause) -> Option<DiskTrouble> {
         match cause {
-            Cause::DiskFull | Cause::DiskQuota => Some(DiskTrouble::Full),
+            Cause::DiskFull | Cause::DiskSpace { .. } | Cause::DiskQuota => Some(DiskTrouble::Full),
             Cause::DiskReadOnly => Some(DiskTrouble::ReadOnly),
             Cause::DiskFailed | Cause::DiskStale => Some(DiskTrouble::Fails),
             _ => None,

@@ -4,10 +4,13 @@ use super::error::Context;
 use super::{PosixHome, StoreError, StoreResult, freed};
 use crate::home::{HomeHandle, Location, file_id};
 use rustix::fs::Stat;
-use sshome_store::EntryId;
 use sshome_store::quota::{FreedSpace, QuotaExceeded, Reservation};
+use sshome_store::{Cause, EntryId};
 use sshome_wire::RemotePath;
 use sshome_wire::display::Size;
+
+/// Uploads that need at least this many bytes are compared with the disk's free space. Smaller ones save the system call.
+const DISK_CHECK_MIN_BYTES: u64 = 1 << 20;
 
 /// Reserves space for a file of `bytes` at `target`. `exists` says whether it replaces a file.
 pub(super) fn reserve(
@@ -74,6 +77,35 @@ pub(super) fn grow(
     }
     let exists = target.stat_if_any().of_file(path)?.is_some();
     raise(home, path, target, reservation, bytes, exists)
+}
+
+/// Checks that the disk has space for the `missing` bytes of an upload to `target`. If not, partial uploads to the same
+/// target are discarded. It is best effort: other uploads may fill the disk meanwhile.
+///
+/// # Errors
+/// If it has less.
+pub(super) fn check_disk(
+    home: &HomeHandle,
+    path: &RemotePath,
+    target: &Location,
+    missing: u64,
+) -> StoreResult<()> {
+    if missing < DISK_CHECK_MIN_BYTES {
+        return Ok(());
+    }
+    let Some(left) = free_bytes(home).filter(|left| *left < missing) else { return Ok(()) };
+    let discarded = target.identity().map_or(0, |id| discard_files_of(home, &id));
+    if discarded > 0 && free_bytes(home).is_none_or(|left| left >= missing) {
+        return Ok(());
+    }
+    Err(StoreError::file(path, Cause::DiskSpace { needed: missing, left }))
+}
+
+/// The free bytes of the home's disk; `None` if its filesystem does not report them.
+fn free_bytes(home: &HomeHandle) -> Option<u64> {
+    // A filesystem without such a report, as some of FUSE, has no blocks at all.
+    let disk = home.statvfs().ok().filter(|disk| disk.f_blocks > 0)?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn hold(

@@ -82,6 +82,7 @@ impl PosixUpload {
             let stream_lease = stream.map(|id| acquire_lease(home, id, path, takeover)).transpose()?;
             let needed = spec.size.unwrap_or(0);
             let reservation = reserve_space::reserve(home, path, &target, needed, replaces)?;
+            reserve_space::check_disk(&home.dir, path, &target, needed)?;
             let staged = home.dir.stage(&target, record.as_ref()).of_file(path)?;
             (PendingUpload::new(home, staged, reservation, record, &target, stream_lease), BlockHasher::new())
         } else {
@@ -268,7 +269,9 @@ fn resume(
     let ResumedUpload { staged, mut reservation, stream_lease, digests } = resumed;
     let written = digests.len() as u64 * BLOCK_BYTES;
     let needed = spec.size.unwrap_or(written);
-    let raised = reserve_space::raise(&home.dir, path, target, &mut reservation, needed, replaces);
+    let raised = reserve_space::raise(&home.dir, path, target, &mut reservation, needed, replaces)
+        // What has arrived is on the disk already.
+        .and_then(|()| reserve_space::check_disk(&home.dir, path, target, needed.saturating_sub(written)));
     let mut pending = PendingUpload::new(home, staged, reservation, record, target, stream_lease);
     pending.written = written;
     if raised.is_err() && pending.is_stream() {
