@@ -179,8 +179,8 @@ pub(crate) enum KeyCommand {
     List,
     /// Remove a key
     Remove {
-        /// The key's fingerprint ("SHA256:…") or its comment
-        #[arg(value_name = "FINGERPRINT|COMMENT")]
+        /// The key's fingerprint ("SHA256:…") or its comment, or its public key file
+        #[arg(value_name = "FINGERPRINT|COMMENT|FILE")]
         key: String,
     },
 }

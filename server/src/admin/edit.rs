@@ -47,6 +47,8 @@ impl Admin {
         let (_, mut after) = config::parse(&self.location, &text, &[]);
         after.retain(|mistake| !before.iter().any(|old| old.is_same(mistake)));
         if !after.is_empty() {
+            // The lines are those of a file that is not written.
+            after.iter_mut().for_each(|mistake| mistake.line = None);
             return Err(AdminError::Rejected(ConfigError::mistakes(&self.location, after)));
         }
         replace(file, &folder, text.as_bytes()).map_err(write)?;

@@ -3,6 +3,7 @@
 use super::keys::read_key_file;
 use super::table_text;
 use super::{Admin, AdminError};
+use crate::accounts::Expiry;
 use clap::Args;
 use std::path::Path;
 use toml_edit::{ArrayOfTables, Datetime, Document, Item, Table, Value};
@@ -43,7 +44,16 @@ impl KeySettings {
     }
 }
 
-/// A value with the type of its key. An invalid date becomes a string, which the validation rejects with a message.
+/// Checks the value of the option `--expires`.
+pub(super) fn check_expires(date: Option<&str>) -> Result<(), AdminError> {
+    let is_date = |text: &&str| text.parse::<Datetime>().is_ok() && Expiry::parse_date(text).is_some();
+    match date.map(str::trim).filter(|text| !is_date(text)) {
+        Some(text) => Err(AdminError::Expires(text.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// A value with the type of its key.
 pub(super) fn typed(key: &str, value: &str) -> Value {
     match value.parse::<Datetime>() {
         Ok(date) if key == "expires" => Value::from(date),
@@ -60,6 +70,7 @@ impl Admin {
         file: &Path,
         settings: &KeySettings,
     ) -> Result<Vec<String>, AdminError> {
+        check_expires(settings.expires.as_deref())?;
         let keys = read_key_file(file)?;
         let mut tables = ArrayOfTables::new();
         for (line, _) in &keys {
@@ -157,6 +168,35 @@ mod tests {
         assert!(again.to_string().contains("is a key of this user already"), "{again}");
         admin.remove_key("ann", "laptop").unwrap();
         assert_eq!(text(), USERS_TOML);
+    }
+
+    #[test]
+    fn a_refused_option_is_named_and_no_line_of_the_unwritten_file() {
+        let (dir, admin) = folder(USERS_TOML);
+        let file = dir.path().join("ann.pub");
+        let refused = |settings: &KeySettings| admin.add_key("ann", &file, settings).unwrap_err().to_string();
+        for date in ["yesterday", "2027-02-30", "18:00:00", ""] {
+            let settings = KeySettings { expires: Some(date.to_owned()), ..KeySettings::default() };
+            let want = format!("--expires: \"{date}\" is not a date; use 2027-01-01");
+            assert!(refused(&settings).starts_with(&want), "{date}: {}", refused(&settings));
+        }
+        let access = refused(&settings("all"));
+        assert!(access.contains("users.toml: users.ann.keys.access: "), "{access}");
+        assert_eq!(fs::read_to_string(dir.path().join("etc/users.toml")).unwrap(), USERS_TOML);
+    }
+
+    #[test]
+    fn the_file_that_added_keys_removes_them() {
+        let (dir, admin) = folder(USERS_TOML);
+        let file = dir.path().join("two.pub");
+        for limits in [KeySettings::default(), settings("read-only")] {
+            admin.add_key("ann", &file, &limits).unwrap();
+            let removed = admin.remove_key("ann", file.to_str().unwrap()).unwrap();
+            assert_eq!(removed.lines().count(), 2, "{removed}");
+            assert!(config::load(dir.path(), None, &[]).unwrap().accounts[0].keys.is_empty());
+        }
+        let missing = admin.remove_key("ann", file.to_str().unwrap()).unwrap_err();
+        assert!(missing.to_string().contains("has no key"), "{missing}");
     }
 
     #[test]

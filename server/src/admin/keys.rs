@@ -34,12 +34,23 @@ impl Admin {
         Ok(prints.iter().map(|print| format!("added the key {print}\n")).collect())
     }
 
-    /// Removes one of a user's keys, by its fingerprint or its comment. A key that the user has installed can be
-    /// removed even if the settings cannot be parsed.
+    /// Removes one of a user's keys, by its fingerprint or its comment, or those of a public key file. A key that the user
+    /// has installed can be removed even if the settings cannot be parsed.
     ///
     /// # Errors
     /// If the user has no such key or several, or it is in a file with other keys.
     pub fn remove_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
+        match self.remove_one_key(name, which) {
+            // A comment may be the name of a file, too.
+            Err(AdminError::NoSuchKey { .. }) if Path::new(which).is_file() => {
+                let keys = read_key_file(Path::new(which))?;
+                keys.iter().map(|(_, key)| self.remove_one_key(name, &key.fingerprint())).collect()
+            }
+            result => result,
+        }
+    }
+
+    fn remove_one_key(&self, name: &str, which: &str) -> Result<String, AdminError> {
         let account = match self.account(name) {
             Err(AdminError::Config(error)) => Err(error),
             account => Ok(account?),

@@ -69,6 +69,9 @@ pub enum AdminError {
     /// The user name is invalid.
     #[error("{}", escaped(.0))]
     Name(String),
+    /// The value of `--expires` is no date.
+    #[error("--expires: \"{}\" is not a date; use 2027-01-01, or 2027-01-01T18:00:00Z", escaped(.0))]
+    Expires(String),
     /// No setting was given.
     #[error("nothing to set: `sshomed user set --help` lists the settings")]
     NothingToSet,

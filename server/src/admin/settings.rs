@@ -2,7 +2,7 @@
 
 use super::comments::unset;
 use super::edit::set;
-use super::key_tables::typed;
+use super::key_tables::{check_expires, typed};
 use super::{Admin, AdminError};
 use crate::accounts::{Account, unfit_root};
 use crate::config::parse_limit;
@@ -79,6 +79,7 @@ impl Admin {
             .map(parse_limit)
             .transpose()
             .map_err(AdminError::Size)?;
+        check_expires(settings.expires.as_deref().filter(|date| *date != DEFAULT_VALUE))?;
         let root = settings.root.as_ref().map(|root| self.root(root)).transpose()?;
         let changes = [
             ("quota", &settings.quota),
