@@ -1,5 +1,6 @@
 //! Read-only keys, expiry, and who may install keys.
 
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use sshome_e2e::sftp::SftpPeer;
 use sshome_e2e::{Client, Host, HostBuilder, Peer, run, until};
 use sshome_wire::{Request, Status};
@@ -29,6 +30,26 @@ async fn a_read_only_key_changes_nothing_and_is_shown_as_such() {
     assert!(status["sessions"][0]["key"].as_str().unwrap().starts_with("SHA256:"), "{status}");
     let text = host.administrator().run(&["status"]).out();
     assert!(text.contains("ACCESS") && text.contains("read-only"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_key_lists_only_itself() {
+    let other = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+    let line = other.public_key().to_openssh().unwrap();
+    for (limits, want) in [
+        ("folder = \"/\"", 1),
+        ("access = \"read-only\"", 1),
+        ("access = \"append-only\"", 1),
+        ("from = \"127.0.0.0/8\"", 2),
+        ("access = \"read-write\"", 2),
+    ] {
+        let builder = HostBuilder::new().unwrap().key(&line);
+        let host = builder.restricted_user("ann", "", limits).unwrap().start().await.unwrap();
+        let client = Client::new(&host, "ann").unwrap();
+        let listed = client.succeed(["key", "list"]).unwrap();
+        let own = host.key().fingerprint(HashAlg::Sha256).to_string();
+        assert!(listed.lines().count() == want && listed.contains(&own), "{limits}: {listed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const MAX_COMMENT_BYTES: usize = 255;
 
 /// The keys that may log in: the user's own first, then the administrator's; and the number of those that do not fit into
-/// the reply.
+/// the reply. A login by a key that sees a folder only, or with less than read-write access, sees its own key only.
 ///
 /// # Errors
 /// If the user's own keys cannot be read.
@@ -20,10 +20,15 @@ pub fn keys(user: &User) -> Result<(Vec<Key>, usize)> {
         true => user.login.store().own_keys(&account.name)?,
         false => Vec::new(),
     };
-    let own = installed.iter().map(|key| describe(key, true));
-    let all = own.chain(account.keys.iter().map(|key| describe(key, false)));
-    let left_out = (installed.len() + account.keys.len()).saturating_sub(Key::MAX_PER_REPLY);
-    Ok((all.take(Key::MAX_PER_REPLY).collect(), left_out))
+    let is_restricted = user.login.folder().is_some() || !user.access().changes();
+    let only = user.login.key().filter(|_| is_restricted);
+    let own = installed.iter().map(|key| (key, true));
+    let all = own.chain(account.keys.iter().map(|key| (key, false)));
+    let visible = all.filter(|(key, _)| only.as_ref().is_none_or(|only| key.fingerprint() == *only));
+    let mut keys: Vec<_> = visible.map(|(key, own)| describe(key, own)).collect();
+    let left_out = keys.len().saturating_sub(Key::MAX_PER_REPLY);
+    keys.truncate(Key::MAX_PER_REPLY);
+    Ok((keys, left_out))
 }
 
 /// Installs a key, a line as in `authorized_keys`.
