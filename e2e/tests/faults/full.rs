@@ -5,8 +5,8 @@ use crate::change::{self, Change};
 use rustix::process::geteuid;
 use sshome_e2e::sftp::{ANEW, SftpPeer};
 use sshome_e2e::tree::noise;
-use sshome_e2e::{Client, Peer, Program, end_of, run, until};
-use sshome_wire::{Frame, Status};
+use sshome_e2e::{Client, Peer, Program, run, until};
+use sshome_wire::Status;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -220,11 +220,8 @@ async fn an_upload_that_cannot_fit_on_the_disk_is_refused_before_it_begins() {
     let log = fs::read_to_string(world.host.dir().join("log/all")).unwrap();
     assert!(log.contains("\"the disk is full\"") && log.contains("\"why\":\"needs 300.0 MiB, "), "{log}");
     // What fits is stored.
-    let content = noise(2 << 20, "fits");
-    peer.begin_put("fits", Some(content.len() as u64)).await.unwrap();
-    peer.send_data(&content).await.unwrap();
-    peer.send(&Frame::End(end_of(&content))).await.unwrap();
-    assert_eq!(peer.reply().await.unwrap().status, Status::Done);
+    let mut peer = Peer::login(&world.host, "ann").await.unwrap();
+    assert_eq!(peer.put("fits", &noise(2 << 20, "fits")).await.unwrap().status, Status::Done);
 }
 
 /// The free space of the disk.

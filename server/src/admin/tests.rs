@@ -136,7 +136,7 @@ fn an_edit_that_the_server_would_refuse_is_not_made() {
     fs::create_dir(folder.dir.path().join("home")).unwrap();
     let error = folder.admin.add("sam", &plain()).unwrap_err().to_string();
     assert!(error.starts_with("nothing was changed, since the result would be invalid:\n"), "{error}");
-    assert!(error.contains("users.toml:4: users.sam.root: "), "{error}");
+    assert!(error.contains("users.toml: users.sam.root: "), "{error}");
     assert_eq!(folder.text(), text);
 }
 
