@@ -16,6 +16,9 @@ use std::thread;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+/// The largest number of connections that are opened at a time: servers limit logins in progress.
+const MAX_OPENING: usize = 4;
+
 /// Work that the connections of a transfer share.
 pub(super) trait SharedWork: Send + Sync + 'static {
     /// The share of one connection. Dropping it returns its unfinished work to the others.
@@ -149,7 +152,7 @@ impl<W: SharedWork> TransferWorkers<W> {
         }
     }
 
-    /// Opens additional connections one by one until one fails, and waits for their workers.
+    /// Opens additional connections until one fails, and waits for their workers.
     async fn run_further(
         &self,
         reconnect: Option<Box<dyn Reconnect>>,
@@ -163,34 +166,25 @@ impl<W: SharedWork> TransferWorkers<W> {
             () = self.finished.cancelled() => return Ok(()),
             () = self.cancel.cancelled() => return Ok(()),
         };
-        let (mut ends, wanted) = (Vec::new(), jobs.connections(load, available_cores()));
-        for _ in 1..wanted {
-            if self.work.is_done() {
-                break;
-            }
-            let (opened, opening) = oneshot::channel();
-            let (ended, end) = oneshot::channel();
-            let (workers, reconnect, own) = (self.clone(), reconnect.beside(), progress.beside());
-            let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
-                // Nobody waits if the transfer was dropped.
-                let _ = ended.send(workers.run_thread(reconnect, &own, opened));
-            });
-            let opened = match spawned {
-                Ok(_) => opening.await.unwrap_or(Ok(())),
-                Err(error) => Err(ReconnectError::Refused(error.to_string())),
-            };
-            if let Err(error) = opened {
-                let made = ends.len() + 1;
-                let words = format!("sshome: continuing with {made} of {wanted} connections: {error}");
-                // Only a user who has asked for a number misses one.
-                if jobs == Jobs::Auto {
-                    progress.detail(&words)
-                } else {
-                    progress.say(&words)
+        let wanted = jobs.connections(load, available_cores());
+        let (mut ends, mut left, mut failed) = (Vec::new(), wanted.saturating_sub(1), None);
+        while left > 0 && failed.is_none() && !self.work.is_done() {
+            // A login takes several round trips, so they go on side by side.
+            let workers: Vec<FurtherWorker> =
+                (0..left.min(MAX_OPENING)).map(|_| self.begin_further(&*reconnect, progress)).collect();
+            left -= workers.len();
+            for FurtherWorker { opened, end } in workers {
+                match opened.await.unwrap_or(Ok(())) {
+                    Ok(()) => ends.push(end),
+                    Err(error) => failed = failed.or(Some(error)),
                 }
-                break;
             }
-            ends.push(end);
+        }
+        if let Some(error) = failed {
+            let words =
+                format!("sshome: continuing with {} of {wanted} connections: {error}", ends.len() + 1);
+            // Only a user who has asked for a number misses one.
+            if jobs == Jobs::Auto { progress.detail(&words) } else { progress.say(&words) }
         }
         let mut result = Ok(());
         for end in ends {
@@ -198,6 +192,27 @@ impl<W: SharedWork> TransferWorkers<W> {
             result = result.and(end.await.map_err(panicked).flatten());
         }
         result
+    }
+
+    /// Begins to open an additional connection, with a thread that works over it.
+    fn begin_further(&self, reconnect: &dyn Reconnect, progress: &ProgressDisplay) -> FurtherWorker {
+        let (open, opened) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        let (workers, reconnect, own) = (self.clone(), reconnect.beside(), progress.beside());
+        let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
+            // Nobody waits if the transfer was dropped.
+            let _ = ended.send(workers.run_thread(reconnect, &own, open));
+        });
+        let opened = match spawned {
+            Ok(_) => opened,
+            Err(error) => {
+                let (open, refused) = oneshot::channel();
+                // The receiver is beside it.
+                let _ = open.send(Err(ReconnectError::Refused(error.to_string())));
+                refused
+            }
+        };
+        FurtherWorker { opened, end }
     }
 
     /// Runs an additional worker on its own thread. A lost connection is not an error: the others continue.
@@ -263,6 +278,13 @@ impl<W: SharedWork> TransferWorkers<W> {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// A worker with a connection of its own, which is being opened.
+struct FurtherWorker {
+    opened: oneshot::Receiver<Result<(), ReconnectError>>,
+    /// The result of its work.
+    end: oneshot::Receiver<Result<(), ConversationError>>,
 }
 
 /// Counts a worker as active; dropping it ends that.

@@ -115,9 +115,15 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
     /// Waits until input has arrived or the input has ended.
     pub(crate) async fn wait(&mut self) {
         if self.is_open() && self.is_empty() {
+            self.shrink();
             let arrival = self.incoming.next().await;
             self.put(arrival);
         }
+    }
+
+    /// An idle channel keeps no memory.
+    fn shrink(&mut self) {
+        self.joined = BytesMut::new();
     }
 
     /// Waits until more input or the next event of its end has arrived, even after EOF. While the buffer is full, it
@@ -128,6 +134,7 @@ impl<I: ChannelInput> ReceiveBuffer<I> {
             if !self.has_room(MAX_BUFFERED_BYTES) {
                 std::future::pending::<()>().await;
             }
+            self.shrink();
             let arrival = self.incoming.next().await;
             self.put(arrival);
         }
@@ -246,6 +253,24 @@ mod tests {
                 Some(arrival) => arrival,
                 None => pending().await,
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_waits_keeps_no_memory() {
+        let data = || Arrival::Data(Bytes::from_static(b"x"));
+        let mut inbox = ReceiveBuffer::new(Script(vec![data(), data(), data()].into_iter()));
+        inbox.during(false, a_while(3)).await;
+        assert_eq!(inbox.take().concat(), b"xxx");
+        assert!(inbox.joined.capacity() > 0, "the first chunk is not merged, the others are");
+        for more in [false, true] {
+            let waiting = async { if more { inbox.wait_for_more().await } else { inbox.wait().await } };
+            tokio::select! {
+                biased;
+                () = waiting => panic!("nothing more arrives"),
+                () = a_while(3) => {}
+            }
+            assert_eq!(inbox.joined.capacity(), 0);
         }
     }
 
