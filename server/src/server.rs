@@ -27,7 +27,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use background::services;
 pub use privileged::Privileged;
 use sshome_store::{HomeStore, PrepareError};
-use sshome_store_posix::PosixStore;
+use sshome_store_posix::{PosixStore, SystemError, check_system};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -56,6 +56,9 @@ pub enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The system.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// A home.
     #[error(transparent)]
     Home(#[from] PrepareError),
@@ -159,6 +162,7 @@ async fn run_confined(
     notifier: Notifier,
 ) -> Result<(), Error> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    check_system()?;
     let store = Arc::new(PosixStore::default());
     let server = Server::prepare(config, store, privileged, confinement, notifier).await?;
     crate::invocation::serves();

@@ -7,7 +7,7 @@ use crate::host_key::read as read_host_key;
 use crate::sockets;
 use rustix::process::{Resource, getrlimit};
 use sshome_store::{HomeSettings, entries};
-use sshome_store_posix::{examine_folder, examine_home};
+use sshome_store_posix::{check_system, examine_folder, examine_home};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,6 +66,7 @@ pub fn examine_start(
         // Further failures would only follow from these files.
         return Ok(start);
     }
+    start.problems.extend(check_system().err().map(|error| error.to_string()));
     start.problems.extend(host_keys);
     let socket = config.control_socket.as_deref().filter(|socket| socket.parent().is_some_and(Path::exists));
     start
