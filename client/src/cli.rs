@@ -35,7 +35,7 @@ pub struct ClientCli {
     /// Option of ssh_config, as KEYWORD=VALUE; may be repeated
     #[arg(short = 'o', value_name = "OPTION")]
     pub options: Vec<String>,
-    /// Connect through these hosts, as [USER@]HOST[:PORT], separated by commas; "none" for a direct connection
+    /// Connect through these hosts, as USER@HOST:PORT, separated by commas; user and port may be missing; "none" for a direct connection
     #[arg(short = 'J', value_name = "HOSTS")]
     pub jump: Option<String>,
     /// Use IPv4 addresses only

@@ -163,7 +163,7 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Change a user's settings; the value "default" removes a setting, so that [defaults] applies
+    /// Change a user's settings; the value "default" removes a setting, so that the general defaults apply
     Set {
         /// The user
         name: String,

@@ -29,7 +29,7 @@ complete -c sshome -n "__fish_sshome_needs_command" -s P -d 'Port of the server 
 complete -c sshome -n "__fish_sshome_needs_command" -s b -d 'Run the commands of a file ("-" for standard input) as sftp does: print each before it runs, unless its line begins with "@"; get replaces existing files; never ask' -r -F
 complete -c sshome -n "__fish_sshome_needs_command" -s F -d 'Use this file instead of ~/.ssh/config and the system\'s; "none" for no file' -r -F
 complete -c sshome -n "__fish_sshome_needs_command" -s o -d 'Option of ssh_config, as KEYWORD=VALUE; may be repeated' -r
-complete -c sshome -n "__fish_sshome_needs_command" -s J -d 'Connect through these hosts, as [USER@]HOST[:PORT], separated by commas; "none" for a direct connection' -r
+complete -c sshome -n "__fish_sshome_needs_command" -s J -d 'Connect through these hosts, as USER@HOST:PORT, separated by commas; user and port may be missing; "none" for a direct connection' -r
 complete -c sshome -n "__fish_sshome_needs_command" -l known-hosts -d 'Use this file instead of ~/.ssh/known_hosts' -r -F
 complete -c sshome -n "__fish_sshome_needs_command" -l timeout -d 'Give up after this many seconds without any traffic, while connecting or waiting for an answer; a running transfer is not affected' -r
 complete -c sshome -n "__fish_sshome_needs_command" -l retries -d 'Limit on consecutive reconnects after the connection is lost during a transfer; 0 = off. The delay grows from half a second to 15 s, so 24 retries take at least five minutes. Progress resets the counter' -r

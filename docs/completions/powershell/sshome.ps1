@@ -26,7 +26,7 @@ Register-ArgumentCompleter -Native -CommandName 'sshome' -ScriptBlock {
             [CompletionResult]::new('-b', '-b', [CompletionResultType]::ParameterName, 'Run the commands of a file ("-" for standard input) as sftp does: print each before it runs, unless its line begins with "@"; get replaces existing files; never ask')
             [CompletionResult]::new('-F', '-F ', [CompletionResultType]::ParameterName, 'Use this file instead of ~/.ssh/config and the system''s; "none" for no file')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Option of ssh_config, as KEYWORD=VALUE; may be repeated')
-            [CompletionResult]::new('-J', '-J ', [CompletionResultType]::ParameterName, 'Connect through these hosts, as [USER@]HOST[:PORT], separated by commas; "none" for a direct connection')
+            [CompletionResult]::new('-J', '-J ', [CompletionResultType]::ParameterName, 'Connect through these hosts, as USER@HOST:PORT, separated by commas; user and port may be missing; "none" for a direct connection')
             [CompletionResult]::new('--known-hosts', '--known-hosts', [CompletionResultType]::ParameterName, 'Use this file instead of ~/.ssh/known_hosts')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Give up after this many seconds without any traffic, while connecting or waiting for an answer; a running transfer is not affected')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'Limit on consecutive reconnects after the connection is lost during a transfer; 0 = off. The delay grows from half a second to 15 s, so 24 retries take at least five minutes. Progress resets the counter')
