@@ -21,27 +21,27 @@ async fn a_transfer_continues_after_the_server_was_killed() {
     client.write("big", &content);
     let before = proxy.carried();
     let kill = async {
-        until(async || proxy.carried() - before > 25 * MIB as u64).await;
+        until(async || proxy.carried() - before > 40 * MIB as u64).await;
         server.kill().unwrap();
         Program::serve_at(host.dir(), address).unwrap()
     };
     let (summary, mut server) = tokio::join!(client.put(&["big"], "/big", over("3")), kill);
     let summary = summary.unwrap();
     assert_one(&summary);
-    // What had arrived is not sent again.
-    assert!(proxy.carried() - before < BIG as u64 + 20 * MIB as u64, "{}", proxy.carried() - before);
+    // What had arrived is not sent again, but for the unfinished block of each connection and what was under way.
+    assert!(proxy.carried() - before < BIG as u64 + 30 * MIB as u64, "{}", proxy.carried() - before);
     assert!(fs::read(host.home("ann").join("big")).unwrap() == content);
     let (parts, usage) = books(&host).await;
     assert_eq!((parts.len(), usage.used, usage.reserved), (0, BIG as u64, 0));
 
     let before = proxy.carried();
     let kill = async {
-        until(async || proxy.carried() - before > 25 * MIB as u64).await;
+        until(async || proxy.carried() - before > 40 * MIB as u64).await;
         server.kill().unwrap();
         Program::serve_at(host.dir(), address).unwrap()
     };
     let (summary, _server) = tokio::join!(client.get(&["/big"], "copy", over("3")), kill);
     assert_one(&summary.unwrap());
     assert!(client.read("copy") == content);
-    assert!(proxy.carried() - before < BIG as u64 + 20 * MIB as u64, "{}", proxy.carried() - before);
+    assert!(proxy.carried() - before < BIG as u64 + 30 * MIB as u64, "{}", proxy.carried() - before);
 }
