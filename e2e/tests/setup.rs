@@ -168,11 +168,14 @@ fn five_answers_in_a_terminal_leave_a_running_confined_server() {
     terminal.expect("Public key file of sam, or \"password\" [").unwrap();
     terminal.send("password\n").unwrap();
     terminal.expect("New password for sam: ").unwrap();
+    until("what is typed is hidden", || !terminal.echoes().unwrap());
     terminal.send("short\n").unwrap();
     terminal.expect("too short").unwrap();
     terminal.expect("New password for sam: ").unwrap();
+    until("what is typed is hidden", || !terminal.echoes().unwrap());
     terminal.send(&format!("{PASSWORD}\n")).unwrap();
     terminal.expect("Repeat the password: ").unwrap();
+    until("what is typed is hidden", || !terminal.echoes().unwrap());
     terminal.send(&format!("{PASSWORD}\n")).unwrap();
     terminal.expect("systemd runs no").unwrap();
     terminal.expect("[no]: ").unwrap();
