@@ -313,21 +313,27 @@ impl Shell {
     async fn end_of(&mut self, job: Job) -> Result<(), ShellError> {
         let Job { number, line, is_resumable, log, task, .. } = job;
         let ended = task.await.map_err(|error| ShellError::Failed(error.to_string())).and_then(|ended| ended);
-        let (how, result) = match &ended {
-            Ok(()) => ("done", Ok(())),
-            Err(ShellError::Conversation(ConversationError::Cancelled)) => ("cancelled", Ok(())),
-            Err(_) => ("failed", Err(ShellError::Reported)),
+        let how = match &ended {
+            Ok(()) => "done",
+            Err(ShellError::Conversation(ConversationError::Cancelled)) => "cancelled",
+            Err(_) => "failed",
         };
         self.out.note(&format!("[{number}] {how}: {line}\n"))?;
         self.out.note(&log.take())?;
         match ended {
-            Err(error) if result.is_err() && !matches!(error, ShellError::Reported) => print_error(error),
-            _ => {}
+            Ok(()) => Ok(()),
+            Err(ShellError::Conversation(ConversationError::Cancelled)) => {
+                if is_resumable {
+                    warn("a partial transfer remains: the same command resumes it");
+                }
+                Ok(())
+            }
+            Err(ShellError::Reported) => Err(ShellError::Reported),
+            Err(error) => {
+                print_error(error);
+                Err(ShellError::Reported)
+            }
         }
-        if how == "cancelled" && is_resumable {
-            warn("a partial transfer remains: the same command resumes it");
-        }
-        result
     }
 }
 

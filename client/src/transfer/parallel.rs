@@ -11,6 +11,7 @@ use super::progress::ProgressDisplay;
 use super::reconnect::{Reconnect, ReconnectError};
 use super::retries::Retries;
 use crate::conversation::ConversationError;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use tokio::sync::{oneshot, watch};
@@ -170,12 +171,16 @@ impl<W: SharedWork> TransferWorkers<W> {
         let (mut ends, mut left, mut failed) = (Vec::new(), wanted.saturating_sub(1), None);
         while left > 0 && failed.is_none() && !self.work.is_done() {
             // A login takes several round trips, so they go on side by side.
-            let workers: Vec<FurtherWorker> =
+            let workers: Vec<_> =
                 (0..left.min(MAX_OPENING)).map(|_| self.begin_further(&*reconnect, progress)).collect();
             left -= workers.len();
-            for FurtherWorker { opened, end } in workers {
-                match opened.await.unwrap_or(Ok(())) {
-                    Ok(()) => ends.push(end),
+            for worker in workers {
+                let opened = match worker {
+                    Ok(FurtherWorker { opened, end }) => opened.await.unwrap_or(Ok(())).map(|()| end),
+                    Err(error) => Err(ReconnectError::Refused(error.to_string())),
+                };
+                match opened {
+                    Ok(end) => ends.push(end),
                     Err(error) => failed = failed.or(Some(error)),
                 }
             }
@@ -195,24 +200,19 @@ impl<W: SharedWork> TransferWorkers<W> {
     }
 
     /// Begins to open an additional connection, with a thread that works over it.
-    fn begin_further(&self, reconnect: &dyn Reconnect, progress: &ProgressDisplay) -> FurtherWorker {
+    fn begin_further(
+        &self,
+        reconnect: &dyn Reconnect,
+        progress: &ProgressDisplay,
+    ) -> io::Result<FurtherWorker> {
         let (open, opened) = oneshot::channel();
         let (ended, end) = oneshot::channel();
         let (workers, reconnect, own) = (self.clone(), reconnect.beside(), progress.beside());
-        let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
+        thread::Builder::new().name("connection".to_owned()).spawn(move || {
             // Nobody waits if the transfer was dropped.
             let _ = ended.send(workers.run_thread(reconnect, &own, open));
-        });
-        let opened = match spawned {
-            Ok(_) => opened,
-            Err(error) => {
-                let (open, refused) = oneshot::channel();
-                // The receiver is beside it.
-                let _ = open.send(Err(ReconnectError::Refused(error.to_string())));
-                refused
-            }
-        };
-        FurtherWorker { opened, end }
+        })?;
+        Ok(FurtherWorker { opened, end })
     }
 
     /// Runs an additional worker on its own thread. A lost connection is not an error: the others continue.

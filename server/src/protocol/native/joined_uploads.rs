@@ -1,7 +1,6 @@
 //! The uploads over several connections that a conversation takes part in.
 
 use crate::service::SharedUpload;
-use sshome_wire::UploadId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,16 +15,17 @@ pub(super) struct JoinedUploads(VecDeque<Arc<SharedUpload>>);
 impl JoinedUploads {
     /// Takes part in an upload. Leaves those that have ended, and the oldest one if there are too many.
     pub(super) fn join(&mut self, upload: Arc<SharedUpload>) {
-        self.0.retain(|joined| joined.id() != upload.id() && joined.is_open());
+        self.leave_ended();
+        self.0.retain(|joined| joined.id() != upload.id());
         if self.0.len() >= MAX_JOINED_UPLOADS {
             self.0.pop_front();
         }
         self.0.push_back(upload);
     }
 
-    /// Leaves an upload.
-    pub(super) fn leave(&mut self, id: UploadId) {
-        self.0.retain(|joined| joined.id() != id);
+    /// Leaves the uploads that have ended.
+    pub(super) fn leave_ended(&mut self) {
+        self.0.retain(|joined| joined.is_open());
     }
 
     /// Leaves all uploads.

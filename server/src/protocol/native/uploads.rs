@@ -58,11 +58,8 @@ impl NativeConversation {
     }
 
     pub(super) fn finish_upload(&mut self, id: UploadId, end: &End) -> NativeResult {
-        let upload = self.join(id)?;
-        let finished = upload.finish(end);
-        if !upload.is_open() {
-            self.joined.leave(id);
-        }
+        let finished = self.join(id)?.finish(end);
+        self.joined.leave_ended();
         Ok(NativeOutcome::Verified(finished?))
     }
 

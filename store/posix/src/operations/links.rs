@@ -25,18 +25,19 @@ pub(crate) fn hard_link(
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         regular(&stat).of_file(from)?;
     }
-    let replaced = match replaces {
+    let existing = match replaces {
         true => target.stat_if_any().of_file(to)?,
         false => None,
     };
-    if !replaced.is_some_and(|replaced| file_id(&replaced) == file_id(&stat)) {
+    let is_made = existing.is_some_and(|existing| file_id(&existing) == file_id(&stat));
+    if !is_made {
         let link = Link { from, to, source: &source, target: &target };
-        link.make(home, &stat, replaced.as_ref(), &namespace)?;
+        link.make(home, &stat, existing.as_ref(), &namespace)?;
     }
-    let is_replaced = replaced.is_some_and(|replaced| file_id(&replaced) != file_id(&stat));
+    let replaced = existing.is_some() && !is_made;
     drop(namespace);
     let (from, to) = (home.logged(&source, from), home.logged(&target, to));
-    Ok(MadeLink { from, to, replaced: is_replaced, name: NewName::hold(home, target) })
+    Ok(MadeLink { from, to, replaced, name: NewName::hold(home, target) })
 }
 
 /// A link that is to be made.
